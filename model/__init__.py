@@ -1,0 +1,24 @@
+"""From a raster pair to a class raster. Knows no users, jobs, HTTP or database.
+
+`load_model` and `segment` are imported on first use, so that `import model` stays free of torch.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from model.checkpoint import load_model
+    from model.inference.segment import segment
+
+__all__ = ["load_model", "segment"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "load_model":
+        from model.checkpoint import load_model
+
+        return load_model
+    if name == "segment":
+        from model.inference.segment import segment
+
+        return segment
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,67 @@
+"""Class schemes: what the numbers in a class raster mean, and how they look."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+NODATA = 255
+"""The value of a pixel without a class, in every class raster and in labels to be ignored."""
+
+
+class LandClass(BaseModel):
+    """One class of a scheme; its value in a raster is its position in the scheme."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="for programs")
+    title: str = Field(description="for people")
+    color: str = Field(pattern=r"^#[0-9a-f]{6}$")
+    foreground: bool = Field(default=True, description="counts in mF1 and mIoU")
+
+    @property
+    def rgb(self) -> tuple[int, int, int]:
+        """Red, green, blue, 0 to 255."""
+        return int(self.color[1:3], 16), int(self.color[3:5], 16), int(self.color[5:7], 16)
+
+
+class ClassScheme(BaseModel):
+    """An ordered set of classes; pixel value i is `classes[i]`, 255 is nodata."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    classes: tuple[LandClass, ...] = Field(min_length=2, max_length=NODATA)
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes' names in the order of their values."""
+        return tuple(c.name for c in self.classes)
+
+
+# Colours of the ISPRS 2D Semantic Labeling benchmark.
+ISPRS = ClassScheme(
+    name="isprs",
+    classes=(
+        LandClass(name="impervious_surface", title="Impervious surface", color="#ffffff"),
+        LandClass(name="building", title="Building", color="#0000ff"),
+        LandClass(name="low_vegetation", title="Low vegetation", color="#00ffff"),
+        LandClass(name="tree", title="Tree", color="#00ff00"),
+        LandClass(name="car", title="Car", color="#ffff00"),
+        LandClass(name="clutter", title="Clutter", color="#ff0000", foreground=False),
+    ),
+)
+
+# Colours of MMHunan's label rasters.
+MMHUNAN = ClassScheme(
+    name="mmhunan",
+    classes=(
+        LandClass(name="cropland", title="Cropland", color="#c45a11"),
+        LandClass(name="forest", title="Forest", color="#338158"),
+        LandClass(name="grassland", title="Grassland", color="#b1cd3d"),
+        LandClass(name="wetland", title="Wetland", color="#e45460"),
+        LandClass(name="water", title="Water", color="#5b9ad6"),
+        LandClass(name="unused_land", title="Unused land", color="#e1ae6e"),
+        LandClass(name="built_up", title="Built-up area", color="#ef9f02"),
+    ),
+)

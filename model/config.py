@@ -1,0 +1,88 @@
+"""What a model is beside its weights. Frozen; travels inside the checkpoint as JSON."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from model.classes import ISPRS, ClassScheme
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EncoderConfig(_Frozen):
+    """Shape of SAM's ViT image encoder (segment_anything/build_sam.py)."""
+
+    embed_dim: int
+    depth: int
+    num_heads: int
+    global_attn_indexes: tuple[int, ...]
+    window_size: int = Field(default=14, description="tokens a side of a windowed block")
+    patch_size: int = 16
+    grid: int = Field(default=64, description="tokens a side that the positions were trained on")
+    out_chans: int = 256
+
+
+ENCODERS: dict[str, EncoderConfig] = {
+    "vit_b": EncoderConfig(
+        embed_dim=768, depth=12, num_heads=12, global_attn_indexes=(2, 5, 8, 11)
+    ),
+    "vit_l": EncoderConfig(
+        embed_dim=1024, depth=24, num_heads=16, global_attn_indexes=(5, 11, 17, 23)
+    ),
+    "vit_h": EncoderConfig(
+        embed_dim=1280, depth=32, num_heads=16, global_attn_indexes=(7, 15, 23, 31)
+    ),
+    # Ours, for the demo and the tests: trained from nothing, so its grid is that of one window.
+    "small": EncoderConfig(
+        embed_dim=160, depth=6, num_heads=5, global_attn_indexes=(2, 5), window_size=8, grid=16
+    ),
+}
+
+
+class Modality(_Frozen):
+    """One input raster of the network and the range that maps to 0..1.
+
+    `reflectance` rasters are first divided by their white point (255 for uint8), so that `low` and
+    `high` are fractions of white; `metre` rasters are heights above ground. The range belongs to
+    the model and is never computed from the raster at hand: the same pixel gets the same class
+    whatever the crop.
+    """
+
+    name: str
+    bands: int = Field(ge=1)
+    unit: Literal["reflectance", "metre"]
+    low: float = 0.0
+    high: float = 1.0
+
+
+ORTHO = Modality(name="ortho", bands=3, unit="reflectance")
+NDSM = Modality(name="ndsm", bands=1, unit="metre", low=0.0, high=30.0)
+
+
+class ModelConfig(_Frozen):
+    """Everything that inference needs beside the weights."""
+
+    name: str = "unnamed"
+    encoder: EncoderConfig
+    tuning: str = Field(default="mmadapter", description="a file of model/network/tuning")
+    modalities: tuple[Modality, ...] = (ORTHO, NDSM)
+    classes: ClassScheme = ISPRS
+    window_px: int = 256
+    stride_px: int = Field(default=128, description="default distance between windows")
+    decode_channels: int = 64
+    gsd_m: float | None = Field(default=None, description="ground sampling distance trained at")
+    metrics: dict[str, Any] = Field(default_factory=dict, description="measured, with conditions")
+    provenance: dict[str, Any] = Field(default_factory=dict, description="recipe, commit, parent")
+
+    @model_validator(mode="after")
+    def _window_suits_decoder(self) -> "ModelConfig":
+        # The pyramid halves the token grid once, and the decoder reflects its coarsest level
+        # (window / 32 cells) up to a multiple of 8, which needs more cells than it adds.
+        coarsest = self.window_px // (2 * self.encoder.patch_size)
+        if self.window_px % (2 * self.encoder.patch_size) or -coarsest % 8 >= coarsest:
+            raise ValueError(
+                f"window_px is {self.window_px}; expected a multiple of 32 from 160 upwards"
+            )
+        return self

@@ -1,0 +1,166 @@
+"""Everything that this project raises on purpose: one root, one class a cause.
+
+`InputError` is the caller's fault (exit status 2, HTTP 4xx); `EngineError` is ours (exit status 1,
+HTTP 5xx). Each class has a stable `code` that programs may rely on; the message says what was
+found, what was expected and what to do; `params` holds the numbers behind the message.
+"""
+
+from typing import Any, ClassVar
+
+
+class MfnetError(Exception):
+    """Root of the project's errors.
+
+    Args:
+        message: What was found, what was expected, what to do.
+        params: The numbers and names behind the message, as JSON values.
+    """
+
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, message: str, **params: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.params = params
+
+    def to_dict(self) -> dict[str, Any]:
+        """The error as it travels: to `--json`, to a job's record, to problem+json."""
+        return {"code": self.code, "message": self.message, "params": self.params}
+
+
+class InputError(MfnetError, ValueError):
+    """The caller's fault."""
+
+    code = "input.invalid"
+
+
+class EngineError(MfnetError, RuntimeError):
+    """Our fault, or the machine's."""
+
+    code = "engine.failed"
+
+
+# ---- one raster file -----------------------------------------------------------------------
+
+
+class RasterMissing(InputError):
+    """There is no such file, or it cannot be read."""
+
+    code = "raster.missing"
+
+
+class NotGeoTiff(InputError):
+    """The file is not a TIFF, whatever its name says."""
+
+    code = "raster.not_geotiff"
+
+
+class RasterForbidden(InputError):
+    """A genuine TIFF with a feature that we do not accept from strangers."""
+
+    code = "raster.forbidden"
+
+
+class RasterTooLarge(InputError):
+    """The declared size, band count or block size is over the limit."""
+
+    code = "raster.too_large"
+
+
+class RasterUnreadable(InputError):
+    """Truncated, corrupt, or a compression that cannot be decoded."""
+
+    code = "raster.unreadable"
+
+
+class WrongBands(InputError):
+    """The number or kind of bands is not what the role asks for."""
+
+    code = "raster.wrong_bands"
+
+
+class WrongType(InputError):
+    """A pixel type that is no picture and no height: complex, palette, 64-bit integers."""
+
+    code = "raster.wrong_type"
+
+
+class NoData(InputError):
+    """Not one valid pixel."""
+
+    code = "raster.no_data"
+
+
+class NotGeoreferenced(InputError):
+    """No transform to the ground: it cannot be said where the pixels are."""
+
+    code = "raster.not_georeferenced"
+
+
+# ---- a pair ---------------------------------------------------------------------------------
+
+
+class CrsMissing(InputError):
+    """One raster has a coordinate reference system, the other has none."""
+
+    code = "pair.crs_missing"
+
+
+class NoOverlap(InputError):
+    """The height raster covers too little of the orthophoto."""
+
+    code = "pair.no_overlap"
+
+
+class NotAboveGround(InputError):
+    """Heights that cannot be metres above ground: an absolute DSM passed as nDSM."""
+
+    code = "pair.not_above_ground"
+
+
+# ---- models ---------------------------------------------------------------------------------
+
+
+class UnknownModel(InputError):
+    """No model of this name or path."""
+
+    code = "model.unknown"
+
+
+class BadCheckpoint(InputError):
+    """The file is no checkpoint of ours, or of a version that this program does not know."""
+
+    code = "model.bad_checkpoint"
+
+
+class ModelInput(InputError):
+    """A tensor or raster that the model cannot take: modality, bands or size."""
+
+    code = "model.wrong_input"
+
+
+class BadOption(InputError):
+    """An option outside its range."""
+
+    code = "option.invalid"
+
+
+# ---- a run ----------------------------------------------------------------------------------
+
+
+class OutputNotWritable(InputError):
+    """The result cannot be written where it was asked for."""
+
+    code = "output.not_writable"
+
+
+class Cancelled(MfnetError):
+    """The caller asked to stop; nothing was published."""
+
+    code = "run.cancelled"
+
+
+class NonFiniteLogits(EngineError):
+    """The network returned NaN or Inf for finite input."""
+
+    code = "engine.non_finite"

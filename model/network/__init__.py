@@ -1,0 +1,1 @@
+"""The network. Imports torch and segment-anything; reads no file."""

@@ -1,0 +1,1 @@
+"""Rasters on disk: read, checked, aligned; class rasters written. Imports no torch."""

@@ -1,0 +1,1 @@
+"""The service: HTTP, jobs, workers. Only runner.py imports model."""

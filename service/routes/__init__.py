@@ -1,0 +1,1 @@
+"""One file a resource; endpoints of a few lines."""

@@ -1,0 +1,1 @@
+"""Where labelled tiles come from."""
