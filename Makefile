@@ -1,0 +1,74 @@
+# Everything lands in .venv and in demo/; nothing of the machine's is touched, apart from Debian
+# packages of the servers that `make test` starts (deploy/install-test-servers.sh).
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Tests that run at once. Each is one thread wide: see OMP_NUM_THREADS below.
+WORKERS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+# The user's pair for `make demo`; read from the environment, so that names may hold spaces.
+export ORTHO HEIGHT DTM
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test check lint types contracts unit acceptance test-servers lock clean
+
+help:  ## Show this list.
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+# ---- use ------------------------------------------------------------------------------------
+
+demo: $(VENV)/.installed  ## The whole story on a synthetic town; on your pair: ORTHO=… HEIGHT=… [DTM=…].
+	@$(BIN)/mfnet demo $${ORTHO:+"$$ORTHO"} $${HEIGHT:+"$$HEIGHT"} $${DTM:+--dtm "$$DTM"}
+
+serve: $(VENV)/.installed  ## Keep the service running (API and one worker) until Ctrl-C.
+	@$(BIN)/mfnet serve
+
+# ---- checks ---------------------------------------------------------------------------------
+
+test: test-servers check acceptance  ## Everything, with real Redis, PostgreSQL and worker processes.
+
+check: lint types contracts unit  ## The fast part: lint, types, import contracts, unit tests.
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+contracts: $(VENV)/.installed-dev
+	$(BIN)/lint-imports
+
+unit: $(VENV)/.installed-dev
+	$(PYTEST) -n $(WORKERS) -q -m "not acceptance"
+
+acceptance: $(VENV)/.installed-dev
+	$(PYTEST) -n $(WORKERS) --dist loadfile -q -m acceptance
+
+test-servers:
+	@deploy/install-test-servers.sh
+
+# ---- installation ---------------------------------------------------------------------------
+
+$(VENV)/.installed: requirements.lock pyproject.toml deploy/install.sh
+	@deploy/install.sh requirements.lock
+	@touch $@
+
+# The second lock holds the first, so that an environment for development also runs the demo.
+$(VENV)/.installed-dev: requirements-dev.lock pyproject.toml deploy/install.sh
+	@deploy/install.sh requirements-dev.lock
+	@touch $@ $(VENV)/.installed
+
+COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+lock:  ## Bring both locks in line with pyproject.toml; UPGRADE=1 also moves to newer versions.
+	@test -x $(BIN)/uv || { echo "make lock needs uv in $(VENV): run make check once" >&2; exit 1; }
+	$(COMPILE) $(if $(UPGRADE),--upgrade) -o requirements.lock
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra dev -c requirements.lock -o requirements-dev.lock
+
+clean:  ## Remove the environment, the demo's files and the caches.
+	rm -rf $(VENV) demo build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache \
+		.import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Installs the project into .venv with the locked dependencies, every file checked by its hash.
+#
+# Usage: deploy/install.sh LOCK        (called by the Makefile; touches nothing outside .venv)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+lock=$1
+venv=.venv
+
+# A usable interpreter runs, is new enough and can make virtual environments; a name on the path
+# promises none of the three (version managers leave names that only print an error).
+find_python() {
+    local candidate
+    for candidate in ${PYTHON:-} python3.12 python3.11 python3 python3.13; do
+        if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+            >/dev/null 2>&1; then
+            echo "$candidate"
+            return
+        fi
+    done
+    cat >&2 <<'MESSAGE'
+No Python 3.11 or newer that can make virtual environments was found.
+Install one (Debian, Ubuntu: apt-get install python3 python3-venv) or name it: make PYTHON=/path/to/python3.12
+MESSAGE
+    return 1
+}
+
+if [ ! -x "$venv/bin/python" ]; then
+    python=$(find_python)
+    echo "Making $venv with $("$python" --version)"
+    "$python" -m venv "$venv"
+fi
+
+# uv installs in a fraction of pip's time; pip does the same where uv cannot be had.
+if [ ! -x "$venv/bin/uv" ]; then
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1' \
+        || echo "uv is not to be had here; pip does it, more slowly" >&2
+fi
+if [ -x "$venv/bin/uv" ]; then
+    install=("$venv/bin/uv" pip install --python "$venv/bin/python")
+else
+    install=("$venv/bin/python" -m pip install --disable-pip-version-check)
+fi
+
+echo "Installing the dependencies of $lock (the first time this downloads about 3 GB, most of it PyTorch)"
+"${install[@]}" --require-hashes -r "$lock"
+# setuptools, which builds the project, came with the lock: nothing unlocked is downloaded for it.
+"${install[@]}" --no-deps --no-build-isolation -e .
