@@ -1,0 +1,77 @@
+"""MFNet: one encoder for all modalities, fusion, decoder.
+
+Source: Ma, Zhang, Pun, Huang, "A Unified Framework with Multimodal Fine-Tuning for Remote Sensing
+Semantic Segmentation", IEEE TGRS 2025.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from torch import Tensor, nn
+
+from model.config import ModelConfig
+from model.errors import ModelInput
+from model.network.decoder import Decoder
+from model.network.encoder import MultimodalEncoder, stack_modalities
+from model.network.fusion import DeepFusion
+
+
+class MFNet(nn.Module):
+    """Logits from normalised rasters.
+
+    Args:
+        config: The model's shape; its weights start random.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        channels, modalities = config.encoder.out_chans, len(config.modalities)
+        self.encoder = MultimodalEncoder(config.encoder, config.tuning, modalities)
+        self.fusion = DeepFusion(channels, modalities)
+        self.decoder = Decoder(channels, config.decode_channels, len(config.classes))
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Runs the network.
+
+        Args:
+            inputs: For each modality of the configuration, by name, (B, bands, H, W), normalised
+                to about 0..1, with H and W as `ModelConfig.window_px` allows.
+
+        Returns:
+            Logits, (B, K, H, W).
+
+        Raises:
+            ModelInput: A modality is missing, or has another shape than the model takes.
+        """
+        self._check(inputs)
+        images = stack_modalities([inputs[m.name] for m in self.config.modalities])
+        logits_BKHW: Tensor = self.decoder(self.fusion(self.encoder(images)))
+        return logits_BKHW
+
+    def trainable_parameters(self) -> Iterator[nn.Parameter]:
+        """What fine-tuning trains: the tuning of each block, the fusion and the decoder."""
+        for module in (self.encoder.tuning, self.fusion, self.decoder):
+            yield from module.parameters()
+
+    def freeze(self) -> "MFNet":
+        """Leaves gradients to the trainable parameters alone."""
+        trainable = {id(p) for p in self.trainable_parameters()}
+        for parameter in self.parameters():
+            parameter.requires_grad_(id(parameter) in trainable)
+        return self
+
+    def _check(self, inputs: Mapping[str, Tensor]) -> None:
+        for modality in self.config.modalities:
+            if modality.name not in inputs:
+                raise ModelInput(
+                    f"the model needs {modality.name!r}; given: {', '.join(inputs) or 'nothing'}",
+                    modality=modality.name,
+                )
+            shape = tuple(inputs[modality.name].shape)
+            if len(shape) != 4 or shape[1] != modality.bands or shape[2] % 32 or shape[3] % 32:
+                raise ModelInput(
+                    f"{modality.name!r} has shape {shape}; expected (batch, {modality.bands}, "
+                    "height, width) with height and width multiples of 32",
+                    modality=modality.name,
+                    shape=list(shape),
+                )

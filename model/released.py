@@ -1,0 +1,177 @@
+"""Checkpoints of the paper's released code (github.com/sstary/SSRS, folder MFNet) become ours.
+
+Encoder, mechanism and classes are read from the tensors alone: the released files hold nothing else.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from model.classes import ISPRS, MMHUNAN, ClassScheme
+from model.config import NDSM, ORTHO, EncoderConfig, ModelConfig
+from model.errors import BadCheckpoint
+from model.network.mfnet import MFNet
+
+# Released name → ours, in the order tried; groups are filled in. Modality x is the orthophoto (0),
+# y the height (1).
+_NAMES: tuple[tuple[str, str], ...] = (
+    (r"image_encoder\.(.*\.attn)\.rel(?:_pos)?_([hw])", r"encoder.vit.\1.rel_pos_\2"),
+    (
+        r"image_encoder\.blocks\.(\d+)\.Img_Adapter\.(.*)",
+        r"encoder.tuning.\1.attention_adapters.0.\2",
+    ),
+    (
+        r"image_encoder\.blocks\.(\d+)\.DSM_Adapter\.(.*)",
+        r"encoder.tuning.\1.attention_adapters.1.\2",
+    ),
+    (r"image_encoder\.blocks\.(\d+)\.MLPx_Adapter\.(.*)", r"encoder.tuning.\1.mlp_adapters.0.\2"),
+    (r"image_encoder\.blocks\.(\d+)\.MLPy_Adapter\.(.*)", r"encoder.tuning.\1.mlp_adapters.1.\2"),
+    (r"image_encoder\.(.*)", r"encoder.vit.\1"),
+    (r"fpn1x\.1\.ln\.(.*)", r"fusion.pyramids.0.quarter.1.\1"),
+    (r"fpn1x\.(.*)", r"fusion.pyramids.0.quarter.\1"),
+    (r"fpn2x\.0\.(.*)", r"fusion.pyramids.0.eighth.\1"),
+    (r"fpn1y\.(.*)", r"fusion.pyramids.1.quarter.\1"),
+    (r"fpn2y\.0\.(.*)", r"fusion.pyramids.1.eighth.\1"),
+    (r"fusion1\.(.*)", r"fusion.levels.0.\1"),
+    (r"fusion2\.(.*)", r"fusion.levels.1.\1"),
+    (r"fusion3\.(.*)", r"fusion.levels.2.\1"),
+    (r"fusion4\.(.*)", r"fusion.levels.3.\1"),
+    (r"decoder\.pre_conv\.(.*)", r"decoder.enter.\1"),
+    (r"decoder\.b4\.(.*)", r"decoder.block_32.\1"),
+    (r"decoder\.b3\.(.*)", r"decoder.block_16.\1"),
+    (r"decoder\.b2\.(.*)", r"decoder.block_8.\1"),
+    (r"decoder\.p3\.(.*)", r"decoder.merge_16.\1"),
+    (r"decoder\.p2\.(.*)", r"decoder.merge_8.\1"),
+    (r"decoder\.p1\.(weights|pre_conv\..*|post_conv\..*)", r"decoder.merge_4.\1"),
+    (r"decoder\.p1\.pa\.(.*)", r"decoder.refine.spatial_gate.\1"),
+    (r"decoder\.p1\.ca\.1\.0\.(.*)", r"decoder.refine.channel_gate.0.\1"),
+    (r"decoder\.p1\.ca\.3\.0\.(.*)", r"decoder.refine.channel_gate.2.\1"),
+    (r"decoder\.p1\.shortcut\.(.*)", r"decoder.refine.shortcut.\1"),
+    (r"decoder\.p1\.proj\.(.*)", r"decoder.refine.project.\1"),
+    (r"decoder\.segmentation_head\.0\.(.*)", r"decoder.head.0.\1"),
+    (r"decoder\.segmentation_head\.2\.0\.(.*)", r"decoder.head.3.\1"),
+)
+
+# Parts of a name that are renamed wherever they occur, once the room is known.
+_PARTS: tuple[tuple[str, str], ...] = (
+    (r"\.D_fc1\.", ".down."),
+    (r"\.D_fc2\.", ".up."),
+    (r"\.se_rgb\.fc\.", ".excitations.0.weigh."),
+    (r"\.se_depth\.fc\.", ".excitations.1.weigh."),
+    (r"^(decoder\.merge_\d+)\.weights$", r"\1.shares"),
+    (r"^(decoder\.merge_\d+)\.pre_conv\.0\.", r"\1.project."),
+    (r"^(decoder\.merge_\d+)\.post_conv\.(\d)\.", r"\1.smooth.0.\2."),
+    (r"\.attn\.relative_position_bias_table$", ".attention.bias_table"),
+    (r"^(decoder\..*)\.attn\.qkv\.0\.", r"\1.attention.qkv."),
+    (r"^(decoder\..*)\.attn\.local1\.", r"\1.attention.local_3."),
+    (r"^(decoder\..*)\.attn\.local2\.", r"\1.attention.local_1."),
+    (r"^(decoder\..*)\.attn\.proj\.", r"\1.attention.project."),
+    (r"^(decoder\..*)\.mlp\.fc1\.", r"\1.mlp.0."),
+    (r"^(decoder\..*)\.mlp\.fc2\.", r"\1.mlp.2."),
+)
+
+# Copies of the encoder and parts of SAM that the released network never runs; buffers we derive.
+_DROPPED = re.compile(r"sam\.|.*\.relative_position_index$|.*\.num_batches_tracked$")
+
+_SCHEMES: dict[int, ClassScheme] = {len(scheme): scheme for scheme in (ISPRS, MMHUNAN)}
+
+
+def import_released(state_dict: Mapping[str, Tensor]) -> MFNet:
+    """Makes our network of a state dict of the released code.
+
+    Args:
+        state_dict: Tensors by the released names; relative positions as `rel_h` or `rel_pos_h`.
+
+    Returns:
+        The network in evaluation mode.
+
+    Raises:
+        BadCheckpoint: Names are missing or unknown (they are listed), or the shapes fit no encoder.
+    """
+    released = {k: v for k, v in state_dict.items() if not _DROPPED.match(k)}
+    net = MFNet(_config(released))
+    ours = {_rename(name): tensor for name, tensor in _merge_mixing(released).items()}
+    expected = {k for k in net.state_dict() if not k.endswith("num_batches_tracked")}
+    if missing := expected - ours.keys():
+        raise BadCheckpoint(f"the checkpoint lacks {len(missing)} tensors: {_some(missing)}")
+    if unknown := ours.keys() - expected:
+        raise BadCheckpoint(f"the checkpoint has {len(unknown)} unknown tensors: {_some(unknown)}")
+    net.load_state_dict(ours, strict=False)
+    return net.eval()
+
+
+def _config(released: Mapping[str, Tensor]) -> ModelConfig:
+    """The model's shape, read from the tensors'."""
+    try:
+        grid, embed_dim = released["image_encoder.pos_embed"].shape[2:]
+        classes = released["decoder.segmentation_head.2.0.weight"].shape[0]
+        channels = released["decoder.pre_conv.0.weight"].shape[0]
+    except KeyError as error:
+        raise BadCheckpoint(
+            f"no tensor {error}: not a checkpoint of the released MFNet code"
+        ) from None
+    return ModelConfig(
+        name="imported",
+        encoder=_encoder(released, embed_dim, grid),
+        tuning="mmadapter",
+        modalities=(ORTHO, NDSM),
+        classes=_scheme(classes),
+        decode_channels=channels,
+    )
+
+
+def _encoder(released: Mapping[str, Tensor], embed_dim: int, grid: int) -> EncoderConfig:
+    """Depth by counting blocks; a block is global where its positions span the whole grid."""
+    spans = {
+        int(match[1]): tensor.shape
+        for name, tensor in released.items()
+        if (match := re.match(r"image_encoder\.blocks\.(\d+)\.attn\.rel(?:_pos)?_h$", name))
+    }
+    (window,) = {(span[0] + 1) // 2 for span in spans.values()} - {grid}
+    return EncoderConfig(
+        embed_dim=embed_dim,
+        depth=len(spans),
+        num_heads=embed_dim // spans[0][1],
+        global_attn_indexes=tuple(i for i, s in sorted(spans.items()) if s[0] == 2 * grid - 1),
+        window_size=window,
+        patch_size=math.isqrt(released["image_encoder.patch_embed.proj.weight"][0, 0].numel()),
+        grid=grid,
+        out_chans=released["image_encoder.neck.0.weight"].shape[0],
+    )
+
+
+def _scheme(classes: int) -> ClassScheme:
+    if classes not in _SCHEMES:
+        raise BadCheckpoint(
+            f"{classes} classes; expected {' or '.join(map(str, _SCHEMES))}, as in the paper's data"
+        )
+    return _SCHEMES[classes]
+
+
+def _merge_mixing(released: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The two λ of each block become the rows of `Mixing.weights`."""
+    merged = dict(released)
+    for name in [n for n in released if n.endswith(".wx_Adapter")]:
+        block = name.removesuffix(".wx_Adapter")
+        own = merged.pop(name), merged.pop(f"{block}.wy_Adapter")
+        room = block.replace("image_encoder.blocks.", "encoder.tuning.")
+        merged[f"{room}.mixing.weights"] = own[0].new_tensor([[float(w)] for w in own])
+    return merged
+
+
+def _rename(name: str) -> str:
+    """Our name for a released one; an unknown name stays as it is."""
+    for pattern, ours in _NAMES:
+        if match := re.fullmatch(pattern, name):
+            name = match.expand(ours)
+            break
+    for pattern, ours in _PARTS:
+        name = re.sub(pattern, ours, name)
+    return name
+
+
+def _some(names: set[str]) -> str:
+    """The first few names, for a message."""
+    return ", ".join(sorted(names)[:5]) + (" …" if len(names) > 5 else "")
