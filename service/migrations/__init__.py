@@ -1,0 +1,1 @@
+"""The tables' history, run by Alembic when a process of the service starts."""

@@ -1,0 +1,81 @@
+"""The doorbell: a message holds a job's id and nothing else.
+
+The database is the truth about jobs. A message that is lost, delivered twice or delivered late
+costs a few seconds at most, so there is nothing to tune: it is acknowledged before the work
+begins, and the reconciler rings again for every job that still waits.
+"""
+
+import logging
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from service.settings import Settings
+
+TASK = "segment"
+QUEUE = "jobs"
+
+_log = logging.getLogger(__name__)
+
+
+def make_celery(settings: Settings) -> Celery:
+    """Celery as both ends use it: the API and the reconciler send by name, workers receive."""
+    app = Celery("mfnet", broker=settings.broker)
+    app.conf.update(
+        task_default_queue=QUEUE,
+        task_ignore_result=True,
+        task_acks_late=False,
+        task_reject_on_worker_lost=False,
+        worker_prefetch_multiplier=1,
+        # Workers are watched through their leases: no second channel that a broker must offer.
+        worker_enable_remote_control=False,
+        worker_send_task_events=False,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options=_transport_options(settings),
+    )
+    return app
+
+
+class Doorbell:
+    """Rings for jobs. Create one per process: it keeps connections.
+
+    Args:
+        celery: From `make_celery`.
+    """
+
+    def __init__(self, celery: Celery) -> None:
+        self._celery = celery
+
+    def ring(self, job_id: str) -> bool:
+        """Tell the workers of a job that was committed; False where the broker does not answer.
+
+        A broker that is away is no error of the request's: the reconciler rings again.
+        """
+        try:
+            self._celery.send_task(
+                TASK, args=[job_id], queue=QUEUE, retry=False, ignore_result=True
+            )
+        except OperationalError as error:
+            _log.warning("broker does not answer, the reconciler will ring again: %s", error)
+            return False
+        return True
+
+    def waiting(self) -> int:
+        """How many messages lie in the queue.
+
+        Raises:
+            kombu.exceptions.OperationalError: The broker does not answer.
+        """
+        with self._celery.connection_for_read() as connection:
+            connection.ensure_connection(max_retries=1, timeout=2)
+            with connection.channel() as channel:
+                return int(self._celery.amqp.queues[QUEUE](channel).queue_declare().message_count)
+
+
+def _transport_options(settings: Settings) -> dict[str, object]:
+    if settings.redis_url is None:
+        return {"polling_interval": 0.5}
+    return {"socket_connect_timeout": 2, "socket_timeout": 10, "socket_keepalive": True}

@@ -1,0 +1,77 @@
+"""Uploads in the database."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from service.database import clock
+from service.tables import Upload
+
+
+class UploadRepository:
+    """The uploads of one transaction.
+
+    Args:
+        session: An open transaction: `Database.writing()` for whatever changes a row.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add(self, upload_id: str, owner: str, name: str, path: str) -> Upload:
+        """A new upload that is being received.
+
+        Args:
+            upload_id: Chosen by the caller, who names the file after it.
+            owner: Id of the sender's key.
+            name: What the sender calls it.
+            path: The file, below the data folder.
+        """
+        upload = Upload(
+            id=upload_id,
+            owner=owner,
+            name=name,
+            state="receiving",
+            path=path,
+            created=self._session.execute(select(clock())).scalar_one(),
+        )
+        self._session.add(upload)
+        self._session.flush()
+        return upload
+
+    def get(self, upload_id: str, owner: str | None = None) -> Upload | None:
+        """The upload, if it exists and belongs to `owner` (None: to anybody)."""
+        query = select(Upload).where(Upload.id == upload_id)
+        if owner is not None:
+            query = query.where(Upload.owner == owner)
+        return self._session.scalars(query).one_or_none()
+
+    def named(self, owner: str, name: str) -> Upload | None:
+        """The owner's newest upload of this name."""
+        query = select(Upload).where(Upload.owner == owner, Upload.name == name)
+        newest = query.order_by(Upload.created.desc(), Upload.id.desc()).limit(1)
+        return self._session.scalars(newest).one_or_none()
+
+    def page(self, owner: str | None = None, *, limit: int = 100) -> Sequence[Upload]:
+        """Uploads, newest first; of all owners where `owner` is None."""
+        query = select(Upload).order_by(Upload.created.desc(), Upload.id.desc()).limit(limit)
+        if owner is not None:
+            query = query.where(Upload.owner == owner)
+        return self._session.scalars(query).all()
+
+    def change(self, upload_id: str, **values: Any) -> Upload | None:
+        """Set columns of an upload: `state`, `bytes`, `sha256`, `report`. None where it is gone."""
+        statement = (
+            update(Upload)
+            .where(Upload.id == upload_id)
+            .values(**values)
+            .returning(Upload)
+            .execution_options(synchronize_session=False, populate_existing=True)
+        )
+        return self._session.scalars(statement).one_or_none()
+
+    def remove(self, upload_id: str) -> None:
+        """Forget the upload; its file is the caller's to remove."""
+        self._session.execute(delete(Upload).where(Upload.id == upload_id))

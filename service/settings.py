@@ -1,0 +1,94 @@
+"""The service's settings: the one place of `service/` that reads the environment.
+
+Every setting is read from `MFNET_<NAME>`; the two addresses that hosting platforms hand out are
+also read under their usual names, `DATABASE_URL` and `REDIS_URL`. The defaults need no server: one
+data folder holds the database, the broker's file, uploads and results.
+"""
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What an operator may choose; documented in docs/settings.md."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MFNET_", frozen=True, populate_by_name=True, env_ignore_empty=True
+    )
+
+    data_dir: Path = Field(
+        default=Path("data"), description="folder of uploads, results and the default database"
+    )
+    database_url: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("MFNET_DATABASE_URL", "DATABASE_URL"),
+        description="postgresql://… for several machines; SQLite in the data folder without it",
+    )
+    redis_url: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("MFNET_REDIS_URL", "REDIS_URL"),
+        description="redis://… of the broker; a SQLite file in the data folder without it",
+    )
+    host: str = Field(default="127.0.0.1", description="address that the API listens on")
+    port: int = Field(default=8000, ge=0, le=65535, description="port that the API listens on")
+    models_dir: Path | None = Field(
+        default=None, description="folder of further models, beside those that come along"
+    )
+    upload_limit_bytes: int = Field(
+        default=20 * 10**9, gt=0, description="largest upload; more is refused while it arrives"
+    )
+    raster_limit_pixels: int = Field(
+        default=10 * 10**9, gt=0, description="largest raster that is accepted, rows × columns"
+    )
+    inspect_seconds: int = Field(
+        default=60, gt=0, description="time that the inspection of one upload may take"
+    )
+    inspect_memory_mb: int = Field(
+        default=1024, gt=0, description="memory that the inspection of one upload may take"
+    )
+    lease_s: float = Field(
+        default=30, gt=0, description="a running job without a heartbeat for so long is taken over"
+    )
+    heartbeat_s: float = Field(
+        default=5, gt=0, description="how often a worker renews its lease and looks for a cancel"
+    )
+    attempts: int = Field(
+        default=3, ge=1, description="how often a job that is not the caller's fault is tried"
+    )
+    reconcile_s: float = Field(
+        default=3, gt=0, description="how often a worker rings again for jobs that wait"
+    )
+    stall_s: float = Field(
+        default=900, gt=0, description="an engine that reports nothing for so long is ended"
+    )
+    engine_command: tuple[str, ...] = Field(
+        default=(sys.executable, "-m", "service.runner"),
+        description="the engine process that a worker supervises, as a JSON list",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="the least severe log lines that are written"
+    )
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL of the database, with the driver that this project depends on."""
+        if self.database_url is None:
+            return f"sqlite:///{self.data_dir.resolve() / 'mfnet.sqlite3'}"
+        scheme, _, rest = self.database_url.partition("://")
+        if scheme in ("postgres", "postgresql"):
+            return f"postgresql+psycopg://{rest}"
+        return self.database_url
+
+    @property
+    def broker(self) -> str:
+        """The kombu URL of the broker."""
+        return self.redis_url or f"sqla+sqlite:///{self.broker_file.resolve()}"
+
+    @property
+    def broker_file(self) -> Path:
+        """The embedded broker's file; meaningless where `redis_url` is set."""
+        return self.data_dir / "broker.sqlite3"

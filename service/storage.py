@@ -1,0 +1,74 @@
+"""The service's files: one folder, every name in it made by us.
+
+    uploads/<upload id>           what was sent
+    jobs/<job id>/<epoch>/        what one attempt wrote; the job's row names the one that counts
+
+An attempt has a folder of its own, so one that was taken over and wakes up again cannot touch
+another's bytes. Nothing is a result until the database says so.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+
+class Storage:
+    """The data folder.
+
+    Args:
+        data_dir: Created if missing.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self.root = data_dir.resolve()
+        self.uploads.mkdir(parents=True, exist_ok=True)
+        self._jobs.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def uploads(self) -> Path:
+        """The folder of uploads."""
+        return self.root / "uploads"
+
+    def upload(self, path: str) -> Path:
+        """The file of an upload, from its row's `path`."""
+        return self.root / path
+
+    def folder(self, job_id: str, epoch: int) -> Path:
+        """What attempt `epoch` of the job writes or has written."""
+        return self._jobs / job_id / str(epoch)
+
+    def begin(self, job_id: str, epoch: int) -> Path:
+        """An empty folder for attempt `epoch`."""
+        folder = self.folder(job_id, epoch)
+        folder.mkdir(parents=True)
+        return folder
+
+    def seal(self, job_id: str, epoch: int) -> None:
+        """Make what the attempt wrote survive a power cut, before the database names it."""
+        folder = self.folder(job_id, epoch)
+        for path in (*folder.iterdir(), folder, folder.parent, self._jobs):
+            _sync(path)
+
+    def discard(self, job_id: str, epoch: int) -> None:
+        """Remove what attempt `epoch` wrote."""
+        shutil.rmtree(self.folder(job_id, epoch), ignore_errors=True)
+
+    def keep_only(self, job_id: str, epoch: int | None) -> None:
+        """Remove every attempt of the job but one; all of them where `epoch` is None."""
+        for folder in (self._jobs / job_id).glob("*"):
+            if folder.name != str(epoch):
+                shutil.rmtree(folder, ignore_errors=True)
+        if epoch is None:
+            shutil.rmtree(self._jobs / job_id, ignore_errors=True)
+
+    @property
+    def _jobs(self) -> Path:
+        return self.root / "jobs"
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
