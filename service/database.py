@@ -19,6 +19,8 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+# A server that is gone without a word is noticed in seconds: a heartbeat must not hang for minutes.
+_PATIENCE = {"connect_timeout": 5, "tcp_user_timeout": 10_000}
 _MIGRATION_LOCK = 0x6D666E6574  # "mfnet"; any number that no other program uses in this database
 
 
@@ -91,7 +93,7 @@ class Database:
 
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True)
+        return create_engine(url, pool_pre_ping=True, connect_args=_PATIENCE)
     engine = create_engine(url, connect_args={"timeout": 30})
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     stall_s: float = Field(
         default=900, gt=0, description="an engine that reports nothing for so long is ended"
     )
+    grace_s: float = Field(
+        default=20, gt=0, description="a worker that was asked to leave is gone after so long"
+    )
     engine_command: tuple[str, ...] = Field(
         default=(sys.executable, "-m", "service.runner"),
         description="the engine process that a worker supervises, as a JSON list",

@@ -4,12 +4,12 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service.database import clock
-from service.jobs import Failure, State, abandoned, after_failure
+from service.jobs import FINAL, Failure, State, abandoned, after_failure
 from service.tables import Job
 
 _CLEARED = {"worker": None, "lease_until": None}
@@ -125,6 +125,17 @@ class JobRepository:
             finished=clock(),
             **_CLEARED,
         )
+
+    def remove(self, job_id: str) -> bool:
+        """Forget a job that has come to its end; its files are the caller's to remove."""
+        statement = delete(Job).where(Job.id == job_id, Job.state.in_(FINAL)).returning(Job.id)
+        return self._session.scalars(statement).one_or_none() is not None
+
+    def needing(self, upload_id: str) -> Job | None:
+        """A job that has not come to its end and reads this upload."""
+        reads = [Job.inputs[role].as_string() == upload_id for role in ("ortho", "height", "dtm")]
+        query = select(Job).where(Job.state.not_in(FINAL), or_(*reads))
+        return self._session.scalars(query.limit(1)).one_or_none()
 
     # ---- for workers -----------------------------------------------------------------------
 

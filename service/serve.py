@@ -1,0 +1,130 @@
+"""`mfnet serve`: the API and, unless told otherwise, one worker, under one data folder."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from service.database import Database
+from service.repository.keys import KeyRepository
+from service.settings import Settings
+from service.storage import Storage
+
+_log = logging.getLogger(__name__)
+_RESTART_S = 2.0  # a worker that cannot start must not be started a hundred times a second
+
+Tell = Callable[[str], None]
+
+
+def serve(settings: Settings, *, worker: bool, tell: Tell) -> None:
+    """Run until SIGTERM or Ctrl-C; leaves nothing running.
+
+    Args:
+        settings: Where to listen and where the data is.
+        worker: Run a worker beside the API.
+        tell: Takes the lines for whoever started us: the address, and the first key.
+    """
+    import uvicorn
+
+    from service.app import create_app
+
+    secret = _prepare(settings)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings),
+            host=settings.host,
+            port=settings.port,
+            log_level=settings.log_level.lower(),
+        )
+    )
+    # uvicorn raises the signal again after its shutdown: by then it must not end us at once.
+    signal.signal(signal.SIGTERM, _exit)
+    listening = server.config.bind_socket()
+    host, port = listening.getsockname()[:2]
+    tell(f"Listening on http://{host}:{port} with data in {settings.data_dir.resolve()}")
+    if secret is not None:
+        tell(f"Admin key, shown this once: {secret}")
+    keeper = WorkerKeeper(settings) if worker else None
+    try:
+        if keeper is not None:
+            keeper.start()
+        server.run(sockets=[listening])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        if keeper is not None:
+            keeper.stop()
+
+
+class WorkerKeeper:
+    """Keeps one worker process alive.
+
+    Args:
+        settings: The worker gets the data folder from here, everything else from the environment.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stopping = threading.Event()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._keep, name="worker keeper")
+
+    def start(self) -> None:
+        """Start the worker, and start it again whenever it dies."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the worker to leave, and end it where it does not."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _keep(self) -> None:
+        while not self._stopping.is_set():
+            child = subprocess.Popen(self._command(), start_new_session=True)
+            while child.poll() is None and not self._stopping.wait(0.2):
+                pass
+            if self._stopping.is_set():
+                _end(child, self._settings.grace_s + 5)
+                return
+            _log.error("the worker ended with status %s; starting it again", child.returncode)
+            self._stopping.wait(_RESTART_S)
+
+    def _command(self) -> list[str]:
+        data_dir = str(self._settings.data_dir.resolve())
+        return [
+            *(sys.executable, "-m", "service.cli", "worker"),
+            *("--data-dir", data_dir, "--parent", str(os.getpid())),
+        ]
+
+
+def _prepare(settings: Settings) -> str | None:
+    """Bring the data folder up to date; returns the first key, where there was none."""
+    Storage(settings.data_dir)
+    # The broker's file keeps every message that it ever had, and the reconciler rings anyway.
+    for path in settings.data_dir.glob(f"{settings.broker_file.name}*"):
+        path.unlink()
+    database = Database(settings.database)
+    database.upgrade()
+    try:
+        with database.writing() as session:
+            keys = KeyRepository(session)
+            return None if keys.all() else keys.create("first", "admin")[1]
+    finally:
+        database.close()
+
+
+def _end(child: subprocess.Popen[bytes], grace_s: float) -> None:
+    child.terminate()
+    try:
+        child.wait(grace_s)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _exit(_number: int, _frame: Any) -> None:
+    raise SystemExit(0)
