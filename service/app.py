@@ -1,0 +1,59 @@
+"""The HTTP API as one application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from anyio import to_thread
+from fastapi import FastAPI
+
+from service import http_errors
+from service.database import Database
+from service.inspection import Inspector
+from service.middleware import Edge, SmallBodies
+from service.queue import Doorbell, make_celery
+from service.routes import health, jobs, landing, processes, results, uploads
+from service.services import Services
+from service.settings import Settings
+from service.storage import Storage
+
+_INSPECTIONS_AT_ONCE = 2
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The API on `settings`; the tables are brought up to date when it starts."""
+    services = Services(
+        settings=settings,
+        database=Database(settings.database),
+        storage=Storage(settings.data_dir),
+        doorbell=Doorbell(make_celery(settings)),
+        inspector=Inspector(
+            models_dir=settings.models_dir,
+            max_memory_mb=settings.inspect_memory_mb,
+            max_seconds=settings.inspect_seconds,
+            at_once=_INSPECTIONS_AT_ONCE,
+        ),
+    )
+    app = FastAPI(
+        title="MFNet",
+        summary="Land-cover maps from an orthophoto and a height raster.",
+        version=version("mfnet"),
+        lifespan=_lifespan,
+        docs_url=None,  # FastAPI's pages load scripts from a CDN
+        redoc_url=None,
+    )
+    app.state.services = services
+    http_errors.install(app)
+    app.add_middleware(SmallBodies)
+    app.add_middleware(Edge)  # the outermost: what it adds, every response has
+    for routes in (landing, processes, jobs, results, uploads, health):
+        app.include_router(routes.router)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    database: Database = app.state.services.database
+    await to_thread.run_sync(database.upgrade)
+    yield
+    database.close()

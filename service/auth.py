@@ -1,0 +1,51 @@
+"""Who asks: `Authorization: Bearer KEY`, and what that key may see.
+
+A user sees what was made with the same key; an admin sees everybody's. What a caller may not see
+does not exist for them: 404, never 403.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from service.errors import Unauthorized
+from service.repository.keys import KeyRepository
+from service.services import ServicesOf
+
+_bearer = HTTPBearer(auto_error=False, description="an API key, from `mfnet keys create`")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The holder of a valid key.
+
+    Attributes:
+        key_id: Owner of what this request creates.
+        scope: The only owner whose things this request sees; None sees everybody's.
+    """
+
+    key_id: str
+    scope: str | None
+
+
+def caller(
+    services: ServicesOf,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> Caller:
+    """The request's caller; read from the database each time, so a revoked key is dead at once.
+
+    Raises:
+        Unauthorized: No key, an unknown one or a revoked one.
+    """
+    if credentials is None:
+        raise Unauthorized("expected the header: Authorization: Bearer KEY")
+    with services.database.reading() as session:
+        key = KeyRepository(session).find(credentials.credentials)
+    if key is None:
+        raise Unauthorized("this key is not valid; ask whoever runs this service for another")
+    return Caller(key.id, None if key.role == "admin" else key.id)
+
+
+CallerOf = Annotated[Caller, Depends(caller)]

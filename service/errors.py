@@ -1,0 +1,170 @@
+"""Everything that the service refuses on purpose: one root, one class a cause.
+
+The service does not import `model`, so these stand beside `model.errors` and carry the same three
+things: a stable `code` that programs may rely on, a message (got, expected, what to do), and the
+numbers behind it. `http_errors.py` says which HTTP status each one becomes.
+"""
+
+from typing import Any
+
+
+class ServiceError(Exception):
+    """Root of the service's errors.
+
+    Args:
+        message: What was found, what was expected, what to do.
+        params: The numbers and names behind the message, as JSON values.
+    """
+
+    code: str = "internal"
+
+    def __init__(self, message: str, **params: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.params = params
+
+    def to_dict(self) -> dict[str, Any]:
+        """The error as it travels: to a job's record, to problem+json."""
+        return {"code": self.code, "message": self.message, "params": self.params}
+
+
+# ---- who asks -------------------------------------------------------------------------------
+
+
+class Unauthorized(ServiceError):
+    """No key, an unknown key or a revoked key; which of them is nobody's business."""
+
+    code = "auth.required"
+
+
+# ---- what is not there, or is another's ------------------------------------------------------
+
+
+class NoSuchProcess(ServiceError):
+    """No process of this name."""
+
+    code = "process.unknown"
+
+
+class NoSuchJob(ServiceError):
+    """No job of this id, or it belongs to another."""
+
+    code = "job.unknown"
+
+
+class NoSuchUpload(ServiceError):
+    """No upload of this id, or it belongs to another."""
+
+    code = "upload.unknown"
+
+
+class NoSuchResult(ServiceError):
+    """The job has no result of this name."""
+
+    code = "result.unknown"
+
+
+class ResultNotReady(ServiceError):
+    """The job has not finished."""
+
+    code = "result.not_ready"
+
+
+class ResultGone(ServiceError):
+    """The job was dismissed: it has no results and never will."""
+
+    code = "result.gone"
+
+
+# ---- uploads --------------------------------------------------------------------------------
+
+
+class BadName(ServiceError):
+    """A file's name that is no name: empty, too long, or with characters that no name has."""
+
+    code = "upload.bad_name"
+
+
+class UploadEmpty(ServiceError):
+    """Not one byte came."""
+
+    code = "upload.empty"
+
+
+class UploadTooLarge(ServiceError):
+    """More bytes than the service takes."""
+
+    code = "upload.too_large"
+
+
+class UploadIncomplete(ServiceError):
+    """The connection ended before the file did."""
+
+    code = "upload.incomplete"
+
+
+class BadChecksum(ServiceError):
+    """The checksum that was sent is no SHA-256."""
+
+    code = "upload.bad_checksum"
+
+
+class ChecksumMismatch(ServiceError):
+    """The bytes that came are not the bytes that were announced."""
+
+    code = "upload.checksum_mismatch"
+
+
+class UploadInUse(ServiceError):
+    """A job that has not finished needs the upload."""
+
+    code = "upload.in_use"
+
+
+class StorageFull(ServiceError):
+    """No room left on the data folder's disk."""
+
+    code = "storage.full"
+
+
+# ---- inspection and execution -----------------------------------------------------------------
+
+
+class Refused(ServiceError):
+    """The inspection refused the file or the pair; the code is one of `model.errors`."""
+
+    def __init__(self, code: str, message: str, **params: Any) -> None:
+        super().__init__(message, **params)
+        self.code = code
+
+
+class InspectionBroken(ServiceError):
+    """The inspection failed for a reason of ours."""
+
+    code = "inspection.failed"
+
+
+class Busy(ServiceError):
+    """Too many inspections at once; the same request will do later."""
+
+    code = "service.busy"
+
+
+class IdempotencyMismatch(ServiceError):
+    """The same `Idempotency-Key` came before, with another request."""
+
+    code = "idempotency.mismatch"
+
+
+class JobFailed(Refused):
+    """The job whose results are asked for failed for a fault of its input."""
+
+
+class JobBroken(Refused):
+    """The job whose results are asked for failed for a fault of ours."""
+
+
+class NotReady(ServiceError):
+    """The database or the broker does not answer."""
+
+    code = "service.not_ready"

@@ -1,0 +1,69 @@
+"""`/jobs/{id}/results`: the files of a job that was successful."""
+
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse
+
+from service.auth import Caller, CallerOf
+from service.errors import JobBroken, JobFailed, NoSuchResult, ResultGone, ResultNotReady
+from service.jobs import State
+from service.processes import media_type
+from service.repository.jobs import JobRepository
+from service.routes.jobs import found
+from service.schemas import Link
+from service.services import Services, ServicesOf
+from service.tables import Job
+
+router = APIRouter(prefix="/jobs/{job_id}/results", tags=["results"])
+
+
+@router.get("", response_model_exclude_none=True)
+def job_results(
+    job_id: str, request: Request, services: ServicesOf, caller: CallerOf
+) -> dict[str, Link]:
+    """Where each result is, by its file name."""
+    return {
+        name: Link(
+            href=str(request.url_for("job_result", job_id=job_id, name=name)),
+            type=media_type(name),
+        )
+        for name in sorted(_files(job_id, services, caller))
+    }
+
+
+@router.get("/{name}", response_class=FileResponse)
+def job_result(job_id: str, name: str, services: ServicesOf, caller: CallerOf) -> FileResponse:
+    """A file, whole or in ranges."""
+    files = _files(job_id, services, caller)
+    if name not in files:
+        raise NoSuchResult(f"no result {name!r}; there are: {', '.join(sorted(files))}", name=name)
+    return FileResponse(files[name], media_type=media_type(name), filename=name)
+
+
+def _files(job_id: str, services: Services, caller: Caller) -> dict[str, Path]:
+    """The results by name.
+
+    Raises:
+        NoSuchJob: Not there, or not the caller's.
+        ResultNotReady, ResultGone, JobFailed, JobBroken: There are none.
+    """
+    with services.database.reading() as session:
+        job = found(JobRepository(session).get(job_id, caller.scope), job_id)
+    epoch = _result_epoch(job)
+    return {path.name: path for path in services.storage.folder(job_id, epoch).iterdir()}
+
+
+def _result_epoch(job: Job) -> int:
+    if job.result_epoch is not None:
+        return job.result_epoch
+    if job.state is State.FAILED and job.error is not None:
+        kind = JobFailed if job.error["input_fault"] else JobBroken
+        raise kind(job.error["code"], job.error["message"], **job.error["params"])
+    if job.state is State.DISMISSED:
+        raise ResultGone(f"job {job.id} was dismissed", job=job.id)
+    raise ResultNotReady(
+        f"job {job.id} is {job.state}, {job.progress} %; ask again when it is successful",
+        status=job.state,
+        progress=job.progress,
+    )

@@ -1,0 +1,122 @@
+"""`/uploads`: rasters come in, are looked at, and wait to be used."""
+
+import uuid
+from typing import Annotated
+
+from anyio import to_thread
+from fastapi import APIRouter, Header, Query, Request, Response
+
+from service.auth import Caller, CallerOf
+from service.errors import NoSuchUpload, UploadInUse
+from service.repository.jobs import JobRepository
+from service.repository.uploads import UploadRepository
+from service.schemas import UploadInfo, UploadList, moment
+from service.services import Services, ServicesOf
+from service.tables import Upload
+from service.uploads import Received, announced_sha256, checked_name, receive
+
+router = APIRouter(prefix="/uploads", tags=["uploads"])
+
+Limit = Annotated[int, Query(ge=1, le=1000)]
+Sha256 = Annotated[str | None, Query(description="what the bytes hash to, in hex; checked")]
+ContentDigest = Annotated[str | None, Header(description="the same, as in RFC 9530")]
+ContentLength = Annotated[int | None, Header(ge=0)]
+
+_BINARY = {"requestBody": {"required": True, "content": {"application/octet-stream": {}}}}
+
+
+@router.put("/{name}", status_code=201, openapi_extra=_BINARY)
+async def put_upload(
+    name: str,
+    request: Request,
+    response: Response,
+    services: ServicesOf,
+    caller: CallerOf,
+    sha256: Sha256 = None,
+    content_digest: ContentDigest = None,
+    content_length: ContentLength = None,
+) -> UploadInfo:
+    """Send a GeoTIFF, as `curl -T` does. It is looked at before this answers."""
+    name, announced = checked_name(name), announced_sha256(sha256, content_digest)
+    upload_id = uuid.uuid4().hex
+    received = await receive(
+        request.stream(),
+        services.storage.uploads / upload_id,
+        limit_bytes=services.settings.upload_limit_bytes,
+        declared_bytes=content_length,
+        sha256=announced,
+    )
+    upload = await to_thread.run_sync(_keep, services, caller, upload_id, name, received)
+    response.headers["Location"] = str(request.url_for("get_upload", upload_id=upload_id))
+    return _info(upload)
+
+
+@router.get("")
+def list_uploads(services: ServicesOf, caller: CallerOf, limit: Limit = 100) -> UploadList:
+    """Your uploads, newest first."""
+    with services.database.reading() as session:
+        uploads = UploadRepository(session).page(caller.scope, limit=limit)
+    return UploadList(uploads=[_info(upload) for upload in uploads])
+
+
+@router.get("/{upload_id}")
+def get_upload(upload_id: str, services: ServicesOf, caller: CallerOf) -> UploadInfo:
+    """What was received, and what the inspection says of it."""
+    with services.database.reading() as session:
+        upload = UploadRepository(session).get(upload_id, caller.scope)
+    return _info(_found(upload, upload_id))
+
+
+@router.delete("/{upload_id}", status_code=204)
+def delete_upload(upload_id: str, services: ServicesOf, caller: CallerOf) -> None:
+    """Remove an upload that no unfinished job needs."""
+    with services.database.writing() as session:
+        uploads = UploadRepository(session)
+        upload = _found(uploads.get(upload_id, caller.scope), upload_id)
+        if (job := JobRepository(session).needing(upload_id)) is not None:
+            raise UploadInUse(f"job {job.id} needs the upload; dismiss it first", job=job.id)
+        uploads.remove(upload_id)
+    services.storage.upload(upload.path).unlink(missing_ok=True)
+
+
+def _keep(
+    services: Services, caller: Caller, upload_id: str, name: str, received: Received
+) -> Upload:
+    """Looks at a file that came whole; it enters the database, or leaves the disk."""
+    path = services.storage.uploads / upload_id
+    try:
+        report = services.inspector.file(path)
+        with services.database.writing() as session:
+            uploads = UploadRepository(session)
+            uploads.add(
+                upload_id, caller.key_id, name, str(path.relative_to(services.storage.root))
+            )
+            kept = uploads.change(
+                upload_id,
+                state="ready",
+                bytes=received.bytes,
+                sha256=received.sha256,
+                report=report,
+            )
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    assert kept is not None
+    return kept
+
+
+def _found(upload: Upload | None, upload_id: str) -> Upload:
+    if upload is None:
+        raise NoSuchUpload(f"no upload {upload_id!r}", upload=upload_id)
+    return upload
+
+
+def _info(upload: Upload) -> UploadInfo:
+    return UploadInfo(
+        id=upload.id,
+        name=upload.name,
+        bytes=upload.bytes,
+        sha256=upload.sha256,
+        created=moment(upload.created),
+        report=upload.report,
+    )
