@@ -1,0 +1,168 @@
+"""Inspects rasters before they are used: opens them, and decodes every block once."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rasterio.windows import Window
+
+from model.errors import InputError, NoData, WrongBands, WrongType
+from model.raster.geotiff import GeoTiff, Role
+from model.raster.pair import RasterPair
+from model.raster.remarks import scan_remarks
+from model.raster.report import PairReport, RasterReport, Refusal, SoloReport, describe
+
+CHUNK_BYTES = 32 << 20
+
+Progress = Callable[[int, int], None]
+"""Called with bytes decoded and bytes in all."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What decoding every block tells.
+
+    Attributes:
+        valid: Number of valid pixels.
+        minimum: Over the valid pixels; digital numbers, or metres of a height raster.
+        maximum: Likewise.
+    """
+
+    valid: int
+    minimum: float
+    maximum: float
+
+
+def inspect_pair(
+    ortho: Path,
+    height: Path,
+    *,
+    dtm: Path | None = None,
+    quick: bool = False,
+    progress: Progress | None = None,
+) -> PairReport:
+    """Report on a pair, or refuse it.
+
+    Args:
+        ortho: The orthophoto.
+        height: An nDSM, or a DSM if `dtm` is given.
+        dtm: The terrain model.
+        quick: Judge by tags and a sample; do not decode every block.
+        progress: Called while blocks are decoded.
+
+    Raises:
+        InputError: As `RasterPair.open`; after the scan also RasterUnreadable and NoData.
+    """
+    with RasterPair.open(ortho, height, dtm=dtm) as pair:
+        report = pair.report
+        if quick:
+            return report
+        parts = {"ortho": pair.ortho, "height": pair.height.source}
+        if pair.dtm is not None:
+            parts["dtm"] = pair.dtm.source
+        total = sum(part.layout.declared_bytes for part in parts.values())
+        done = 0
+        scanned: dict[str, RasterReport] = {}
+        for name, part in parts.items():
+            step = _shifted(progress, done, total)
+            scanned[name] = _with_scan(getattr(report, name), part, step)
+            done += part.layout.declared_bytes
+        remarks = [*report.remarks, *scan_remarks(scanned["ortho"])]
+        return report.model_copy(update={**scanned, "remarks": remarks, "scanned": True})
+
+
+def inspect_raster(
+    path: Path, *, quick: bool = False, progress: Progress | None = None
+) -> SoloReport:
+    """Report on one raster and what it could be used as.
+
+    Raises:
+        InputError: It could be neither orthophoto nor height raster; the orthophoto's reason if
+            the file has several bands, the height raster's otherwise.
+    """
+    refused: dict[str, InputError] = {}
+    report: RasterReport | None = None
+    suits = []
+    for role in Role:
+        try:
+            with GeoTiff(path, role) as source:
+                if report is None:
+                    report = describe(source)
+                    report = report if quick else _with_scan(report, source, progress)
+                suits.append(role.value)
+        except (WrongBands, WrongType) as error:
+            refused[role.value] = error
+    if report is None:
+        # A role whose number of bands fits but not their type says more than "wrong bands".
+        raise next((e for e in refused.values() if isinstance(e, WrongType)), refused[Role.ORTHO])
+    reasons = {role: Refusal(code=e.code, message=e.message) for role, e in refused.items()}
+    return SoloReport(raster=report, suits=suits, refused=reasons)
+
+
+def scan(source: GeoTiff, progress: Progress | None = None) -> Scan:
+    """Decode every block once, in bounded memory.
+
+    Raises:
+        RasterUnreadable: A block is missing or cannot be decoded.
+        NoData: Not one pixel is valid.
+    """
+    count, low, high = 0, np.inf, -np.inf
+    pixels = 0
+    for window in chunks(source):
+        values, valid = source.read(window)
+        if source.role is Role.HEIGHT:
+            values = source.metres(values)
+        inside = values[:, valid]
+        if inside.size:
+            count += int(valid.sum())
+            low, high = min(low, float(inside.min())), max(high, float(inside.max()))
+        pixels += valid.size
+        if progress:
+            share = pixels / (source.grid.height * source.grid.width)
+            progress(round(share * source.layout.declared_bytes), source.layout.declared_bytes)
+    if not count:
+        raise NoData(
+            f"{source.path.name}: not one valid pixel: all are nodata, transparent or NaN",
+            file=source.path.name,
+        )
+    return Scan(count, low, high)
+
+
+def chunks(source: GeoTiff) -> Iterator[Window]:
+    """Windows of whole blocks that cover a raster once, of about `CHUNK_BYTES` decoded."""
+    grid, layout = source.grid, source.layout
+    pixel_bytes = max(1, layout.bits // 8) * layout.bands
+    block_row = layout.block_height * layout.block_width * pixel_bytes
+    across = max(1, CHUNK_BYTES // block_row) * layout.block_width
+    width = min(across, grid.width)
+    height = layout.block_height
+    if width == grid.width:
+        height *= max(1, CHUNK_BYTES // (width * layout.block_height * pixel_bytes))
+    for row in range(0, grid.height, height):
+        for column in range(0, grid.width, width):
+            yield Window(
+                column, row, min(width, grid.width - column), min(height, grid.height - row)
+            )
+
+
+def _with_scan(
+    report: RasterReport, source: GeoTiff, progress: Progress | None = None
+) -> RasterReport:
+    found = scan(source, progress)
+    pixels = source.grid.height * source.grid.width
+    return report.model_copy(
+        update={
+            "valid_percent": 100 * found.valid / pixels,
+            "minimum": found.minimum,
+            "maximum": found.maximum,
+        }
+    )
+
+
+def _shifted(progress: Progress | None, before: int, total: int) -> Progress | None:
+    """The progress of one file as part of all files'."""
+    if progress is None:
+        return None
+    report = progress
+    return lambda done, _: report(before + done, total)

@@ -1,0 +1,44 @@
+"""From digital numbers and metres to the network's input.
+
+The ranges belong to the model and are never taken from the raster at hand, so that a pixel's class
+does not depend on what else is in the picture.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from model.config import Modality
+from model.errors import BadOption
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """A linear map: value × scale + offset."""
+
+    scale: float
+    offset: float
+
+
+def scaling(modality: Modality, white: float) -> Scaling:
+    """The map that takes a modality's range to 0..1; values beyond it go beyond 0..1.
+
+    Args:
+        modality: Of the model.
+        white: The digital number of full reflectance; matters to `reflectance` alone.
+
+    Raises:
+        BadOption: White is not a positive number.
+    """
+    if not 0 < white < float("inf"):
+        raise BadOption(f"white is {white}; expected a positive number", white=str(white))
+    unit = white if modality.unit == "reflectance" else 1.0
+    span = modality.high - modality.low
+    return Scaling(scale=1 / (unit * span), offset=-modality.low / span)
+
+
+def white_point(dtype: DTypeLike) -> float:
+    """Full reflectance of a pixel type: its largest integer, 1 for floating point."""
+    kind = np.dtype(dtype)
+    return float(np.iinfo(kind).max) if np.issubdtype(kind, np.integer) else 1.0

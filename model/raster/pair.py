@@ -1,0 +1,167 @@
+"""An orthophoto with its heights: opened, checked, aligned on the orthophoto's grid."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from rasterio.windows import Window
+
+from model.raster.align import AlignedHeight
+from model.raster.geotiff import CACHE_BYTES, GeoTiff, Role, gdal
+from model.raster.grid import Grid, Rows
+from model.raster.heights import check_above_ground, height_remarks, percentiles
+from model.raster.remarks import pair_remarks
+from model.raster.report import PairReport, describe, estimate
+
+__all__ = ["Grid", "RasterPair", "Rows"]
+
+# GDAL's warped rasters come in blocks of 128 rows.
+_WARP_ROWS = 128
+_MAX_CACHE_BYTES = 1 << 30
+# The sample: so many windows a side, of so many pixels a side.
+_SAMPLE_WINDOWS = 8
+_SAMPLE_PX = 32
+
+
+class RasterPair:
+    """An orthophoto and metres above ground, read as rows of the orthophoto's grid.
+
+    Attributes:
+        grid: The orthophoto's.
+        ortho: The orthophoto's file.
+        height: The height raster: an nDSM, or a DSM if there is a `dtm`.
+        dtm: The terrain model to be subtracted from it.
+        report: What was found while opening.
+    """
+
+    def __init__(self, ortho: GeoTiff, height: AlignedHeight, dtm: AlignedHeight | None) -> None:
+        self.ortho = ortho
+        self.height = height
+        self.dtm = dtm
+        self.grid: Grid = ortho.grid
+        self._cache_bytes = _cache_bytes(ortho, height, dtm)
+        found = percentiles(self._sample())
+        check_above_ground(found, height.source.path.name, with_dtm=dtm is not None)
+        overlaps = [part.placement.overlap_percent for part in (height, dtm) if part]
+        self.report = PairReport(
+            ortho=describe(ortho),
+            height=describe(height.source),
+            dtm=describe(dtm.source) if dtm else None,
+            gsd_m=self.grid.gsd_m,
+            overlap_percent=round(min(overlaps), 1),
+            height_percentiles=found,
+            remarks=[*pair_remarks(ortho, height), *height_remarks(found)],
+            estimate=estimate(self.grid, self._cache_bytes),
+        )
+
+    @classmethod
+    def open(cls, ortho: Path, height: Path, *, dtm: Path | None = None) -> Self:
+        """Open and check a pair; reads tags and a sample of the heights, not the whole files.
+
+        Args:
+            ortho: An orthophoto: its first three bands beside alpha are used.
+            height: Metres above ground (nDSM), or above anything (DSM) if `dtm` is given.
+            dtm: A terrain model, counted from the same level as `height`.
+
+        Raises:
+            InputError: A file that is no orthophoto or height raster, that lies elsewhere, or
+                whose heights are not above ground; see `model.errors`.
+        """
+        opened: list[GeoTiff | AlignedHeight] = []
+        try:
+            picture = GeoTiff(Path(ortho), Role.ORTHO)
+            opened.append(picture)
+            aligned: list[AlignedHeight] = []
+            for path in (height, dtm) if dtm is not None else (height,):
+                source = GeoTiff(Path(path), Role.HEIGHT)
+                opened.append(source)
+                aligned.append(AlignedHeight(source, picture.grid))
+                opened.append(aligned[-1])
+            return cls(picture, aligned[0], aligned[1] if dtm is not None else None)
+        except BaseException:
+            for part in reversed(opened):
+                part.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files; a second time does nothing."""
+        for part in (self.dtm, self.height, self.ortho):
+            if part is not None:
+                part.close()
+
+    @property
+    def ortho_dtype(self) -> np.dtype:
+        """Of the orthophoto's digital numbers."""
+        return self.ortho.dtype
+
+    def read(self, row: int, rows: int) -> Rows:
+        """Read full-width rows; from one thread at a time.
+
+        Consecutive calls decode each block about once: GDAL's cache holds a row of blocks.
+
+        Args:
+            row: The first.
+            rows: How many; those beyond the raster's last are left out.
+
+        Raises:
+            RasterUnreadable: A block that cannot be decoded.
+        """
+        window = Window(0, row, self.grid.width, min(rows, self.grid.height - row))
+        with gdal(self.ortho.path, self._cache_bytes):
+            ortho, ortho_valid = self.ortho.read(window)
+            heights = self._heights(window)
+        known = np.isfinite(heights)
+        # Below the ground stands nothing: noise of the two models, or an undeclared nodata value.
+        ndsm = np.where(known, np.maximum(heights, 0), np.float32(0))[np.newaxis]
+        return Rows(
+            row=row,
+            arrays={"ortho": np.where(ortho_valid, ortho, ortho.dtype.type(0)), "ndsm": ndsm},
+            valid={"ortho": ortho_valid, "ndsm": known},
+        )
+
+    def _heights(self, window: Window) -> np.ndarray:
+        """Metres above ground (h, w) float32, as the files have them; NaN where unknown."""
+        heights = self.height.read(window)
+        return heights if self.dtm is None else heights - self.dtm.read(window)
+
+    def _sample(self) -> np.ndarray:
+        """Heights from windows spread evenly over the orthophoto, one after another."""
+        grid, parts = self.grid, []
+        for row in _spread(grid.height):
+            for column in _spread(grid.width):
+                height = min(_SAMPLE_PX, grid.height - row)
+                width = min(_SAMPLE_PX, grid.width - column)
+                parts.append(self._heights(Window(column, row, width, height)).ravel())
+        return np.concatenate(parts)
+
+
+def _spread(length: int) -> list[int]:
+    """First pixels of the sample's windows along an axis."""
+    last = max(0, length - _SAMPLE_PX)
+    return sorted({round(i * last / (_SAMPLE_WINDOWS - 1)) for i in range(_SAMPLE_WINDOWS)})
+
+
+def _cache_bytes(ortho: GeoTiff, *heights: AlignedHeight | None) -> int:
+    """What GDAL's cache needs so that consecutive rows decode each block once.
+
+    Two rows of blocks of each file, and two of each warp.
+    """
+    wanted = CACHE_BYTES
+    for source in (ortho, *(part.source for part in heights if part)):
+        rows = min(source.layout.block_height, source.grid.height) + source.layout.block_height
+        bits = max(8, source.layout.bits) * source.layout.bands
+        wanted += rows * (source.grid.width + source.layout.block_width) * bits // 8
+    wanted += 2 * _WARP_ROWS * 4 * (ortho.grid.width + 512) * sum(1 for part in heights if part)
+    return min(wanted, _MAX_CACHE_BYTES)

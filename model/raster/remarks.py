@@ -1,0 +1,106 @@
+"""What is worth knowing about a pair and is no reason to refuse it."""
+
+from typing import Any
+
+from model.raster.align import AlignedHeight, Placement
+from model.raster.geotiff import GeoTiff
+from model.raster.grid import Grid
+from model.raster.normalize import white_point
+from model.raster.report import RasterReport, Remark
+
+_FULL_OVERLAP_PERCENT = 95.0
+_MUCH_COARSER = 0.5
+_DISTORTION = 0.01
+
+
+def pair_remarks(ortho: GeoTiff, height: AlignedHeight) -> list[Remark]:
+    """Remarks from tags and placement alone."""
+    return [*_ortho_remarks(ortho), *_placement_remarks(height.placement, ortho, height.source)]
+
+
+def scan_remarks(ortho: RasterReport) -> list[Remark]:
+    """Remarks that need the orthophoto's range."""
+    if ortho.maximum is None:
+        return []
+    white = white_point(ortho.dtype)
+    if white / 256 < ortho.maximum < white / 4 or ortho.maximum > white:
+        return [
+            _remark(
+                "ortho.white",
+                f"the brightest pixel is {ortho.maximum:g} and white is taken to be {white:g}: "
+                "pass the camera's white with --white (4095 for 12 bits)",
+            )
+        ]
+    return []
+
+
+def _ortho_remarks(ortho: GeoTiff) -> list[Remark]:
+    remarks = []
+    extra = ortho.layout.bands - len(ortho.bands) - (ortho.alpha is not None)
+    if extra > 0:
+        remarks.append(
+            _remark("ortho.extra_bands", f"bands {ortho.bands} are used, {extra} more are not")
+        )
+    if ortho.grid.crs is None:
+        remarks.append(
+            _remark("crs.none", "no coordinate reference system: areas in m² will be unknown")
+        )
+    elif (factor := _distortion(ortho.grid)) is not None and abs(factor - 1) > _DISTORTION:
+        remarks.append(
+            _remark(
+                "crs.distorts",
+                f"this projection shows areas {factor:.2f} times as large as they are on the "
+                "ground here; those in the statistics are the projection's",
+            )
+        )
+    return remarks
+
+
+def _placement_remarks(place: Placement, ortho: GeoTiff, height: GeoTiff) -> list[Remark]:
+    remarks = []
+    if place.overlap_percent < _FULL_OVERLAP_PERCENT:
+        remarks.append(
+            _remark(
+                "height.partial",
+                f"the height raster covers {place.overlap_percent:.0f} % of the orthophoto",
+            )
+        )
+    if place.pixels_per_pixel < _MUCH_COARSER:
+        remarks.append(
+            _remark(
+                "height.coarse",
+                f"heights are {1 / place.pixels_per_pixel:.1f} times coarser than the orthophoto",
+            )
+        )
+    if place.same_crs and ortho.grid.crs != height.grid.crs:
+        remarks.append(
+            _remark(
+                "crs.names_differ",
+                "the two coordinate reference systems are described differently and mean the same "
+                "place",
+            )
+        )
+    return remarks
+
+
+def _distortion(grid: Grid) -> float | None:
+    """Area of the central pixel in the projection by that on the ellipsoid."""
+    import pyproj
+
+    area = grid.pixel_area_m2(grid.height // 2)
+    if area is None or grid.crs is None or not grid.crs.is_projected:
+        return None
+    try:
+        crs = pyproj.CRS.from_wkt(grid.crs.to_wkt())
+        to_lonlat = pyproj.Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
+        row, column = grid.height // 2, grid.width // 2
+        corners = [(column, row), (column + 1, row), (column + 1, row + 1), (column, row + 1)]
+        xy: Any = zip(*(grid.transform * corner for corner in corners), strict=True)
+        true, _ = crs.get_geod().polygon_area_perimeter(*to_lonlat.transform(*xy))
+    except Exception:  # a remark is not worth a failure, whatever a strange CRS makes PROJ raise
+        return None
+    return area / abs(true) if true else None
+
+
+def _remark(code: str, message: str) -> Remark:
+    return Remark(code=code, message=message)

@@ -1,0 +1,118 @@
+"""What is known of a raster or pair before it is used: for `mfnet inspect` and for job records."""
+
+import math
+
+from pydantic import BaseModel, Field
+
+from model.raster.geotiff import GeoTiff
+from model.raster.grid import Grid
+
+
+class RasterReport(BaseModel):
+    """One GeoTIFF. The last three fields are known once every block has been read."""
+
+    file: str
+    role: str
+    height: int = Field(description="rows")
+    width: int = Field(description="columns")
+    bands: int = Field(description="in the file; an orthophoto's first three are used")
+    alpha: bool
+    dtype: str
+    crs: str | None
+    transform: tuple[float, float, float, float, float, float] = Field(
+        description="a b c d e f: x = a·column + b·row + c, y = d·column + e·row + f"
+    )
+    gsd_m: float | None = Field(description="ground sampling distance at the centre")
+    nodata: float | None
+    block: tuple[int, int] = Field(description="rows, columns of a tile or strip")
+    declared_bytes: int
+    stored_bytes: int
+    valid_percent: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+class Remark(BaseModel):
+    """Something to know that is no reason to refuse."""
+
+    code: str
+    message: str
+
+
+class Estimate(BaseModel):
+    """What a run takes beside the model itself."""
+
+    memory_bytes: int = Field(description="rows in flight; does not depend on the raster's height")
+    disk_bytes: int = Field(description="at most, for the class raster and its temporary file")
+
+
+class Refusal(BaseModel):
+    """Why a raster cannot play a role."""
+
+    code: str
+    message: str
+
+
+class SoloReport(BaseModel):
+    """One raster by itself: what it could be used as."""
+
+    raster: RasterReport
+    suits: list[str]
+    refused: dict[str, Refusal] = Field(default_factory=dict, description="by role")
+
+
+class PairReport(BaseModel):
+    """An orthophoto with its heights."""
+
+    ortho: RasterReport
+    height: RasterReport
+    dtm: RasterReport | None = None
+    gsd_m: float | None = Field(description="of the orthophoto, and so of the result")
+    overlap_percent: float = Field(description="of the orthophoto's extent, by the height raster's")
+    height_percentiles: dict[str, float] = Field(
+        description="metres above ground on the orthophoto's grid, p1 to p99, from a sample; empty "
+        "where the sample holds no height"
+    )
+    remarks: list[Remark] = Field(default_factory=list)
+    estimate: Estimate
+    scanned: bool = Field(default=False, description="every block of every file was decoded")
+
+
+def describe(source: GeoTiff) -> RasterReport:
+    """Report on an open GeoTIFF from what its tags say."""
+    nodata, layout, grid = source.nodata[0], source.layout, source.grid
+    return RasterReport(
+        file=source.path.name,
+        role=source.role.value,
+        height=grid.height,
+        width=grid.width,
+        bands=layout.bands,
+        alpha=source.alpha is not None,
+        dtype=source.dtype.name,
+        crs=None if grid.crs is None else grid.crs.to_string(),
+        transform=tuple(grid.transform)[:6],
+        gsd_m=grid.gsd_m,
+        # JSON has no NaN and no infinity.
+        nodata=nodata if nodata is not None and math.isfinite(nodata) else None,
+        block=(layout.block_height, layout.block_width),
+        declared_bytes=layout.declared_bytes,
+        stored_bytes=layout.stored_bytes,
+    )
+
+
+def estimate(grid: Grid, cache_bytes: int, window_px: int = 256, classes: int = 6) -> Estimate:
+    """Estimate what a run takes.
+
+    Args:
+        grid: The orthophoto's.
+        cache_bytes: GDAL's cache for the pair.
+        window_px: The model's; two windows of rows are in flight.
+        classes: The model's.
+    """
+    logits = 4 * classes * window_px * grid.width
+    pixels = 2 * (4 * 4 + 2) * window_px * grid.width
+    image = grid.height * grid.width
+    return Estimate(
+        memory_bytes=logits + pixels + cache_bytes,
+        disk_bytes=2 * image + image // 3,
+    )
