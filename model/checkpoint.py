@@ -1,4 +1,4 @@
-"""The only place that reads or writes weights: one .safetensors file, its metadata the model's config."""
+"""The only place that reads or writes weights: a .safetensors file with the config as metadata."""
 
 import os
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Checkpoints of the paper's released code (github.com/sstary/SSRS, folder MFNet) become ours.
 
-Encoder, mechanism and classes are read from the tensors alone: the released files hold nothing else.
+Encoder, mechanism and classes are read from the tensors alone: the files hold nothing else.
 """
 
 import math
