@@ -1,0 +1,183 @@
+"""The engine against the whole raster in float64, and what must hold for any raster."""
+
+import threading
+from collections.abc import Generator, Mapping
+
+import numpy as np
+import pytest
+from engine.arrays import (
+    AS_IT_IS,
+    ArraySource,
+    convolution,
+    identity,
+    random_source,
+    run,
+    whole_raster_logits,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from model.classes import NODATA
+from model.errors import BadOption, Cancelled, NonFiniteLogits
+from model.inference.ahead import ahead
+from model.inference.blend import BLENDS, window_weights
+from model.inference.sweep import Sweep
+from model.inference.windows import WindowPlan
+
+side = st.integers(1, 70)
+strides = st.integers(3, 16)
+blends = st.sampled_from(BLENDS)
+batches = st.integers(1, 5)
+seeds = st.integers(0, 2**16)
+
+
+@settings(deadline=None, max_examples=60)
+@given(side, side, strides, blends, batches, seeds)
+def test_classes_are_the_oracles_wherever_it_is_sure(
+    height: int, width: int, stride: int, blend: str, batch: int, seed: int
+) -> None:
+    source, predict = random_source(height, width, seed), convolution(5, seed)
+    plan = WindowPlan(height, width, 16, stride)
+    sweep = Sweep(plan, predict, AS_IT_IS, classes=5, blend=blend, batch_size=batch)
+    logits = whole_raster_logits(source, predict, plan, 5, blend)
+    runner_up, best = np.sort(logits, axis=0)[-2:]
+    sure = best - runner_up > 1e-4
+    assert (run(sweep, source) == logits.argmax(0))[sure].all()
+    assert sure.mean() > 0.9 or sure.size < 50
+
+
+@settings(deadline=None, max_examples=60)
+@given(side, side, strides, blends, batches, seeds)
+def test_the_identity_network_returns_its_input(
+    height: int, width: int, stride: int, blend: str, batch: int, seed: int
+) -> None:
+    source = random_source(height, width, seed)
+    classes = np.random.default_rng(seed).integers(0, 3, (height, width))
+    source.ortho[:] = np.eye(3, dtype=np.float32)[:, classes]
+    plan = WindowPlan(height, width, 16, stride)
+    sweep = Sweep(plan, identity, AS_IT_IS, classes=3, blend=blend, batch_size=batch)
+    np.testing.assert_array_equal(run(sweep, source), classes)
+
+
+@settings(deadline=None, max_examples=40)
+@given(side, side, strides, seeds, st.floats(0, 1))
+def test_nodata_stays_nodata_and_changes_nothing_else(
+    height: int, width: int, stride: int, seed: int, share: float
+) -> None:
+    source = random_source(height, width, seed)
+    source.valid[:] = np.random.default_rng(seed).random((height, width)) >= share
+    plan = WindowPlan(height, width, 16, stride)
+    classes = run(Sweep(plan, identity, AS_IT_IS, classes=3), source)
+    np.testing.assert_array_equal(classes == NODATA, ~source.valid)
+    expected = source.ortho.argmax(0)
+    np.testing.assert_array_equal(classes[source.valid], expected[source.valid])
+
+
+def test_windows_without_data_are_not_run() -> None:
+    source = random_source(64, 64, seed=1)
+    source.valid[:, :48] = False
+    calls: list[int] = []
+
+    def count(inputs: Mapping[str, Tensor]) -> Tensor:
+        calls.append(len(inputs["ortho"]))
+        return inputs["ortho"]
+
+    run(Sweep(WindowPlan(64, 64, 16, 16), count, AS_IT_IS, classes=3, batch_size=4), source)
+    assert calls == [4] * 4  # one batch of the fixed shape for each row of windows
+
+
+@pytest.mark.parametrize("blend", BLENDS)
+def test_two_crops_agree_wherever_their_windows_coincide(blend: str) -> None:
+    """Nothing of a class depends on what lies outside a pixel's windows."""
+    source, predict, stride = random_source(96, 96, seed=5), convolution(4, 5), 8
+    crop = ArraySource(source.ortho[:, 32:], source.ndsm[:, 32:], source.valid[32:])
+    whole = run(Sweep(WindowPlan(96, 96, 16, stride), predict, AS_IT_IS, 4, blend), source)
+    part = run(Sweep(WindowPlan(64, 96, 16, stride), predict, AS_IT_IS, 4, blend), crop)
+    np.testing.assert_array_equal(whole[32 + 16 :], part[16:])
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 64])
+def test_the_batch_size_changes_no_class(batch: int) -> None:
+    source, predict = random_source(50, 90, seed=9), convolution(6, 9)
+    plan = WindowPlan(50, 90, 16, 7)
+    one = run(Sweep(plan, predict, AS_IT_IS, 6, batch_size=1), source)
+    np.testing.assert_array_equal(
+        run(Sweep(plan, predict, AS_IT_IS, 6, batch_size=batch), source), one
+    )
+
+
+def test_confidence_is_the_softmax_of_the_mean_logits() -> None:
+    source, predict = random_source(40, 40, seed=3), convolution(4, 3)
+    source.valid[:5] = False
+    plan = WindowPlan(40, 40, 16, 8)
+    bands = Sweep(plan, predict, AS_IT_IS, 4, confidence=True).run(source)
+    percent = np.concatenate([band.confidence_hW for band in bands])
+    masked = ArraySource(source.ortho * source.valid, source.ndsm * source.valid, source.valid)
+    logits = whole_raster_logits(masked, predict, plan, 4, "mean")
+    softmax = np.exp(logits) / np.exp(logits).sum(0)
+    assert (percent[:5] == NODATA).all()
+    assert np.abs(percent[5:] - 100 * softmax.max(0)[5:]).max() <= 0.5 + 1e-3
+
+
+def test_progress_counts_to_the_number_of_windows_and_cancelling_stops_at_once() -> None:
+    source, seen = random_source(64, 64, seed=2), []
+    plan = WindowPlan(64, 64, 16, 8)
+
+    def progress(done: int, total: int) -> None:
+        seen.append((done, total))
+
+    run(Sweep(plan, identity, AS_IT_IS, 3, progress=progress), source)
+    assert seen[-1] == (len(plan), len(plan))
+    assert seen == sorted(set(seen))
+
+    stop = threading.Event()
+    sweep = Sweep(
+        plan, identity, AS_IT_IS, 3, progress=lambda *_: stop.set(), cancelled=stop.is_set
+    )
+    with pytest.raises(Cancelled):
+        run(sweep, source)
+
+
+def test_logits_that_are_not_finite_fail_naming_the_windows() -> None:
+    def broken(inputs: Mapping[str, Tensor]) -> Tensor:
+        raise NonFiniteLogits("the network returned NaN or Inf in float32")
+
+    with pytest.raises(
+        NonFiniteLogits, match="NaN or Inf in float32 in one of the windows at row 0"
+    ):
+        run(Sweep(WindowPlan(32, 32, 16, 16), broken, AS_IT_IS, 3), random_source(32, 32, seed=0))
+
+
+def test_no_blend_is_zero_anywhere() -> None:
+    for blend in BLENDS:
+        assert window_weights(blend, 256).min() > 0
+    with pytest.raises(BadOption, match="no blend 'max'; there are: mean, hann"):
+        window_weights("max", 256)
+
+
+def test_ahead_keeps_order_and_closes_what_it_was_given() -> None:
+    closed = threading.Event()
+
+    def numbers() -> Generator[int, None, None]:
+        try:
+            yield from range(100)
+        finally:
+            closed.set()
+
+    assert list(ahead(n for n in range(10))) == list(range(10))
+    for number in ahead(numbers()):
+        if number == 3:
+            break
+    assert closed.wait(timeout=10)
+
+
+def test_ahead_hands_on_what_its_stage_raises() -> None:
+    def failing() -> Generator[int, None, None]:
+        yield 1
+        raise OSError("disk gone")
+
+    items = ahead(failing())
+    assert next(items) == 1
+    with pytest.raises(OSError, match="disk gone"):
+        next(items)

@@ -1,0 +1,100 @@
+"""Rasters in memory, plain networks, and the whole raster in float64, for tests of the engine."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.inference.blend import window_weights
+from model.inference.sweep import Sweep
+from model.inference.windows import WindowPlan
+from model.raster.normalize import Scaling
+
+AS_IT_IS = {"ortho": Scaling(1, 0), "ndsm": Scaling(1, 0)}
+
+
+@dataclass(frozen=True)
+class ArrayRows:
+    arrays: dict[str, NDArray[np.float32]]
+    valid: dict[str, NDArray[np.bool_]]
+
+
+@dataclass(frozen=True)
+class ArraySource:
+    """An orthophoto (C, H, W) and heights (1, H, W); invalid where the mask (H, W) is false."""
+
+    ortho: NDArray[np.float32]
+    ndsm: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+
+    def read(self, row: int, rows: int) -> ArrayRows:
+        part = slice(row, row + rows)
+        arrays = {"ortho": self.ortho[:, part], "ndsm": self.ndsm[:, part]}
+        return ArrayRows(arrays, dict.fromkeys(arrays, self.valid[part]))
+
+
+def random_source(height: int, width: int, seed: int, bands: int = 3) -> ArraySource:
+    random = np.random.default_rng(seed)
+    return ArraySource(
+        random.random((bands, height, width), dtype=np.float32),
+        random.random((1, height, width), dtype=np.float32),
+        np.ones((height, width), bool),
+    )
+
+
+def identity(inputs: Mapping[str, Tensor]) -> Tensor:
+    """The orthophoto's bands as logits."""
+    return inputs["ortho"].clone()
+
+
+def convolution(classes: int, seed: int) -> Callable[[Mapping[str, Tensor]], Tensor]:
+    """A 7×7 convolution with zero padding: what it says depends on where the window lies."""
+    torch.manual_seed(seed)
+    layer = torch.nn.Conv2d(4, classes, 7, padding=3)
+
+    @torch.inference_mode()
+    def predict(inputs: Mapping[str, Tensor]) -> Tensor:
+        both = torch.cat([inputs["ortho"], inputs["ndsm"]], dim=1)
+        logits: Tensor = layer.to(both.dtype)(both)
+        return logits
+
+    return predict
+
+
+def run(sweep: Sweep, source: ArraySource) -> NDArray[np.uint8]:
+    """The sweep's classes, (H, W); asserts that each row comes once and in order."""
+    bands, row = [], 0
+    for band in sweep.run(source):
+        assert band.row == row
+        row += len(band.classes_hW)
+        bands.append(band.classes_hW)
+    return np.concatenate(bands)
+
+
+def whole_raster_logits(
+    source: ArraySource,
+    predict: Callable[[Mapping[str, Tensor]], Tensor],
+    plan: WindowPlan,
+    classes: int,
+    blend: str,
+) -> NDArray[np.float64]:
+    """The mean logits by brute force: everything in memory, float64, one window at a time."""
+    height, width = max(plan.height, plan.window), max(plan.width, plan.window)
+    sums = np.zeros((classes, height, width))
+    total = np.zeros((height, width))
+    padding = ((0, 0), (0, height - plan.height), (0, width - plan.width))
+    ortho, ndsm = (np.pad(x, padding).astype(np.float64) for x in (source.ortho, source.ndsm))
+    side = window_weights(blend, plan.window).double().numpy()
+    weights = side[:, None] * side
+    for top in plan.tops:
+        for left in plan.lefts:
+            window = (slice(None), slice(top, top + plan.window), slice(left, left + plan.window))
+            inputs = {"ortho": ortho[window], "ndsm": ndsm[window]}
+            logits = predict({k: torch.from_numpy(v)[None] for k, v in inputs.items()})
+            sums[window] += logits[0].numpy() * weights
+            total[window[1:]] += weights
+    assert (total > 0).all()
+    return (sums / total)[:, : plan.height, : plan.width]
