@@ -164,3 +164,18 @@ class NonFiniteLogits(EngineError):
     """The network returned NaN or Inf for finite input."""
 
     code = "engine.non_finite"
+
+
+# ---- training ------------------------------------------------------------------------------
+
+
+class BadRecipe(InputError):
+    """A recipe that is no TOML, has a key that nobody knows, or a value out of range."""
+
+    code = "recipe.invalid"
+
+
+class TrainingDiverged(EngineError):
+    """The loss became NaN or Inf."""
+
+    code = "training.diverged"
