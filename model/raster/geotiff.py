@@ -47,14 +47,19 @@ class Role(StrEnum):
 
 
 @contextmanager
-def gdal(path: Path, cache_bytes: int = CACHE_BYTES) -> Iterator[None]:
+def gdal(path: Path, cache_bytes: int | None = None) -> Iterator[None]:
     """The border to GDAL: our options inside, coded errors outside.
 
     rasterio lets through more than its own errors (TypeErrors, bare CPLE errors), so everything
     that is raised while a stranger's file is touched counts as that file's fault.
+
+    Args:
+        path: Of the file, for the message.
+        cache_bytes: New size of GDAL's block cache, which the process has one of.
     """
+    cache = {} if cache_bytes is None else {"GDAL_CACHEMAX": cache_bytes}
     try:
-        with rasterio.Env(GDAL_CACHEMAX=cache_bytes, **GDAL_OPTIONS):
+        with rasterio.Env(**GDAL_OPTIONS, **cache):
             yield
     except MfnetError:
         raise
@@ -97,7 +102,7 @@ class GeoTiff:
         self.path = path
         self.role = role
         self.layout: Layout = screen(path)
-        with gdal(path):
+        with gdal(path, CACHE_BYTES):
             self.dataset = rasterio.open(path, driver="GTiff", **OPEN_OPTIONS)
         try:
             with gdal(path):
@@ -154,9 +159,8 @@ class GeoTiff:
         band = self.bands[0] - 1
         scale, offset = self.dataset.scales[band], self.dataset.offsets[band]
         with np.errstate(over="ignore", invalid="ignore"):
-            if (scale, offset) == (1.0, 0.0):
-                return values.astype(np.float32)
-            return (values * scale + offset).astype(np.float32)
+            metres = values if (scale, offset) == (1.0, 0.0) else values * scale + offset
+            return np.asarray(metres, np.float32)
 
     def _choose_bands(self) -> None:
         name, dataset = self.path.name, self.dataset

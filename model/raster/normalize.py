@@ -9,8 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import DTypeLike
 
-from model.config import Modality
-from model.errors import BadOption
+from model.config import Modality, ModelConfig
+from model.errors import BadOption, ModelInput
+
+BANDS = {"ortho": 3, "ndsm": 1}
+"""What a raster pair offers: bands by modality."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,28 @@ def scaling(modality: Modality, white: float) -> Scaling:
     unit = white if modality.unit == "reflectance" else 1.0
     span = modality.high - modality.low
     return Scaling(scale=1 / (unit * span), offset=-modality.low / span)
+
+
+def scalings(config: ModelConfig, white: float) -> dict[str, Scaling]:
+    """The scaling of each of a model's modalities, reflectance before metres.
+
+    Args:
+        config: The model's.
+        white: As in `scaling`.
+
+    Raises:
+        ModelInput: The model takes a modality or a number of bands that no pair offers.
+    """
+    for modality in config.modalities:
+        if BANDS.get(modality.name) != modality.bands:
+            raise ModelInput(
+                f"model {config.name!r} takes {modality.bands} bands of {modality.name!r}; a pair "
+                "offers 3 of 'ortho' and 1 of 'ndsm': choose another model",
+                modality=modality.name,
+                bands=modality.bands,
+            )
+    ordered = sorted(config.modalities, key=lambda modality: modality.unit == "metre")
+    return {modality.name: scaling(modality, white) for modality in ordered}
 
 
 def white_point(dtype: DTypeLike) -> float:

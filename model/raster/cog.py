@@ -1,0 +1,210 @@
+"""Writes a class raster, or another of one byte a pixel, as a Cloud Optimized GeoTIFF (COG)."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from rasterio.io import DatasetWriter
+from rasterio.windows import Window
+
+from model.classes import NODATA, ClassScheme
+from model.errors import OutputNotWritable
+from model.raster.geotiff import GDAL_OPTIONS
+from model.raster.grid import Grid
+from model.raster.legend import color_table, gdal_sidecar, qgis_style
+
+BLOCK_PX = 512
+
+
+class CogWriter:
+    """A raster that grows from top to bottom and is published all at once.
+
+    Rows go into a tiled temporary file, which becomes the COG when the `with` block is left
+    normally. Everything is written in a temporary folder beside the result, forced to disk and
+    renamed, the raster last; when the block is left by an exception, nothing remains.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        grid: Grid,
+        *,
+        description: str,
+        scheme: ClassScheme | None = None,
+        tags: dict[str, str] | None = None,
+        nodata: int = NODATA,
+    ) -> None:
+        """Take note of what is to be written; nothing is touched before the block is entered.
+
+        Args:
+            path: Of the COG. With a scheme, `<path>.aux.xml` and `<stem>.qml` are written beside.
+            grid: The orthophoto's.
+            description: Of the band.
+            scheme: Names and colours; overviews then show the most frequent class.
+            tags: Tags of the data set.
+            nodata: Value of pixels without a value.
+        """
+        self.path = Path(path)
+        self.grid = grid
+        self.description = description
+        self.scheme = scheme
+        self.tags = tags or {}
+        self.nodata = nodata
+        self._next_row = 0
+        # Rows that do not fill a row of tiles yet: a tile is compressed and written once.
+        self._pending = np.empty((BLOCK_PX, grid.width), np.uint8)
+
+    def __enter__(self) -> Self:
+        """Make the temporary folder and file.
+
+        Raises:
+            OutputNotWritable: The path is a folder, or its folder is missing or not writable.
+        """
+        if self.path.is_dir():
+            raise self._not_writable("it is a folder")
+        try:
+            folder = tempfile.mkdtemp(prefix=f".{self.path.name}-", dir=self.path.parent)
+        except OSError as error:
+            raise self._not_writable(error.strerror or str(error)) from error
+        self._folder = Path(folder)
+        try:
+            self._rows = self._create()
+        except Exception as error:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise self._not_writable(str(error)) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                self._publish()
+            else:
+                self._close()
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def write(self, row: int, values_hW: np.ndarray) -> None:
+        """Append full-width rows.
+
+        Args:
+            row: The first; one after the last row written before.
+            values_hW: (h, W) uint8.
+
+        Raises:
+            OutputNotWritable: The disk is full or gone.
+        """
+        assert row == self._next_row, f"row {row} written after row {self._next_row}"
+        assert values_hW.shape[1] == self.grid.width, values_hW.shape
+        done = 0
+        while done < len(values_hW):
+            filled = self._next_row % BLOCK_PX
+            count = min(BLOCK_PX - filled, len(values_hW) - done)
+            self._pending[filled : filled + count] = values_hW[done : done + count]
+            done += count
+            self._next_row += count
+            if self._next_row % BLOCK_PX == 0 or self._next_row == self.grid.height:
+                self._flush(filled + count)
+
+    def _create(self) -> DatasetWriter:
+        with rasterio.Env(**GDAL_OPTIONS):
+            rows = rasterio.open(
+                self._folder / "rows.tif",
+                "w",
+                driver="GTiff",
+                height=self.grid.height,
+                width=self.grid.width,
+                count=1,
+                dtype="uint8",
+                crs=self.grid.crs,
+                transform=self.grid.transform,
+                nodata=self.nodata,
+                tiled=True,
+                blockxsize=BLOCK_PX,
+                blockysize=BLOCK_PX,
+                compress="deflate",
+                zlevel=1,
+                bigtiff="IF_SAFER",
+            )
+            rows.set_band_description(1, self.description)
+            rows.update_tags(**self.tags)
+            if self.scheme is not None:
+                rows.write_colormap(1, color_table(self.scheme))
+        return rows
+
+    def _flush(self, rows: int) -> None:
+        window = Window(0, self._next_row - rows, self.grid.width, rows)
+        try:
+            with rasterio.Env(**GDAL_OPTIONS):
+                self._rows.write(self._pending[:rows], 1, window=window)
+        except Exception as error:  # rasterio's own, or a bare CPLE error of a full disk
+            raise self._not_writable(str(error)) from error
+
+    def _publish(self) -> None:
+        """The COG and its sidecars, built aside, then renamed: the raster last."""
+        assert self._next_row == self.grid.height, (
+            f"{self._next_row} of {self.grid.height} rows written"
+        )
+        try:
+            self._close()
+            finished = self._folder / self.path.name
+            with rasterio.Env(**GDAL_OPTIONS):
+                rasterio.shutil.copy(
+                    self._folder / "rows.tif", finished, driver="COG", **self._cog_options()
+                )
+            for path in (*self._write_sidecars(), finished):
+                _sync(path)
+                path.replace(self.path.parent / path.name)
+            _sync(self.path.parent)
+        except Exception as error:  # as in _flush
+            raise self._not_writable(str(error)) from error
+
+    def _cog_options(self) -> dict[str, Any]:
+        # Codes and names have no mean: the nearest value for whatever has no scheme.
+        resampling = "NEAREST" if self.scheme is None else "MODE"
+        return {
+            "COMPRESS": "DEFLATE",
+            "BLOCKSIZE": BLOCK_PX,
+            "OVERVIEW_RESAMPLING": resampling,
+            "BIGTIFF": "IF_SAFER",
+            "NUM_THREADS": "ALL_CPUS",
+        }
+
+    def _write_sidecars(self) -> list[Path]:
+        if self.scheme is None:
+            return []
+        sidecar = self._folder / f"{self.path.name}.aux.xml"
+        style = self._folder / f"{self.path.stem}.qml"
+        sidecar.write_bytes(gdal_sidecar(self.scheme))
+        style.write_bytes(qgis_style(self.scheme))
+        return [sidecar, style]
+
+    def _close(self) -> None:
+        with rasterio.Env(**GDAL_OPTIONS):
+            self._rows.close()
+
+    def _not_writable(self, reason: str) -> OutputNotWritable:
+        return OutputNotWritable(
+            f"{self.path}: cannot be written ({reason}); choose a file in a folder that exists, "
+            "is yours and has space",
+            path=str(self.path),
+        )
+
+
+def _sync(path: Path) -> None:
+    """Force a file or folder to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
