@@ -1,0 +1,280 @@
+"""`mfnet inspect`, `mfnet predict`, `mfnet models`, and the `mfnet` command that all groups join.
+
+Nothing heavy is imported before a command runs, so that `--help` answers at once.
+"""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(help="Land-cover maps from an orthophoto and a height raster.")
+models_app = typer.Typer(help="The models that there are.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+
+
+class Blend(StrEnum):
+    """How windows are weighed where they overlap."""
+
+    MEAN = "mean"
+    HANN = "hann"
+
+
+class Device(StrEnum):
+    """Where the network runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class Precision(StrEnum):
+    """Of the network's arithmetic."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+
+Ortho = Annotated[Path, typer.Argument(help="Orthophoto, a GeoTIFF: red, green, blue (alpha).")]
+Height = Annotated[
+    Path, typer.Argument(help="Metres above ground, a GeoTIFF of the same place; or see --dtm.")
+]
+Dtm = Annotated[
+    Path | None, typer.Option(help="Terrain model; HEIGHT is then a surface model (DSM).")
+]
+ModelName = Annotated[str, typer.Option(help="A name from `mfnet models list`, or a path.")]
+ModelsDir = Annotated[Path | None, typer.Option(help="Folder of further models.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for programs.")]
+
+
+@app.command()
+def inspect(
+    ortho: Annotated[Path, typer.Argument(help="Orthophoto, or any raster by itself.")],
+    height: Annotated[Path | None, typer.Argument(help="Its height raster.")] = None,
+    dtm: Dtm = None,
+    model: Annotated[str | None, typer.Option(help="Check that this model takes the pair.")] = None,
+    models_dir: ModelsDir = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Do not decode every block.")] = False,
+    as_json: Json = False,
+    max_memory_mb: Annotated[
+        int | None, typer.Option(min=64, help="End the process beyond this address space.")
+    ] = None,
+    max_seconds: Annotated[
+        int | None, typer.Option(min=1, help="End the process after this time.")
+    ] = None,
+) -> None:
+    """Report on a raster or a pair: grids, overlap, nodata, heights, what is refused and why.
+
+    Every block is decoded once, so that damage is found. Exit status 0: usable; 2: refused.
+    """
+    _limit(max_memory_mb, max_seconds)
+    from model.console import emit, progress, show_pair, show_raster
+    from model.errors import BadOption
+    from model.raster.inspection import inspect_pair, inspect_raster
+    from model.raster.report import PairReport
+
+    if height is None and dtm is not None:
+        raise BadOption("--dtm without a height raster; pass the surface model as HEIGHT")
+    if model is not None:
+        _check_model(model, models_dir)
+    # With --json standard output is one document, the report.
+    with progress("decoding", "bytes", as_json=False) as advance:
+        report = (
+            inspect_raster(ortho, quick=quick, progress=advance)
+            if height is None
+            else inspect_pair(ortho, height, dtm=dtm, quick=quick, progress=advance)
+        )
+    if as_json:
+        emit(report.model_dump(mode="json"))
+    elif isinstance(report, PairReport):
+        show_pair(report)
+    else:
+        show_raster(report)
+
+
+@app.command()
+def predict(
+    ortho: Ortho,
+    height: Height,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Class raster to write, a COG.")],
+    dtm: Dtm = None,
+    model: ModelName = "town-small",
+    models_dir: ModelsDir = None,
+    stride: Annotated[
+        int | None, typer.Option(min=1, help="Pixels between windows; default: the model's.")
+    ] = None,
+    blend: Annotated[Blend, typer.Option(help="How overlapping windows are weighed.")] = Blend.MEAN,
+    white: Annotated[
+        float | None,
+        typer.Option(help="Digital number of white; default: the pixel type's largest."),
+    ] = None,
+    confidence: Annotated[
+        bool, typer.Option("--confidence", help="Also write confidence.tif beside the map.")
+    ] = False,
+    statistics: Annotated[
+        Path | None, typer.Option(help="Default: statistics.json beside the map.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Windows a batch.")] = None,
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
+    precision: Annotated[Precision, typer.Option(help="Of the arithmetic.")] = Precision.AUTO,
+    as_json: Json = False,
+) -> None:
+    """Map an orthophoto and a height raster to land-cover classes.
+
+    Writes a Cloud Optimized GeoTIFF on the orthophoto's grid, with colours and names for QGIS
+    beside it, and the square metres of each class.
+    """
+    from model.console import emit, progress, show_areas
+    from model.raster.inspection import inspect_pair
+
+    _check_model(model, models_dir)
+    # Damage in the last block should be found before hours of computing, not after.
+    with progress("checking", "bytes", as_json=as_json) as advance:
+        inspect_pair(ortho, height, dtm=dtm, progress=advance)
+    from model import load_model, segment
+
+    files = {"classes": out, "statistics": statistics or out.with_name("statistics.json")}
+    if confidence:
+        files["confidence"] = out.with_name("confidence.tif")
+    net = load_model(model, models_dir)
+    with progress("segmenting", "windows", as_json=as_json) as advance:
+        summary = segment(
+            ortho,
+            height,
+            net,
+            out,
+            dtm=dtm,
+            statistics=files["statistics"],
+            confidence=files.get("confidence"),
+            stride=stride,
+            blend=blend.value,
+            white=white,
+            batch_size=batch_size,
+            device=device.value,
+            precision=precision.value,
+            progress=advance,
+        )
+    names = {role: str(path) for role, path in files.items()}
+    if as_json:
+        emit({"event": "result", "files": names, "statistics": summary})
+        return
+    show_areas(summary)
+    for name in names.values():
+        typer.echo(name)
+
+
+@models_app.command("list")
+def list_models(models_dir: ModelsDir = None, as_json: Json = False) -> None:
+    """List the models by name."""
+    from model.console import emit, show_models
+    from model.library import installed, read_config
+
+    models: list[dict[str, Any]] = [
+        {
+            "name": path.stem,
+            "bytes": path.stat().st_size,
+            **read_config(path).model_dump(mode="json", include={"gsd_m", "window_px"}),
+            "classes": list(read_config(path).classes.names),
+        }
+        for path in installed(models_dir)
+    ]
+    if as_json:
+        emit({"models": models})
+    else:
+        show_models(models)
+
+
+@models_app.command("show")
+def show_model(name: str, models_dir: ModelsDir = None) -> None:
+    """Show a model's configuration, provenance and measured figures as JSON."""
+    from model.library import find, read_config
+
+    typer.echo(read_config(find(name, models_dir)).model_dump_json(indent=2))
+
+
+def main() -> None:
+    """Run the `mfnet` command with the groups that the installed packages bring.
+
+    Exit status 0: done; 2: the caller's mistake; 1: our fault.
+    """
+    from model.errors import InputError, MfnetError
+
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    _quiet_libraries()
+    try:
+        _assemble()([argument for argument in arguments if argument != "--debug"])
+    except MfnetError as error:
+        if debug:
+            raise
+        _tell(error.to_dict(), as_json="--json" in arguments)
+        sys.exit(2 if isinstance(error, InputError) else 1)
+    except Exception as error:
+        if debug:
+            raise
+        message = f"{type(error).__name__}: {error}; run again with --debug for the traceback"
+        failure = {"code": "internal", "message": message, "params": {}}
+        _tell(failure, as_json="--json" in arguments)
+        sys.exit(1)
+
+
+def _assemble() -> typer.Typer:
+    """The root command with every group of the entry points `mfnet.commands`."""
+    from importlib.metadata import entry_points
+
+    root = typer.Typer(
+        help="Land-cover maps from an orthophoto and a height raster. --debug: tracebacks.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+    for group in sorted(entry_points(group="mfnet.commands"), key=lambda group: group.name):
+        try:
+            root.add_typer(group.load())
+        except ModuleNotFoundError as error:
+            # A package that is not installed brings no commands; a broken one must say so.
+            if error.name not in (group.module, group.module.split(".")[0]):
+                raise
+    return root
+
+
+def _tell(error: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        import json
+
+        typer.echo(json.dumps({"error": error}, ensure_ascii=False, default=str))
+    typer.echo(f"mfnet: {error['message']}", err=True)
+
+
+def _quiet_libraries() -> None:
+    """What GDAL has to say comes in our errors; its log lines would stand beside them."""
+    import logging
+
+    logging.getLogger("rasterio").setLevel(logging.CRITICAL)
+
+
+def _check_model(name: str, models_dir: Path | None) -> None:
+    """Refuse a model that does not exist or does not take a pair, without loading it."""
+    from model.library import find, read_config
+    from model.raster.normalize import scalings
+
+    scalings(read_config(find(name, models_dir)), white=1.0)
+
+
+def _limit(memory_mb: int | None, seconds: int | None) -> None:
+    """Limit this process; the kernel ends it where it goes beyond."""
+    import resource
+    import signal
+
+    if memory_mb is not None:
+        resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
+    if seconds is not None:
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+        signal.alarm(seconds)
+
+
+if __name__ == "__main__":
+    main()
