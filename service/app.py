@@ -41,6 +41,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
         docs_url=None,  # FastAPI's pages load scripts from a CDN
         redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.services = services
     http_errors.install(app)

@@ -1,0 +1,144 @@
+"""The real application under a real uvicorn on loopback; only the inspection is a stand-in."""
+
+import contextlib
+import dataclasses
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from service.app import create_app
+from service.repository.jobs import JobRepository
+from service.repository.keys import KeyRepository
+from service.services import Services
+from service.settings import Settings
+
+
+class Inspections:
+    """Stands for `Inspector`: remembers what it was asked, finds no fault unless given one."""
+
+    def __init__(self) -> None:
+        self.fault: Exception | None = None
+        self.pairs: list[tuple[Any, ...]] = []
+
+    def file(self, path: Path) -> dict[str, Any]:
+        assert path.stat().st_size > 0
+        if self.fault is not None:
+            raise self.fault
+        return {"width": 3}
+
+    def pair(self, *what: Any) -> dict[str, Any]:
+        self.pairs.append(what)
+        if self.fault is not None:
+            raise self.fault
+        return {}
+
+
+class Bell:
+    """Stands for `Doorbell`: remembers who it rang for."""
+
+    def __init__(self) -> None:
+        self.rung: list[str] = []
+
+    def ring(self, job_id: str) -> bool:
+        self.rung.append(job_id)
+        return True
+
+    def waiting(self) -> int:
+        return len(self.rung)
+
+
+@dataclasses.dataclass
+class Api:
+    """A running API and three holders of keys."""
+
+    url: str
+    services: Services
+    inspections: Inspections
+    bell: Bell
+    user: httpx.Client
+    other: httpx.Client
+    admin: httpx.Client
+    nobody: httpx.Client
+
+    def upload(self, name: str = "a.tif", by: httpx.Client | None = None) -> dict[str, Any]:
+        """A small upload, the user's unless said otherwise."""
+        return (
+            (by or self.user).put(f"/uploads/{name}", content=b"pixels").raise_for_status().json()
+        )
+
+    def submit(self, by: httpx.Client | None = None, **inputs: Any) -> dict[str, Any]:
+        """A job on two fresh uploads."""
+        rasters = {role: self.upload(f"{role}.tif", by)["id"] for role in ("ortho", "height")}
+        body = {"inputs": rasters | inputs}
+        reply = (by or self.user).post("/processes/segment/execution", json=body)
+        return reply.raise_for_status().json()
+
+    def finish(self, job_id: str, files: dict[str, bytes]) -> None:
+        """Do what a worker does: claim, write, publish."""
+        with self.services.database.writing() as session:
+            job = JobRepository(session).claim(job_id, "test", 60, 3)
+            assert job is not None
+            folder = self.services.storage.begin(job_id, job.epoch)
+            for name, content in files.items():
+                (folder / name).write_bytes(content)
+            assert JobRepository(session).publish(job)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Everything below the test's own folder."""
+    return Settings(data_dir=tmp_path / "data", database_url=None, redis_url=None)
+
+
+@pytest.fixture
+def api(settings: Settings) -> Iterator[Api]:
+    """A running API."""
+    app = create_app(settings)
+    inspections, bell = Inspections(), Bell()
+    services = dataclasses.replace(app.state.services, inspector=inspections, doorbell=bell)
+    app.state.services = services
+    with _serving(app) as url:
+        secrets = {name: _key(services, name) for name in ("user", "other", "admin")}
+        clients = {name: _client(url, secret) for name, secret in secrets.items()}
+        nobody = httpx.Client(base_url=url, trust_env=False)
+        yield Api(url, services, inspections, bell, **clients, nobody=nobody)
+        for client in (*clients.values(), nobody):
+            client.close()
+
+
+@contextlib.contextmanager
+def _serving(app: Any) -> Iterator[str]:
+    """uvicorn in a thread, on a free port; yields the API's address."""
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none", lifespan="on"))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        deadline = time.monotonic() + 30
+        while not server.started:
+            assert thread.is_alive()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(30)
+            assert not thread.is_alive()
+
+
+def _key(services: Services, name: str) -> str:
+    with services.database.writing() as session:
+        _, secret = KeyRepository(session).create(name, "admin" if name == "admin" else "user")
+    return secret
+
+
+def _client(url: str, secret: str) -> httpx.Client:
+    headers = {"Authorization": f"Bearer {secret}"}
+    return httpx.Client(base_url=url, headers=headers, trust_env=False)

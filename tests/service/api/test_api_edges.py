@@ -1,0 +1,231 @@
+"""What holds for every route: keys, scopes, problem+json, headers, limits; OGC documents."""
+
+import httpx
+import pytest
+
+from service import errors, http_errors
+from service.repository.keys import KeyRepository
+
+OGC = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0/"
+PROBLEM = "application/problem+json"
+
+# Routes that ask for no key. A route that is neither here nor in EXPECTED fails below.
+OPEN = {
+    ("get", "/"),
+    ("get", "/conformance"),
+    ("get", "/processes"),
+    ("get", "/processes/{process_id}"),
+    ("get", "/health/live"),
+    ("get", "/health/ready"),
+}
+
+# What another user's request gets on a thing that is not theirs; None: a list without it.
+EXPECTED = {
+    ("post", "/processes/{process_id}/execution"): "upload.unknown",
+    ("get", "/jobs"): None,
+    ("get", "/jobs/{job_id}"): "job.unknown",
+    ("delete", "/jobs/{job_id}"): "job.unknown",
+    ("get", "/jobs/{job_id}/results"): "job.unknown",
+    ("get", "/jobs/{job_id}/results/{name}"): "job.unknown",
+    ("put", "/uploads/{name}"): "",  # makes a thing of one's own
+    ("get", "/uploads"): None,
+    ("get", "/uploads/{upload_id}"): "upload.unknown",
+    ("delete", "/uploads/{upload_id}"): "upload.unknown",
+}
+
+
+def routes(api) -> set[tuple[str, str]]:
+    paths = api.nobody.get("/openapi.json").json()["paths"]
+    return {(method, path) for path, methods in paths.items() for method in methods}
+
+
+@pytest.fixture
+def things(api) -> dict[str, str]:
+    """Ids of the user's job, with a result, and of one of its uploads."""
+    job = api.submit()
+    api.finish(job["id"], {"classes.tif": b"secret"})
+    upload = api.user.get("/uploads").json()["uploads"][0]
+    return {
+        "job_id": job["id"],
+        "upload_id": upload["id"],
+        "name": "classes.tif",
+        "process_id": "segment",
+    }
+
+
+def ask(client: httpx.Client, route: tuple[str, str], things: dict[str, str]) -> httpx.Response:
+    method, path = route
+    body = {}
+    if method == "post":
+        body = {"json": {"inputs": {"ortho": things["upload_id"], "height": things["upload_id"]}}}
+    return client.request(method, path.format(**things), **body)
+
+
+def test_every_route_has_a_row_here(api):
+    assert routes(api) == OPEN | set(EXPECTED)
+
+
+def test_what_is_anothers_does_not_exist(api, things):
+    for route, code in EXPECTED.items():
+        reply = ask(api.other, route, things)
+        if code is None:
+            (listed,) = (value for name, value in reply.json().items() if name != "links")
+            assert (reply.status_code, listed) == (200, []), route
+        elif code:
+            assert (reply.status_code, reply.json()["code"]) == (404, code), route
+        assert b"secret" not in reply.content
+    assert api.user.get(f"/jobs/{things['job_id']}/results/classes.tif").content == b"secret"
+
+
+def test_an_admin_sees_everybodys(api, things):
+    for route in EXPECTED:
+        if route[0] == "get":
+            reply = ask(api.admin, route, things)
+            assert reply.status_code == 200, route
+    assert len(api.admin.get("/jobs").json()["jobs"]) == 1
+
+
+@pytest.mark.parametrize("header", [None, "Bearer mfn_wrong", "Bearer", "Basic dTpw", "mfn_x"])
+def test_without_a_valid_key_everything_is_401(api, things, header):
+    headers = {"Authorization": header} if header else {}
+    with httpx.Client(base_url=api.url, headers=headers, trust_env=False) as stranger:
+        for route in EXPECTED:
+            reply = ask(stranger, route, things)
+            assert (reply.status_code, reply.json()["code"]) == (401, "auth.required"), route
+            assert reply.headers["www-authenticate"] == 'Bearer realm="mfnet"'
+
+
+def test_a_revoked_key_is_dead_at_once(api):
+    assert api.user.get("/jobs").status_code == 200
+    with api.services.database.writing() as session:
+        keys = KeyRepository(session)
+        (row,) = [key for key in keys.all() if key.name == "user"]
+        keys.revoke(row.id)
+    assert api.user.get("/jobs").status_code == 401
+
+
+def test_every_response_has_the_safe_headers(api, things):
+    for client in (api.user, api.nobody):
+        for route in OPEN | set(EXPECTED):
+            headers = ask(client, route, things).headers
+            assert headers["x-content-type-options"] == "nosniff"
+            assert headers["content-security-policy"].startswith("default-src 'none'")
+            assert len(headers["x-request-id"]) == 32
+
+
+def test_every_error_has_a_status():
+    def below(kind):
+        return {kind}.union(*(below(child) for child in kind.__subclasses__()))
+
+    assert below(errors.ServiceError) - {errors.ServiceError} == set(http_errors.ANSWERS)
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status", "code"),
+    [
+        ("GET /nowhere", 404, "route.unknown"),
+        ("POST /jobs", 405, "route.method"),
+        ("GET /processes/retrain", 404, "process.unknown"),
+        ("GET /jobs?limit=0", 400, "request.invalid"),
+        ("GET /jobs?status=tired", 400, "request.invalid"),
+        ("GET /docs", 404, "route.unknown"),
+    ],
+)
+def test_what_the_framework_refuses_is_a_problem_too(api, request_line, status, code):
+    reply = api.user.request(*request_line.split())
+    assert (reply.status_code, reply.json()["code"]) == (status, code)
+    assert reply.headers["content-type"] == PROBLEM
+    assert reply.json()["status"] == status
+
+
+def test_unknown_process_has_the_type_of_the_standard(api):
+    assert api.nobody.get("/processes/x").json()["type"] == OGC + "no-such-process"
+    execution = api.user.post("/processes/x/execution", json={"inputs": _nothing()})
+    assert execution.json()["type"] == OGC + "no-such-process"
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff", b"[]", b"null", b""])
+def test_what_is_no_json_object_is_400(api, content):
+    headers = {"Content-Type": "application/json"}
+    reply = api.user.post("/processes/segment/execution", content=content, headers=headers)
+    assert (reply.status_code, reply.headers["content-type"]) == (400, PROBLEM)
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_large_json_body_is_refused(api, declared):
+    content = b'{"inputs": "' + b"x" * 100_000 + b'"}'
+    reply = api.user.post(
+        "/processes/segment/execution",
+        content=content if declared else iter([content[:50_000], content[50_000:]]),
+        headers={"Content-Type": "application/json"},
+    )
+    assert (reply.status_code, reply.json()["code"]) == (413, "request.too_large")
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("secret"), errors.InspectionBroken("secret")])
+def test_a_fault_of_ours_says_nothing_but_where_to_look(api, fault, caplog):
+    api.inspections.fault = fault
+    reply = api.user.put("/uploads/a.tif", content=b"x")
+    assert reply.status_code == 500
+    assert reply.headers["content-type"] == PROBLEM
+    assert set(reply.json()) == {"type", "title", "status", "code", "request_id"}
+    assert reply.json()["request_id"] == reply.headers["x-request-id"]
+    assert "secret" not in reply.text
+    assert reply.json()["request_id"] in caplog.text
+    assert "secret" in caplog.text
+
+
+def test_database_and_broker_away_are_503(api, monkeypatch):
+    from kombu.exceptions import OperationalError as BrokerAway
+    from sqlalchemy.exc import OperationalError as DatabaseAway
+
+    assert api.nobody.get("/health/live").json() == {"status": "ok"}
+    assert api.nobody.get("/health/ready").json() == {"status": "ok"}
+
+    def away(*_):
+        raise BrokerAway("no route to redis:secret@host")
+
+    monkeypatch.setattr(api.bell, "waiting", away)
+    reply = api.nobody.get("/health/ready")
+    assert (reply.status_code, reply.json()["code"]) == (503, "service.not_ready")
+    assert int(reply.headers["retry-after"]) > 0
+    assert "secret" not in reply.text
+
+    def down():
+        raise DatabaseAway("SELECT secret", {}, Exception())
+
+    monkeypatch.setattr(type(api.services.database), "reading", lambda _: down())
+    for path in ("/health/ready", "/jobs"):
+        assert api.user.get(path).json()["code"] == "service.not_ready"
+    assert api.nobody.get("/health/live").status_code == 200
+
+
+def test_links_of_the_landing_page_lead_somewhere(api):
+    links = api.nobody.get("/").json()["links"]
+    relations = {link["rel"].rpartition("/")[2] for link in links}
+    assert relations == {"self", "service-desc", "conformance", "processes", "job-list"}
+    for link in links:
+        assert api.user.get(link["href"]).status_code == 200, link
+    classes = api.nobody.get("/conformance").json()["conformsTo"]
+    assert "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/core" in classes
+
+
+def test_the_process_is_described_from_what_is_checked(api):
+    summary = api.nobody.get("/processes").json()["processes"][0]
+    assert (summary["id"], summary["jobControlOptions"]) == (
+        "segment",
+        ["async-execute", "dismiss"],
+    )
+    process = api.nobody.get("/processes/segment").json()
+    assert process["inputs"]["ortho"]["minOccurs"] == 1
+    assert process["inputs"]["dtm"]["minOccurs"] == 0
+    assert process["inputs"]["blend"]["schema"]["enum"] == ["mean", "hann"]
+    assert process["inputs"]["model"]["schema"]["default"] == "town-small"
+    assert "classes.tif" in process["outputs"]
+    body = {"inputs": _nothing()}
+    (run,) = [link["href"] for link in process["links"] if link["rel"].endswith("/execute")]
+    assert api.user.post(run, json=body).json()["code"] == "upload.unknown"
+
+
+def _nothing() -> dict[str, str]:
+    return {"ortho": "nothing", "height": "nothing"}

@@ -1,0 +1,193 @@
+"""Submitting, watching, fetching and dismissing jobs over HTTP."""
+
+import pytest
+
+from service.errors import Refused
+from service.jobs import Failure
+from service.repository.jobs import JobRepository
+
+OGC = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0/"
+
+
+def test_execution_accepts_a_job_and_rings_for_it(api):
+    ids = {role: api.upload(f"{role}.tif")["id"] for role in ("ortho", "height", "dtm")}
+    reply = api.user.post(
+        "/processes/segment/execution",
+        json={"inputs": ids | {"model": "mine", "stride": 64}, "response": "document"},
+    )
+    assert reply.status_code == 201
+    job = reply.json()
+    assert job["jobID"] == job["id"]
+    assert (job["type"], job["processingEntityType"]) == ("process", "ogc-api-processes")
+    assert (job["processID"], job["status"], job["progress"]) == ("segment", "accepted", 0)
+    assert api.bell.rung == [job["id"]]
+    assert api.user.get(reply.headers["Location"]).json() == job
+    uploads = api.services.storage.uploads
+    assert api.inspections.pairs == [
+        (uploads / ids["ortho"], uploads / ids["height"], uploads / ids["dtm"], "mine")
+    ]
+    with api.services.database.reading() as session:
+        kept = JobRepository(session).get(job["id"]).inputs
+    options = {"model": "mine", "stride": 64, "blend": "mean", "confidence": False}
+    assert kept == ids | options
+
+
+def test_an_upload_may_be_called_by_its_name_and_the_newest_is_meant(api):
+    api.upload("ortho.tif")
+    newest = {name: api.upload(f"{name}.tif")["id"] for name in ("ortho", "height")}
+    body = {"inputs": {"ortho": "ortho.tif", "height": "height.tif"}}
+    job = api.user.post("/processes/segment/execution", json=body).raise_for_status().json()
+    with api.services.database.reading() as session:
+        kept = JobRepository(session).get(job["id"]).inputs
+    assert {"ortho": kept["ortho"], "height": kept["height"]} == newest
+
+
+def test_a_bad_pair_is_refused_before_there_is_a_job(api):
+    ids = {role: api.upload()["id"] for role in ("ortho", "height")}
+    api.inspections.fault = Refused("pair.no_overlap", "2 % overlap", overlap_percent=2)
+    reply = api.user.post("/processes/segment/execution", json={"inputs": ids})
+    assert (reply.status_code, reply.json()["code"]) == (422, "pair.no_overlap")
+    assert reply.json()["params"] == {"overlap_percent": 2}
+    assert api.user.get("/jobs").json()["jobs"] == []
+    assert api.bell.rung == []
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {},
+        {"ortho": "x"},
+        {"ortho": "x", "height": 3},
+        {"ortho": "x", "height": "y", "colour": "red"},
+        {"ortho": "x", "height": "y", "model": "../../etc/passwd"},
+        {"ortho": "x", "height": "y", "model": "--help"},
+        {"ortho": "x", "height": "y", "stride": 0},
+        {"ortho": "x", "height": "y", "blend": "max"},
+        {"ortho": "x", "height": "y", "white": -1},
+    ],
+)
+def test_bad_inputs_are_named(api, inputs):
+    reply = api.user.post("/processes/segment/execution", json={"inputs": inputs})
+    assert (reply.status_code, reply.json()["code"]) == (400, "request.invalid")
+    assert reply.json()["params"]["errors"][0]["loc"][:2] == ["body", "inputs"]
+    assert reply.json()["detail"].startswith("body.inputs.")
+
+
+def test_idempotency_key_makes_one_job(api):
+    ids = {role: api.upload(f"{role}.tif")["id"] for role in ("ortho", "height")}
+
+    def execute(**inputs):
+        return api.user.post(
+            "/processes/segment/execution",
+            json={"inputs": ids | inputs},
+            headers={"Idempotency-Key": "monday"},
+        )
+
+    first, second = execute(), execute()
+    assert first.status_code == second.status_code == 201
+    assert first.json()["id"] == second.json()["id"]
+    assert api.bell.rung == [first.json()["id"]]
+    other = execute(stride=32)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency.mismatch")
+    assert len(api.user.get("/jobs").json()["jobs"]) == 1
+
+
+def test_jobs_come_in_pages_newest_first(api):
+    ids = [api.submit()["id"] for _ in range(5)]
+    api.submit(by=api.other)
+    api.user.delete(f"/jobs/{ids[0]}").raise_for_status()
+    seen, url = [], "/jobs?limit=2"
+    while url:
+        page = api.user.get(url).json()
+        seen += [job["id"] for job in page["jobs"]]
+        url = next((link["href"] for link in page["links"] if link["rel"] == "next"), None)
+    assert seen == ids[::-1]
+    dismissed = api.user.get("/jobs", params={"status": "dismissed"}).json()["jobs"]
+    assert [job["id"] for job in dismissed] == ids[:1]
+    either = api.user.get("/jobs", params={"status": ["dismissed", "accepted"]}).json()["jobs"]
+    assert len(either) == 5
+    assert len(api.admin.get("/jobs").json()["jobs"]) == 6
+
+
+def test_results_when_the_job_is_done(api):
+    job = api.submit()
+    files = {"classes.tif": bytes(range(256)), "classes.tif.aux.xml": b"<x/>", "a.bin": b"?"}
+    api.finish(job["id"], files)
+    status = api.user.get(f"/jobs/{job['id']}").json()
+    assert (status["status"], status["progress"]) == ("successful", 100)
+    (results,) = [link["href"] for link in status["links"] if link["rel"].endswith("/results")]
+    listed = api.user.get(results).json()
+    assert {name: link["type"] for name, link in listed.items()} == {
+        "classes.tif": "image/tiff; application=geotiff; profile=cloud-optimized",
+        "classes.tif.aux.xml": "application/xml",
+        "a.bin": "application/octet-stream",
+    }
+    for name, content in files.items():
+        reply = api.user.get(listed[name]["href"])
+        assert reply.content == content
+        assert reply.headers["content-type"] == listed[name]["type"]
+        assert reply.headers["content-disposition"] == f'attachment; filename="{name}"'
+        assert reply.headers["x-content-type-options"] == "nosniff"
+    part = api.user.get(listed["classes.tif"]["href"], headers={"Range": "bytes=16-31"})
+    assert (part.status_code, part.content) == (206, bytes(range(16, 32)))
+    assert part.headers["content-range"] == "bytes 16-31/256"
+    beyond = api.user.get(listed["classes.tif"]["href"], headers={"Range": "bytes=999-"})
+    assert beyond.status_code == 416
+
+
+@pytest.mark.parametrize(
+    "name", ["nope.tif", "%2E%2E", "..%2F..%2Fmfnet.sqlite3", "%2Fetc%2Fpasswd"]
+)
+def test_only_results_are_served(api, name):
+    job = api.submit()
+    api.finish(job["id"], {"classes.tif": b"x"})
+    reply = api.user.get(f"/jobs/{job['id']}/results/{name}")
+    assert reply.status_code == 404
+    assert reply.json()["code"] in {"result.unknown", "route.unknown"}
+
+
+@pytest.mark.parametrize("path", ["results", "results/classes.tif"])
+def test_results_before_the_job_is_done(api, path):
+    job = api.submit()
+    reply = api.user.get(f"/jobs/{job['id']}/{path}")
+    assert (reply.status_code, reply.json()["code"]) == (404, "result.not_ready")
+    assert reply.json()["type"] == OGC + "result-not-ready"
+    assert reply.json()["params"] == {"status": "accepted", "progress": 0}
+
+
+@pytest.mark.parametrize(("input_fault", "status"), [(True, 422), (False, 500)])
+def test_results_of_a_failed_job_are_its_error(api, input_fault, status):
+    job = api.submit()
+    failure = Failure("raster.unreadable", "block 3 is torn", {"block": 3}, input_fault)
+    with api.services.database.writing() as session:
+        claimed = JobRepository(session).claim(job["id"], "test", 60, 1)
+        JobRepository(session).fail(claimed, failure, 1)
+    told = api.user.get(f"/jobs/{job['id']}").json()
+    assert (told["status"], told["message"]) == ("failed", "block 3 is torn")
+    assert told["exception"]["code"] == "raster.unreadable"
+    assert told["exception"]["params"] == {"block": 3}
+    reply = api.user.get(f"/jobs/{job['id']}/results")
+    assert (reply.status_code, reply.json()["code"]) == (status, "raster.unreadable")
+    assert ("detail" in reply.json()) == input_fault
+
+
+def test_dismissing_cancels_and_then_removes(api):
+    job = api.submit()
+    reply = api.user.delete(f"/jobs/{job['id']}")
+    assert (reply.status_code, reply.json()["status"]) == (200, "dismissed")
+    assert api.user.get(f"/jobs/{job['id']}").json()["status"] == "dismissed"
+    gone = api.user.get(f"/jobs/{job['id']}/results")
+    assert (gone.status_code, gone.json()["code"]) == (410, "result.gone")
+    assert api.user.delete(f"/jobs/{job['id']}").json()["status"] == "dismissed"
+    assert api.user.get(f"/jobs/{job['id']}").status_code == 404
+
+
+def test_dismissing_a_successful_job_removes_its_files(api):
+    job = api.submit()
+    api.finish(job["id"], {"classes.tif": b"x"})
+    folder = api.services.storage.folder(job["id"], 1)
+    assert folder.exists()
+    assert api.user.delete(f"/jobs/{job['id']}").json()["status"] == "dismissed"
+    assert not folder.parent.exists()
+    reply = api.user.get(f"/jobs/{job['id']}")
+    assert (reply.status_code, reply.json()["type"]) == (404, OGC + "no-such-job")

@@ -1,0 +1,164 @@
+"""Uploads over HTTP: whole and checked, or not there at all."""
+
+import base64
+import hashlib
+import socket
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from service.errors import Refused
+
+BODY = b"II*\0" + bytes(range(256)) * 20_000  # 5 MB: several blocks and a rest
+SHA256 = hashlib.sha256(BODY).hexdigest()
+
+
+def files(api) -> list[Path]:
+    return sorted(api.services.storage.uploads.iterdir())
+
+
+def test_upload_keeps_every_byte_and_says_what_came(api):
+    reply = api.user.put("/uploads/ortho%20a.tif", content=BODY)
+    assert reply.status_code == 201
+    got = reply.json()
+    assert (got["name"], got["bytes"], got["sha256"]) == ("ortho a.tif", len(BODY), SHA256)
+    assert got["report"] == {"width": 3}
+    (path,) = files(api)
+    assert path.name == got["id"]
+    assert path.read_bytes() == BODY
+    assert api.user.get(reply.headers["Location"]).json() == got
+    assert api.user.get("/uploads").json() == {"uploads": [got]}
+
+
+@pytest.mark.parametrize("right", [True, False])
+@pytest.mark.parametrize("form", ["query", "digest"])
+def test_announced_sha256_is_checked(api, form, right):
+    digest = hashlib.sha256(BODY if right else b"other").digest()
+    header = "md5=:AAAA:, sha-256=:" + base64.b64encode(digest).decode() + ":"
+    asked = {"params": {"sha256": digest.hex().upper()}}
+    if form == "digest":
+        asked = {"headers": {"Content-Digest": header}}
+    reply = api.user.put("/uploads/a.tif", content=BODY, **asked)
+    if right:
+        assert reply.status_code == 201
+        return
+    assert reply.status_code == 422
+    assert reply.json()["code"] == "upload.checksum_mismatch"
+    assert reply.json()["params"] == {"got": SHA256, "expected": digest.hex()}
+    assert files(api) == []
+
+
+@pytest.mark.parametrize(
+    ("params", "header"),
+    [
+        ({"sha256": "abc"}, None),
+        ({}, "sha-256=:not base64:"),
+        ({}, "sha-256=:AAAA:"),
+        ({"sha256": SHA256}, "sha-256=:" + base64.b64encode(bytes(32)).decode() + ":"),
+    ],
+)
+def test_what_is_no_sha256_is_refused(api, params, header):
+    headers = {"Content-Digest": header} if header else {}
+    reply = api.user.put("/uploads/a.tif", content=b"x", params=params, headers=headers)
+    assert (reply.status_code, reply.json()["code"]) == (400, "upload.bad_checksum")
+
+
+@pytest.mark.parametrize("name", ["%00.tif", "a%0Ab", "%2e%2e", "a%5Cb", "n" * 201])
+def test_a_name_that_is_none_is_refused(api, name):
+    reply = api.user.put(f"/uploads/{name}", content=b"x")
+    assert reply.status_code in (400, 404, 405)
+    assert reply.headers["content-type"] == "application/problem+json"
+    assert files(api) == []
+
+
+def test_empty_body_is_refused(api):
+    reply = api.user.put("/uploads/a.tif", content=b"")
+    assert (reply.status_code, reply.json()["code"]) == (400, "upload.empty")
+    assert files(api) == []
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_too_large_is_refused_before_and_while_reading(api, settings, monkeypatch, declared):
+    monkeypatch.setitem(settings.__dict__, "upload_limit_bytes", 1_000_000)
+    body = BODY if declared else iter([BODY[i : i + 65_536] for i in range(0, len(BODY), 65_536)])
+    reply = api.user.put("/uploads/a.tif", content=body)
+    assert (reply.status_code, reply.json()["code"]) == (413, "upload.too_large")
+    assert reply.json()["params"] == {"limit_bytes": 1_000_000}
+    assert files(api) == []
+
+
+def test_a_refused_file_is_not_kept_and_its_code_is_the_inspections(api):
+    api.inspections.fault = Refused("raster.not_geotiff", "got a poem", magic="Shal")
+    reply = api.user.put("/uploads/a.tif", content=b"Shall I compare thee")
+    assert reply.status_code == 422
+    assert reply.json()["code"] == "raster.not_geotiff"
+    assert reply.json()["detail"] == "got a poem"
+    assert reply.json()["params"] == {"magic": "Shal"}
+    assert files(api) == []
+    assert api.user.get("/uploads").json() == {"uploads": []}
+
+
+def test_no_byte_is_read_from_somebody_without_a_key(api):
+    """The 401 comes although the body never does."""
+    with _raw(api, "PUT /uploads/a.tif", "Content-Length: 1000000") as connection:
+        assert connection.recv(4096).startswith(b"HTTP/1.1 401 ")
+    assert files(api) == []
+
+
+@pytest.mark.parametrize("sent", [0, 1, 65_536, 3_000_000, len(BODY) - 1])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_upload_cut_at_any_byte_leaves_nothing(api, sent, chunked):
+    length = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(BODY)}"
+    key = api.user.headers["Authorization"]
+    with _raw(api, "PUT /uploads/a.tif", length, f"Authorization: {key}") as connection:
+        if chunked and sent:
+            connection.sendall(b"%x\r\n" % len(BODY))
+        connection.sendall(BODY[:sent])
+        _poll(lambda: len(files(api)) == 1)  # it is being received
+        assert [path.suffix for path in files(api)] == [".part"]
+    _poll(lambda: files(api) == [])
+    assert api.user.get("/uploads").json() == {"uploads": []}
+
+
+def test_a_full_disk_is_507_and_leaves_nothing(api, monkeypatch):
+    import errno
+
+    from service import uploads
+
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(uploads.os, "fsync", full)
+    reply = api.user.put("/uploads/a.tif", content=BODY)
+    assert (reply.status_code, reply.json()["code"]) == (507, "storage.full")
+    assert set(reply.json()) == {"type", "title", "status", "code", "request_id"}
+    assert files(api) == []
+
+
+def test_delete_removes_row_and_file_unless_a_job_needs_them(api):
+    job = api.submit()
+    ortho = api.user.get("/uploads").json()["uploads"][1]
+    reply = api.user.delete(f"/uploads/{ortho['id']}")
+    assert (reply.status_code, reply.json()["code"]) == (409, "upload.in_use")
+    assert reply.json()["params"] == {"job": job["id"]}
+    api.user.delete(f"/jobs/{job['id']}").raise_for_status()
+    assert api.user.delete(f"/uploads/{ortho['id']}").status_code == 204
+    assert api.user.get(f"/uploads/{ortho['id']}").status_code == 404
+    assert len(files(api)) == 1
+
+
+def _raw(api, request_line: str, *headers: str) -> socket.socket:
+    address = urlsplit(api.url)
+    connection = socket.create_connection((address.hostname, address.port), timeout=10)
+    lines = [f"{request_line} HTTP/1.1", "Host: localhost", *headers, "", ""]
+    connection.sendall("\r\n".join(lines).encode())
+    return connection
+
+
+def _poll(holds, seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)

@@ -1,0 +1,105 @@
+"""The child that looks at a stranger's file, and the process that never does."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from service import inspection
+from service.errors import Busy, InspectionBroken, Refused
+from service.inspection import ENVIRONMENT, Inspector
+
+
+def inspector(**changed) -> Inspector:
+    limits = {"models_dir": None, "max_memory_mb": 1024, "max_seconds": 30, "at_once": 1}
+    return Inspector(**(limits | changed))
+
+
+@pytest.fixture
+def child(monkeypatch):
+    """Lets the child be a line of Python in place of `mfnet inspect`."""
+
+    def be(code: str) -> None:
+        real = subprocess.run
+
+        def run(command, **kwargs):
+            assert command[1:6] == ["-I", "-X", "utf8", "-m", "model.cli"]
+            return real([sys.executable, "-I", "-c", code], **kwargs)
+
+        monkeypatch.setattr(inspection.subprocess, "run", run)
+
+    return be
+
+
+def test_a_report_comes_back(child):
+    child("print('{\"width\": 3}')")
+    assert inspector().file(Path("a.tif")) == {"width": 3}
+
+
+def test_a_refusal_comes_back_with_its_code(child):
+    error = {"code": "raster.no_data", "message": "nothing there", "params": {"pixels": 0}}
+    child(f"print({json.dumps({'error': error})!r}); raise SystemExit(2)")
+    with pytest.raises(Refused, match="nothing there") as refused:
+        inspector().file(Path("a.tif"))
+    assert refused.value.to_dict() == error
+
+
+@pytest.mark.parametrize(
+    "code", ["import os; os.abort()", "import os; os.kill(os.getpid(), 9)", "while True: pass"]
+)
+def test_a_child_that_dies_or_hangs_was_killed_by_the_file(child, monkeypatch, code):
+    monkeypatch.setattr(inspection, "_GRACE_S", 0)
+    child(code)
+    with pytest.raises(Refused) as refused:
+        inspector(max_seconds=1).file(Path("a.tif"))
+    assert refused.value.code == "raster.unreadable"
+
+
+@pytest.mark.parametrize("code", ["raise SystemExit(1)", "1/0", "print('hello')"])
+def test_a_child_that_fails_otherwise_is_our_fault(child, code):
+    child(code)
+    with pytest.raises(InspectionBroken):
+        inspector().file(Path("a.tif"))
+
+
+def test_the_child_knows_no_secret_and_no_folder_of_ours(child, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "postgresql://secret")
+    child("import json, os; print(json.dumps({**os.environ, 'cwd': os.getcwd()}))")
+    told = inspector().file(Path("a.tif"))
+    told.pop("LC_CTYPE", None)  # Python's own, where the locale is C
+    assert told == ENVIRONMENT | {"cwd": "/"}
+
+
+def test_no_more_children_than_there_are_places():
+    busy = inspector(max_seconds=0)
+    busy._places.acquire()
+    with pytest.raises(Busy):
+        busy.file(Path("a.tif"))
+
+
+def test_gdal_is_left_with_the_geotiff_driver():
+    """A driver that a later GDAL adds has to be added to the list, or fails here."""
+    code = "import rasterio\nwith rasterio.Env() as env: print(*sorted(env.drivers()))"
+    ran = subprocess.run(
+        [sys.executable, "-I", "-c", code], env=ENVIRONMENT, capture_output=True, text=True
+    )
+    assert ran.stdout.split() == ["COG", "GTiff", "MEM"]
+    assert ran.stderr == ""
+
+
+def test_the_api_process_holds_neither_torch_nor_rasters(tmp_path):
+    code = f"""
+import asyncio, pathlib, sys
+from service.app import create_app
+from service.settings import Settings
+app = create_app(Settings(data_dir=pathlib.Path({str(tmp_path)!r})))
+async def start():
+    async with app.router.lifespan_context(app):
+        app.openapi()
+asyncio.run(start())
+print(*sorted({{"torch", "rasterio", "numpy", "model", "training"}} & set(sys.modules)))
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == []
