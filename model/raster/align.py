@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from affine import Affine
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
@@ -59,11 +58,11 @@ def place(ortho: Grid, height: Grid) -> Placement:
     rows = (np.arange(_SAMPLES) + 0.5) * ortho.height / _SAMPLES
     columns = (np.arange(_SAMPLES) + 0.5) * ortho.width / _SAMPLES
     points = np.stack([axis.ravel() for axis in np.meshgrid(columns, rows)])
-    ground = _apply(ortho.transform, points)
+    ground = ortho.to_ground(points)
     moved = _reproject(ortho.crs, height.crs, ground)
     pixel = np.sqrt(abs(ortho.transform.determinant))
     same_crs = bool(np.abs(moved - ground).max() < SAME_PLACE_PX * pixel)
-    seen = _apply(~height.transform, ground if same_crs else moved)
+    seen = height.to_pixels(ground if same_crs else moved)
     inside = ((seen >= 0) & (seen <= [[height.width], [height.height]])).all(axis=0)
     overlap_percent = 100 * float(inside.mean())
     if overlap_percent < MIN_OVERLAP_PERCENT:
@@ -145,17 +144,14 @@ class AlignedHeight:
         )
 
 
-def _apply(affine: Affine, points: np.ndarray) -> np.ndarray:
-    """Points (2, n) through an affine transform."""
-    matrix = np.array([[affine.a, affine.b], [affine.d, affine.e]])
-    return np.asarray(matrix @ points + [[affine.c], [affine.f]])
-
-
 def _reproject(source: CRS | None, target: CRS | None, points: np.ndarray) -> np.ndarray:
     """Points (2, n) from one CRS to another; infinite where there is no way."""
     if source is None or target is None or source == target:
         return points
-    return np.array(transform(source, target, points[0], points[1]))
+    try:
+        return np.array(transform(source, target, points[0], points[1]))
+    except Exception:  # a bare CPLE error: no way between the two, the Moon and France for instance
+        return np.full(points.shape, np.inf)
 
 
 def _fineness(seen: np.ndarray, points: np.ndarray) -> float:

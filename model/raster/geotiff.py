@@ -1,5 +1,6 @@
 """Opens one GeoTIFF of a stranger and reads it: pixels, and which of them are valid."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -11,6 +12,7 @@ import numpy as np
 import rasterio
 from affine import Affine
 from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
 from model.errors import (
@@ -102,7 +104,9 @@ class GeoTiff:
         self.path = path
         self.role = role
         self.layout: Layout = screen(path)
-        with gdal(path, CACHE_BYTES):
+        with gdal(path, CACHE_BYTES), warnings.catch_warnings():
+            # A file without a transform is refused below, in our words.
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
             self.dataset = rasterio.open(path, driver="GTiff", **OPEN_OPTIONS)
         try:
             with gdal(path):

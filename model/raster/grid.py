@@ -28,23 +28,38 @@ class Grid:
     crs: CRS | None
 
     def pixel_area_m2(self, row: int) -> float | None:
-        """Square metres of a pixel of a row; None without a CRS.
+        """Square metres of a pixel of a row; None without a CRS, or off the ellipsoid.
 
         In a projected CRS all pixels have the same area, by the CRS's unit of length; the
         projection's own distortion is not undone. In a geographic CRS it is the area on the
         ellipsoid of the row's middle pixel.
         """
         if self._metres_per_unit is not None:
-            return float(abs(self.transform.determinant) * self._metres_per_unit**2)
-        if self._geod is None:
+            area = float(abs(self.transform.determinant) * self._metres_per_unit**2)
+        elif self._geod is not None:
+            area = self._ellipsoidal_area(row)
+        else:
             return None
-        return self._ellipsoidal_area(row, self._radians_per_unit)
+        return area if math.isfinite(area) else None
 
     @cached_property
     def gsd_m(self) -> float | None:
         """Ground sampling distance: the side of a square as large as the central pixel."""
         area = self.pixel_area_m2(self.height // 2)
         return None if area is None else math.sqrt(area)
+
+    def to_ground(self, pixels: np.ndarray) -> np.ndarray:
+        """Points (2, n), columns then rows, to x and y of the CRS."""
+        return _apply(self.transform, pixels)
+
+    def to_pixels(self, ground: np.ndarray) -> np.ndarray:
+        """Points (2, n), x then y of the CRS, to columns and rows."""
+        return _apply(~self.transform, ground)
+
+    def pixel_corners(self, row: int, column: int) -> np.ndarray:
+        """The corners (2, 4) of a pixel on the ground, in order around it."""
+        steps = np.array([[0, 1, 1, 0], [0, 0, 1, 1]])
+        return self.to_ground(np.array([[column], [row]]) + steps)
 
     @cached_property
     def _metres_per_unit(self) -> float | None:
@@ -74,12 +89,9 @@ class Grid:
         except pyproj.exceptions.CRSError:
             return None
 
-    def _ellipsoidal_area(self, row: int, radians_per_unit: float) -> float:
-        column = self.width // 2
-        corners = [(column, row), (column + 1, row), (column + 1, row + 1), (column, row + 1)]
-        lon, lat = np.array([self.transform * corner for corner in corners]).T
-        degrees = math.degrees(radians_per_unit)
-        area, _ = self._geod.polygon_area_perimeter(lon * degrees, lat * degrees)
+    def _ellipsoidal_area(self, row: int) -> float:
+        lon, lat = self.pixel_corners(row, self.width // 2) * math.degrees(self._radians_per_unit)
+        area, _ = self._geod.polygon_area_perimeter(lon, lat)
         return abs(float(area))
 
 
@@ -97,3 +109,11 @@ class Rows:
     row: int
     arrays: dict[str, np.ndarray]
     valid: dict[str, np.ndarray]
+
+
+def _apply(affine: Affine, points: np.ndarray) -> np.ndarray:
+    x, y = points
+    with np.errstate(invalid="ignore", over="ignore"):  # points that no CRS could place
+        return np.stack(
+            [affine.a * x + affine.b * y + affine.c, affine.d * x + affine.e * y + affine.f]
+        )

@@ -1,7 +1,5 @@
 """What is worth knowing about a pair and is no reason to refuse it."""
 
-from typing import Any
-
 from model.raster.align import AlignedHeight, Placement
 from model.raster.geotiff import GeoTiff
 from model.raster.grid import Grid
@@ -65,7 +63,7 @@ def _placement_remarks(place: Placement, ortho: GeoTiff, height: GeoTiff) -> lis
                 f"the height raster covers {place.overlap_percent:.0f} % of the orthophoto",
             )
         )
-    if place.pixels_per_pixel < _MUCH_COARSER:
+    if 0 < place.pixels_per_pixel < _MUCH_COARSER:
         remarks.append(
             _remark(
                 "height.coarse",
@@ -93,10 +91,8 @@ def _distortion(grid: Grid) -> float | None:
     try:
         crs = pyproj.CRS.from_wkt(grid.crs.to_wkt())
         to_lonlat = pyproj.Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
-        row, column = grid.height // 2, grid.width // 2
-        corners = [(column, row), (column + 1, row), (column + 1, row + 1), (column, row + 1)]
-        xy: Any = zip(*(grid.transform * corner for corner in corners), strict=True)
-        true, _ = crs.get_geod().polygon_area_perimeter(*to_lonlat.transform(*xy))
+        x, y = grid.pixel_corners(grid.height // 2, grid.width // 2)
+        true, _ = crs.get_geod().polygon_area_perimeter(*to_lonlat.transform(x, y))
     except Exception:  # a remark is not worth a failure, whatever a strange CRS makes PROJ raise
         return None
     return area / abs(true) if true else None

@@ -22,7 +22,7 @@ class ClassAreas:
         self.scheme = scheme
         self._pixels = np.zeros(NODATA + 1, np.int64)
         self._area_m2 = np.zeros(NODATA + 1)
-        self._area_known = grid.pixel_area_m2(0) is not None
+        self._area_known = True
 
     def add(self, row: int, classes_hW: np.ndarray) -> None:
         """Count full-width rows.
@@ -35,7 +35,9 @@ class ClassAreas:
             pixels = np.bincount(classes_W, minlength=NODATA + 1)
             self._pixels += pixels
             # In a geographic CRS each row of pixels has another size.
-            self._area_m2 += pixels * (self.grid.pixel_area_m2(row + offset) or 0.0)
+            area_m2 = self.grid.pixel_area_m2(row + offset)
+            self._area_known &= area_m2 is not None
+            self._area_m2 += pixels * (area_m2 or 0.0)
         strange = self._pixels[len(self.scheme) : NODATA].sum()
         assert strange == 0, f"{strange} pixels of no class of {self.scheme.name}"
 
@@ -44,7 +46,8 @@ class ClassAreas:
 
         Returns:
             `scheme`, `classes` (name, title, color, pixels, area_m2, share of the pixels that have
-            a class), `nodata` and `total` (pixels, area_m2). Areas are None without a CRS.
+            a class), `nodata` and `total` (pixels, area_m2). Areas are None where
+            the grid knows none.
         """
         classified = int(self._pixels[:NODATA].sum())
         classes = [
