@@ -48,7 +48,13 @@ class Block:
         return self.canvas.patch(row_m, col_m, heading, along_m, across_m)
 
     def surface(
-        self, u: float, v: float, across_m: float, along_m: float, color: RGB, truth: int = IMPERVIOUS
+        self,
+        u: float,
+        v: float,
+        across_m: float,
+        along_m: float,
+        color: RGB,
+        truth: int = IMPERVIOUS,
     ) -> Patch | None:
         """Covers such a rectangle with a level surface; returns its pixels."""
         patch = self.rectangle(u, v, across_m, along_m)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from training.scenery.block import Block, blocks_of
-from training.scenery.canvas import LOW_VEGETATION, Canvas
+from training.scenery.canvas import IMPERVIOUS, LOW_VEGETATION, Canvas
 from training.scenery.cars import draw_car
 from training.scenery.estates import draw_flats, draw_park, draw_parking, draw_works
 from training.scenery.gardens import draw_gardens
@@ -49,8 +49,9 @@ def _plant(block: Block, per_m2: float, rng: np.random.Generator) -> None:
         row_m, col_m, _ = block.spot(*block.anywhere(rng))
         radius_m = float(np.clip(rng.lognormal(0.75, 0.42), 0.9, 5.5))
         clear = (0.0, -1.0, 1.0)
-        around = [block.canvas.truth_at(row_m + a, col_m + b) for a in clear for b in clear]
-        if all(c in (LOW_VEGETATION, -1) for c in around) or rng.random() < 0.03:
+        around = {block.canvas.truth_at(row_m + a, col_m + b) for a in clear for b in clear}
+        paved = around <= {IMPERVIOUS, LOW_VEGETATION, -1} and rng.random() < 0.04
+        if around <= {LOW_VEGETATION, -1} or paved:
             draw_tree(block.canvas, row_m, col_m, radius_m, rng)
 
 
@@ -99,4 +100,4 @@ def _park(
 
 
 def _near(canvas: Canvas, row_m: float, col_m: float) -> bool:
-    return -8 < min(row_m, col_m) and max(row_m, col_m) < canvas.size_m + 8
+    return min(row_m, col_m) > -8 and max(row_m, col_m) < canvas.size_m + 8

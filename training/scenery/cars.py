@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.scenery.canvas import CAR, IMPERVIOUS, Canvas
-from training.scenery.setting import RGB, vary
+from training.scenery.setting import RGB, brighten, vary
 
 _PAINTS: list[RGB] = [
     (0.82, 0.82, 0.82),
@@ -58,8 +58,10 @@ def draw_car(
     paint = vary(rng, _PAINTS[rng.choice(len(_PAINTS), p=_SHARES)], 0.03)
     cabin = inside & (x > body.rear) & (x < body.front) & (np.abs(y) < 0.46)
     gloss = 1 - np.float32(0.25) * np.abs(y) + np.float32(0.08) * np.sin(x * 9)
-    canvas.paint(patch, inside, np.asarray(paint, np.float32) * gloss[..., None], CAR, body.bonnet_m)
+    canvas.paint(
+        patch, inside, np.asarray(paint, np.float32) * gloss[..., None], CAR, body.bonnet_m
+    )
     canvas.paint(patch, cabin, _GLASS, height=body.cabin_m)
     roof = cabin & (x > body.rear + 0.08) & (x < body.front - 0.11) & (np.abs(y) < 0.4)
-    canvas.paint(patch, roof, tuple(min(c * 1.08, 0.95) for c in paint))
+    canvas.paint(patch, roof, brighten(paint, 1.08))
     return True

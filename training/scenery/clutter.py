@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from training.scenery.canvas import BUILDING, CLUTTER, Canvas
+from training.scenery.canvas import BUILDING, CLUTTER, IMPERVIOUS, LOW_VEGETATION, Canvas
 from training.scenery.setting import RGB, vary
 
 _BOXES: list[RGB] = [
@@ -26,7 +26,7 @@ def draw_pool(
     power = float(rng.choice((2, 12)))
     shape = x**power + y**power
     free = canvas.truth[patch.at] != BUILDING
-    canvas.paint(patch, free & (shape < 1.35), vary(rng, (0.66, 0.63, 0.58), 0.04), 0, 0.0)
+    canvas.paint(patch, free & (shape < 1.35), vary(rng, (0.66, 0.63, 0.58), 0.04), IMPERVIOUS, 0.0)
     water = canvas.textured(patch, vary(rng, (0.18, 0.52, 0.60), 0.05), 0.06)
     canvas.paint(patch, free & (shape < 1), water, CLUTTER, 0.0)
 
@@ -40,7 +40,7 @@ def draw_pond(
         return
     share = np.hypot(patch.along, patch.across * rng.uniform(1.0, 1.5)) / radius_m
     share = share - np.float32(0.3) * canvas.broad[patch.at]
-    free = canvas.truth[patch.at] == 2
+    free = canvas.truth[patch.at] == LOW_VEGETATION
     canvas.paint(patch, free & (share < 1.12), canvas.textured(patch, (0.33, 0.29, 0.2), 0.1))
     water = canvas.textured(patch, vary(rng, (0.06, 0.10, 0.10), 0.02), 0.05)
     canvas.paint(patch, free & (share < 1), water, CLUTTER, 0.0)
@@ -69,11 +69,15 @@ def draw_rubble(
     patch = canvas.patch(row_m, col_m, 0.0, radius_m * 3, radius_m * 3)
     if patch is None:
         return
-    share = np.hypot(patch.along, patch.across) / radius_m - np.float32(0.25) * canvas.middle[patch.at]
+    share = (
+        np.hypot(patch.along, patch.across) / radius_m - np.float32(0.25) * canvas.middle[patch.at]
+    )
     heap = rng.uniform(0.25, 0.5) * radius_m * np.clip(1 - share, 0, 1)
     inside = (share < 1) & (canvas.height[patch.at] < 0.3)
     stones = canvas.textured(patch, vary(rng, (0.43, 0.37, 0.30), 0.05), 0.2)
-    canvas.paint(patch, inside, stones * (1 + 0.3 * canvas.fine[patch.at])[..., None], CLUTTER, heap)
+    canvas.paint(
+        patch, inside, stones * (1 + 0.3 * canvas.fine[patch.at])[..., None], CLUTTER, heap
+    )
 
 
 def draw_playground(
@@ -85,14 +89,16 @@ def draw_playground(
     if patch is None:
         return
     edge = np.maximum(np.abs(patch.along), np.abs(patch.across))
-    free = canvas.truth[patch.at] == 2
+    free = canvas.truth[patch.at] == LOW_VEGETATION
     sand = canvas.textured(patch, (0.66, 0.56, 0.40), 0.06)
     canvas.paint(patch, free & (edge < size / 2), sand, CLUTTER, 0.0)
     canvas.paint(patch, free & (np.abs(edge - size / 2) < 0.15), (0.36, 0.26, 0.18))
     for _ in range(rng.integers(2, 5)):
         along, across = rng.uniform(-0.3, 0.3, 2) * size
         half_long, half_wide = rng.uniform(0.3, 1.8), rng.uniform(0.25, 0.6)
-        frame = (np.abs(patch.along - along) < half_long) & (np.abs(patch.across - across) < half_wide)
+        frame = (np.abs(patch.along - along) < half_long) & (
+            np.abs(patch.across - across) < half_wide
+        )
         color = ((0.7, 0.12, 0.1), (0.12, 0.3, 0.65), (0.8, 0.65, 0.1))[rng.integers(3)]
         canvas.paint(patch, free & frame, color, height=rng.uniform(0.6, 2.2))
 
@@ -104,7 +110,7 @@ def draw_trampoline(canvas: Canvas, row_m: float, col_m: float, rng: np.random.G
     if patch is None:
         return
     share = np.hypot(patch.along, patch.across) / radius
-    free = canvas.truth[patch.at] == 2
+    free = canvas.truth[patch.at] == LOW_VEGETATION
     rim = ((0.15, 0.35, 0.6), (0.2, 0.45, 0.25))[rng.integers(2)]
     canvas.paint(patch, free & (share < 1), rim, CLUTTER, 0.9)
     canvas.paint(patch, free & (share < 0.8), (0.08, 0.08, 0.09))

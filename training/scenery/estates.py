@@ -3,6 +3,7 @@
 import numpy as np
 
 from training.scenery.block import Block
+from training.scenery.canvas import IMPERVIOUS
 from training.scenery.cars import draw_car
 from training.scenery.clutter import draw_container, draw_playground, draw_pond, draw_rubble
 from training.scenery.plants import draw_bush, draw_hedge
@@ -54,7 +55,9 @@ def draw_works(block: Block, rng: np.random.Generator) -> None:
     color = vary(rng, _HALLS[rng.integers(len(_HALLS))], 0.04)
     slope = rng.uniform(0.1, 0.25)
     draw_house(
-        canvas, House(row_m, col_m, heading, along, across, rng.uniform(5, 10), slope, shape, color), rng
+        canvas,
+        House(row_m, col_m, heading, along, across, rng.uniform(5, 10), slope, shape, color),
+        rng,
     )
     _draw_car_park(block, rng, middle_u, block.v1 - 12, block.depth_m - 8, 17.0, turned=True)
     for _ in range(rng.integers(2, 8)):
@@ -147,11 +150,13 @@ def _draw_car_park(
     side = patch.along if turned else patch.across
     lines = (lane % np.float32(2.5) < 0.11) & (np.abs(lane) < reach / 2)
     lines &= (np.abs(side) > 3.2) & (np.abs(side) < 8.2)
-    lines &= (canvas.truth[patch.at] == 0) & (canvas.height[patch.at] < 0.3)
+    lines &= (canvas.truth[patch.at] == IMPERVIOUS) & (canvas.height[patch.at] < 0.3)
     canvas.paint(patch, lines, (0.75, 0.75, 0.73))
     full = rng.uniform(0.3, 0.9)
     centre_row, centre_col, heading = block.spot(u, v)
-    lane_angle, side_angle = (heading + np.pi / 2, heading) if turned else (heading, heading + np.pi / 2)
+    lane_angle, side_angle = (
+        (heading + np.pi / 2, heading) if turned else (heading, heading + np.pi / 2)
+    )
     stalls = int(reach / 5)
     for stall in range(-stalls, stalls):
         for edge in (-5.7, 5.7):

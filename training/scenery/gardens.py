@@ -47,7 +47,9 @@ def _draw_lot(
     _draw_drive(block, rng, street, side, v + frontage - 2.0, setback, width)
     turned = rng.random() < 0.3 and length < width * 1.3
     row_m, col_m, heading = block.spot(u_house, v_house)
-    shape = str(rng.choice(("gable", "hip", "half_hip", "flat", "mono"), p=(0.48, 0.2, 0.1, 0.16, 0.06)))
+    shape = str(
+        rng.choice(("gable", "hip", "half_hip", "flat", "mono"), p=(0.48, 0.2, 0.1, 0.16, 0.06))
+    )
     draw_house(
         block.canvas,
         House(
@@ -143,7 +145,9 @@ def _draw_garden(
         _draw_bed(block, rng, back + side * (terrace + 3.5), centre)
     if rng.random() < 0.5:
         row_m, col_m, heading = block.spot(back + side * (depth * 0.35), v + 2.5)
-        shed = House(row_m, col_m, heading, rng.uniform(2.5, 4), 2.4, 2.2, 0.25, "gable", (0.4, 0.33, 0.27))
+        shed = House(
+            row_m, col_m, heading, rng.uniform(2.5, 4), 2.4, 2.2, 0.25, "gable", (0.4, 0.33, 0.27)
+        )
         draw_house(canvas, shed, rng)
     for _ in range(rng.integers(0, 7)):
         u = back + side * rng.uniform(0, depth * 0.5)

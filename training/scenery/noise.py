@@ -21,7 +21,7 @@ def smooth_noise(rng: np.random.Generator, height: int, width: int, cell_px: flo
 def layered_noise(
     rng: np.random.Generator, height: int, width: int, coarsest_px: float, layers: int = 4
 ) -> Field:
-    """Several layers of `smooth_noise`, each half as coarse and 0.6 times as strong; about -1..1."""
+    """Several layers of `smooth_noise`, each half as coarse, 0.6 times as strong; about -1..1."""
     total = np.zeros((height, width), np.float32)
     for layer in range(layers):
         cell_px = max(coarsest_px / 2**layer, 1.5)
@@ -30,7 +30,7 @@ def layered_noise(
 
 
 def soften(image: Field, sigma_px: float) -> Field:
-    """Gaussian-like blur of the last two axes by repeated [1 2 1] / 4; keeps the mean of a constant.
+    """Gaussian-like blur of the last two axes by repeated [1 2 1] / 4; a constant stays.
 
     One pass has a variance of half a square pixel; a part of a pass is mixed in for what is left.
     """

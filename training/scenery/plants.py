@@ -26,11 +26,12 @@ def draw_tree(
     top = radius_m * rng.uniform(1.6, 2.6) + 2.0
     dome = 1 - share if conifer else np.sqrt(np.maximum(1 - share * share, 0))
     lumps = canvas.middle[patch.at] * np.float32(0.35) + canvas.fine[patch.at] * np.float32(0.4)
-    crown = top * (np.float32(0.45) + np.float32(0.55) * dome) + lumps * np.float32(radius_m * 0.3)
+    crown = np.float32(top) * (np.float32(0.45) + np.float32(0.55) * dome)
+    crown = (crown + lumps * np.float32(radius_m * 0.3)).astype(np.float32)
     inside = (share < 1) & (crown > canvas.height[patch.at])
     leaves = canvas.setting.leaves
     color = vary(rng, _NEEDLES if conifer else leaves[rng.integers(len(leaves))], 0.02)
-    light = lambert(canvas.setting, crown.astype(np.float32), canvas.gsd_m, 0.35)
+    light = lambert(canvas.setting, crown, canvas.gsd_m, 0.35)
     light *= 1 + np.float32(0.45) * lumps
     shaded = np.asarray(color, np.float32) * np.clip(light, 0.3, 1.8)[..., None]
     if bare:  # the ground shows between the twigs, and the survey hits it here and there

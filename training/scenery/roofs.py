@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from training.scenery.canvas import BUILDING, Canvas, Patch, lambert
 from training.scenery.noise import Field
-from training.scenery.setting import RGB, vary
+from training.scenery.setting import RGB, brighten, vary
 
 Surface = Callable[[Field, Field, "House"], Field]
 
@@ -62,7 +62,7 @@ def draw_house(canvas: Canvas, house: House, rng: np.random.Generator) -> None:
 
 
 def _gable(along: Field, across: Field, house: House) -> Field:
-    return (house.width_m / 2 - np.abs(across)) * np.float32(house.slope)
+    return (np.float32(house.width_m / 2) - np.abs(across)) * np.float32(house.slope)
 
 
 def _hip(along: Field, across: Field, house: House) -> Field:
@@ -92,7 +92,8 @@ def _angled(along: Field, across: Field, house: House) -> Field:
     wing = house.width_m * 0.46
     main = wing / 2 - np.abs(across + house.width_m / 2 - wing / 2)
     side = wing / 2 - np.abs(along + house.length_m / 2 - wing / 2)
-    return np.maximum(np.maximum(main, side), 0) * np.float32(house.slope)
+    rise: Field = np.maximum(np.maximum(main, side), 0) * np.float32(house.slope)
+    return rise
 
 
 SURFACES: dict[str, Surface] = {
@@ -141,8 +142,7 @@ def _flat_fittings(
         house.length_m / 2 - np.abs(patch.along), house.width_m / 2 - np.abs(patch.across)
     )
     parapet = inside & (to_edge < 0.3)
-    bright = tuple(min(c * 1.25 + 0.04, 0.9) for c in house.color)
-    canvas.paint(patch, parapet, bright, height=house.eaves_m + 0.4)
+    canvas.paint(patch, parapet, brighten(house.color, 1.25, 0.04), height=house.eaves_m + 0.4)
     if min(house.length_m, house.width_m) < 8:
         return
     if rng.random() < 0.5:

@@ -24,8 +24,18 @@ _LEAVES: dict[str, list[RGB]] = {
     "winter": [(0.30, 0.26, 0.21), (0.26, 0.22, 0.17), (0.33, 0.29, 0.24)],
 }
 
-_STREETS: list[RGB] = [(0.30, 0.30, 0.31), (0.38, 0.37, 0.36), (0.24, 0.25, 0.27), (0.43, 0.41, 0.39)]
-_PAVING: list[RGB] = [(0.52, 0.50, 0.47), (0.46, 0.45, 0.45), (0.55, 0.47, 0.41), (0.60, 0.58, 0.54)]
+_STREETS: list[RGB] = [
+    (0.30, 0.30, 0.31),
+    (0.38, 0.37, 0.36),
+    (0.24, 0.25, 0.27),
+    (0.43, 0.41, 0.39),
+]
+_PAVING: list[RGB] = [
+    (0.52, 0.50, 0.47),
+    (0.46, 0.45, 0.45),
+    (0.55, 0.47, 0.41),
+    (0.60, 0.58, 0.54),
+]
 _TILES: list[RGB] = [
     (0.55, 0.24, 0.16),
     (0.62, 0.32, 0.21),
@@ -100,6 +110,12 @@ def vary(rng: np.random.Generator, color: RGB, spread: float) -> RGB:
     red, green, blue = (
         float(np.clip(c + tone + rng.normal(0, spread / 3), 0.02, 1.2)) for c in color
     )
+    return red, green, blue
+
+
+def brighten(color: RGB, factor: float, added: float = 0.0) -> RGB:
+    """The colour times a factor, and a little white; at most 0.95."""
+    red, green, blue = (min(c * factor + added, 0.95) for c in color)
     return red, green, blue
 
 

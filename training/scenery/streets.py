@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.scenery.canvas import IMPERVIOUS, Canvas
+from training.scenery.canvas import IMPERVIOUS, LOW_VEGETATION, Canvas
 from training.scenery.noise import Field
+from training.scenery.setting import brighten
 
 PAVEMENT_M = 2.0
 
@@ -121,16 +122,17 @@ def _pave(canvas: Canvas, rng: np.random.Generator, outside: Field) -> None:
     for mask, color, tone in (
         (road, setting.street, 1 + speckle),
         (pavement, setting.paving, slabs + speckle),
-        (kerb, tuple(c * 1.15 for c in setting.paving), np.ones_like(outside)),
+        (kerb, brighten(setting.paving, 1.15), np.ones_like(outside)),
     ):
         canvas.color[mask] = np.asarray(color, np.float32) * tone[mask][:, None]
     canvas.truth[road | pavement] = IMPERVIOUS
     if rng.random() < 0.45:  # a green strip between the carriageway and the walkers
         verge = (outside > np.float32(0.15)) & (outside < np.float32(0.8))
         canvas.color[verge] = (
-            np.asarray(setting.grass, np.float32) * (1 + np.float32(0.2) * canvas.fine[verge])[:, None]
+            np.asarray(setting.grass, np.float32)
+            * (1 + np.float32(0.2) * canvas.fine[verge])[:, None]
         )
-        canvas.truth[verge] = 2
+        canvas.truth[verge] = LOW_VEGETATION
 
 
 def _wear(

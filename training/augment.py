@@ -1,0 +1,61 @@
+"""Random changes that leave the truth true: of place, of colour, of the heights' quality."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.samples import Sample
+
+
+def augment(sample: Sample, rng: np.random.Generator) -> Sample:
+    """Turned or mirrored, in other light, with another survey's heights."""
+    sample = turn(sample, quarter_turns=int(rng.integers(4)), mirror=bool(rng.integers(2)))
+    rasters = dict(sample.rasters)
+    if "ortho" in rasters:
+        rasters["ortho"] = relight(rasters["ortho"], sample.white, rng)
+    if "ndsm" in rasters:
+        rasters["ndsm"] = resurvey(np.asarray(rasters["ndsm"], np.float32), rng)
+    return sample.with_rasters(**rasters)
+
+
+def turn(sample: Sample, quarter_turns: int, mirror: bool) -> Sample:
+    """All rasters and the truth, turned counter-clockwise, then mirrored left to right."""
+
+    def turned(raster: NDArray[np.generic]) -> NDArray[np.generic]:
+        raster = np.rot90(raster, quarter_turns, axes=(-2, -1))
+        return raster[..., ::-1] if mirror else raster
+
+    return replace(
+        sample,
+        rasters={name: turned(raster) for name, raster in sample.rasters.items()},
+        truth=turned(sample.truth).astype(np.uint8, copy=False),
+    )
+
+
+def relight(
+    ortho: NDArray[np.generic], white: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """(C, H, W) digital numbers with another gain, offset and gamma in each band."""
+    shape = (ortho.shape[0], 1, 1)
+    gain = rng.uniform(0.85, 1.15) * rng.uniform(0.95, 1.05, shape)
+    offset = rng.uniform(-0.05, 0.05) + rng.uniform(-0.015, 0.015, shape)
+    gamma = rng.uniform(0.85, 1.18)
+    share = np.clip(np.asarray(ortho, np.float32) / np.float32(white), 0, 1) ** np.float32(gamma)
+    share = share * gain.astype(np.float32) + offset.astype(np.float32)
+    lit: NDArray[np.float32] = np.clip(share, 0, 1) * np.float32(white)
+    return lit
+
+
+def resurvey(ndsm: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """(1, H, W) metres with a shift and noise; at times with a large gap, seldom all gone (NaN)."""
+    heights = ndsm + np.float32(rng.normal(0, 0.1))
+    if rng.random() < 0.5:
+        heights += rng.normal(0, rng.uniform(0, 0.12), ndsm.shape).astype(np.float32)
+    if rng.random() < 0.04:
+        return np.full_like(heights, np.nan)
+    if rng.random() < 0.2:
+        height, width = heights.shape[-2:]
+        row, col = rng.integers(0, height), rng.integers(0, width)
+        heights[..., row : row + height // 4, col : col + width // 4] = np.nan
+    return heights

@@ -1,0 +1,55 @@
+"""`mfnet town`, `mfnet train`, `mfnet evaluate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True)
+
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all of them if not given.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, no progress bar.")]
+
+
+@app.command()
+def town(
+    out_dir: Annotated[Path, typer.Argument(help="Folder for the three rasters.")],
+    seed: Annotated[int, typer.Option(min=0, help="Decides everything.")] = 0,
+    size: Annotated[int, typer.Option(min=64, max=8192, help="Side in pixels.")] = 1024,
+    gsd: Annotated[float, typer.Option(min=0.02, max=2.0, help="Metres a pixel.")] = 0.125,
+) -> None:
+    """Draw a synthetic town: ortho.tif, ndsm.tif and truth.tif."""
+    from training.town import draw_town, write_town
+
+    write_town(out_dir, draw_town(seed, size, gsd))
+    typer.echo(f"{out_dir}: ortho.tif, ndsm.tif, truth.tif ({size} × {size} pixels of {gsd} m)")
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A TOML file; see training/recipes.")],
+    out: Annotated[Path, typer.Option(help="Folder for the model, its log and its state.")] = Path(
+        "runs"
+    ),
+    threads: Threads = None,
+    resume: Annotated[bool, typer.Option(help="Go on with the run in OUT.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model as a recipe says, then measure it on the held-out towns."""
+    from training.command import run_train
+
+    typer.echo(run_train(recipe, out, threads, resume, as_json))
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A model's name or .safetensors file.")],
+    recipe: Annotated[Path, typer.Argument(help="Whose held-out towns are mapped.")],
+    stride: Annotated[int | None, typer.Option(min=1, help="Pixels between windows.")] = None,
+    threads: Threads = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model on the held-out towns of a recipe, through the engine that users run."""
+    from training.command import run_evaluate
+
+    typer.echo(run_evaluate(model, recipe, stride, threads, as_json))

@@ -1,0 +1,206 @@
+"""The training loop.
+
+Shapes: B batch, K classes, H W pixels.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+
+from model.checkpoint import save
+from model.config import ModelConfig
+from model.errors import TrainingDiverged
+from model.network.mfnet import MFNet
+from training.averaging import WeightAverage
+from training.datasets.towns import TownPool
+from training.losses import SegmentationLoss
+from training.metrics import Confusion
+from training.recipe import OptimizerRecipe, Recipe
+from training.samples import Batch, Sample, collate
+
+Report = Callable[[dict[str, Any]], None]
+"""Called with what a step or a check found, JSON values; has "step" and "steps"."""
+
+CHECK_TILES = 24
+"""Held-out windows that are looked at while training goes on."""
+
+
+@dataclass
+class Run:
+    """A training run in progress: all that a later process needs to go on with it."""
+
+    recipe: Recipe
+    net: MFNet
+    average: WeightAverage
+    optimizer: AdamW
+    schedule: LambdaLR
+    step: int = 0
+
+    def save_state(self, path: Path) -> None:
+        """Writes what `resume` reads."""
+        part = path.with_name(path.name + ".part")
+        state = {
+            name: getattr(self, name).state_dict() for name in ("net", "optimizer", "schedule")
+        }
+        state |= {"average": self.average.net.state_dict(), "step": self.step}
+        torch.save(state, part)
+        part.replace(path)
+
+    def resume(self, path: Path) -> None:
+        """Goes on from where `save_state` was called."""
+        state = torch.load(path, weights_only=True)
+        for name in ("net", "optimizer", "schedule"):
+            getattr(self, name).load_state_dict(state[name])
+        self.average.net.load_state_dict(state["average"])
+        self.step = self.average.updates = state["step"]
+
+
+def start(recipe: Recipe) -> Run:
+    """A run at step 0, its weights drawn from the recipe's seed."""
+    torch.manual_seed(recipe.optimizer.seed)
+    net = MFNet(recipe.model_config_for())
+    if not recipe.network.train_encoder:
+        net.freeze()
+    trained = [p for p in net.parameters() if p.requires_grad]
+    optimizer = AdamW(_decay_groups(trained, recipe.optimizer), lr=recipe.optimizer.learning_rate)
+    schedule = LambdaLR(optimizer, lambda step: rate_factor(step, recipe.optimizer))
+    average = WeightAverage(net, recipe.optimizer.averaging)
+    return Run(recipe, net.train(), average, optimizer, schedule)
+
+
+def train(
+    recipe: Recipe,
+    pool: TownPool,
+    held_out: TownPool,
+    out: Path,
+    *,
+    report: Report = lambda found: None,
+    resume: bool = False,
+) -> Path:
+    """Trains a network and writes it, at each check and at the end.
+
+    Args:
+        recipe: What to do.
+        pool: Towns to learn from.
+        held_out: Towns to check on; nothing is chosen by them.
+        out: Folder for `<name>.safetensors`, `state.pt` (to resume from) and `log.jsonl`.
+        report: Hears of the progress.
+        resume: Go on from `state.pt`, if it is there.
+
+    Returns:
+        Path of the model: the mean of the weights, half precision.
+
+    Raises:
+        TrainingDiverged: The loss is NaN or Inf; the model of the last check stays.
+    """
+    run = start(recipe)
+    if resume and (out / "state.pt").is_file():
+        run.resume(out / "state.pt")
+    out.mkdir(parents=True, exist_ok=True)
+    model = out / f"{recipe.name}.safetensors"
+    with (out / "log.jsonl").open("a") as log:
+
+        def tell(found: dict[str, Any]) -> None:
+            found = {"step": run.step, "steps": recipe.optimizer.steps, **found}
+            log.write(json.dumps(found) + "\n")
+            log.flush()
+            report(found)
+
+        for found in _steps(run, pool):
+            last = run.step == recipe.optimizer.steps
+            if run.step % recipe.log_every == 0 or last:
+                tell(found)
+            if run.step % recipe.check_every == 0 or last:
+                tell(check(run.average.net, held_out))
+                save(run.average.net, model, torch.float16)
+                run.save_state(out / "state.pt")
+    return model
+
+
+def check(net: MFNet, held_out: TownPool) -> dict[str, Any]:
+    """Accuracy on some windows of held-out towns, spread evenly; a quick look, no evaluation."""
+    tiles = list(held_out.tiles(net.config.window_px))
+    confusion = Confusion(net.config.classes)
+    for tile in tiles[:: max(1, len(tiles) // CHECK_TILES)]:
+        batch = collate([tile], net.config.modalities)
+        with torch.inference_mode():
+            mapped_BHW = net(batch.inputs).argmax(1)
+        confusion.add(batch.truth_BHW.numpy(), mapped_BHW.numpy())
+    summary = confusion.summary()
+    ious = {name: value["iou"] for name, value in summary["classes"].items()}
+    return {"miou": summary["miou"], "mf1": summary["mf1"], "oa": summary["oa"], "iou": ious}
+
+
+def rate_factor(step: int, recipe: OptimizerRecipe) -> float:
+    """Share of the learning rate at a step: a linear rise, then half a cosine down to 0."""
+    if step < recipe.warmup_steps:
+        return (step + 1) / recipe.warmup_steps
+    left = (step - recipe.warmup_steps) / max(1, recipe.steps - recipe.warmup_steps)
+    return 0.5 * (1 + math.cos(math.pi * min(left, 1.0)))
+
+
+def _steps(run: Run, pool: TownPool) -> Iterator[dict[str, Any]]:
+    """Runs the steps that are left; yields after each what it found."""
+    recipe = run.recipe.optimizer
+    loss_of = SegmentationLoss(recipe.class_weights, recipe.dice)
+    batches = _batches(run.recipe, run.net.config, pool, run.step)
+    for batch in islice(batches, recipe.steps - run.step):
+        began = time.perf_counter()
+        loss = _step(run, batch, loss_of)
+        run.step += 1
+        yield {
+            "loss": round(loss, 4),
+            "learning_rate": run.schedule.get_last_lr()[0],
+            "seconds_a_step": round(time.perf_counter() - began, 3),
+        }
+
+
+def _step(run: Run, batch: Batch, loss_of: nn.Module) -> float:
+    recipe = run.recipe.optimizer
+    with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bf16"):
+        logits_BKHW = run.net(batch.inputs)
+    loss = loss_of(logits_BKHW, batch.truth_BHW)
+    if not bool(torch.isfinite(loss)):
+        raise TrainingDiverged(
+            f"the loss is {loss.item()} at step {run.step}; expected a finite number: lower "
+            f"optimizer.learning_rate ({recipe.learning_rate}) or set optimizer.precision to fp32",
+            step=run.step,
+        )
+    run.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(run.net.parameters(), recipe.clip_norm)
+    run.optimizer.step()
+    run.schedule.step()
+    run.average.update(run.net)
+    return float(loss.detach())
+
+
+def _batches(
+    recipe: Recipe, config: ModelConfig, pool: TownPool, first_step: int
+) -> Iterator[Batch]:
+    """Batches without end; a run that was resumed sees others than it has seen before."""
+    rng = np.random.default_rng((recipe.optimizer.seed, first_step))
+    windows: Iterator[Sample] = pool.windows(config.window_px, rng)
+    while True:
+        yield collate(list(islice(windows, recipe.optimizer.batch_size)), config.modalities)
+
+
+def _decay_groups(parameters: list[nn.Parameter], recipe: OptimizerRecipe) -> list[dict[str, Any]]:
+    """Weight decay for matrices and kernels; none for biases, norms and scales."""
+    matrices = [p for p in parameters if p.ndim > 1]
+    others = [p for p in parameters if p.ndim <= 1]
+    return [
+        {"params": matrices, "weight_decay": recipe.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]

@@ -1,0 +1,66 @@
+"""Samples, and how they become batches of the network's inputs.
+
+Shapes: B batch, C bands, H W pixels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.config import Modality
+from model.raster.normalize import scaling, white_point
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A labelled window in the units of its files.
+
+    Args:
+        rasters: By modality's name, (C, H, W): digital numbers or metres; NaN where nothing was
+            measured.
+        truth: (H, W) uint8 class values, 255 to be ignored.
+        white: The digital number of white in reflectance rasters.
+    """
+
+    rasters: dict[str, NDArray[np.generic]]
+    truth: NDArray[np.uint8]
+    white: float = 255.0
+
+    def with_rasters(self, **rasters: NDArray[np.generic]) -> "Sample":
+        """The same sample with some rasters replaced."""
+        return replace(self, rasters={**self.rasters, **rasters})
+
+
+def of_rasters(
+    ortho: NDArray[np.generic], ndsm: NDArray[np.float32], truth: NDArray[np.uint8]
+) -> Sample:
+    """A sample from an orthophoto (3, H, W) and heights (H, W) in metres above ground."""
+    return Sample({"ortho": ortho, "ndsm": ndsm[None]}, truth, white_point(ortho.dtype))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a step takes: inputs by modality's name, (B, C, H, W), and truth (B, H, W) int64."""
+
+    inputs: dict[str, Tensor]
+    truth_BHW: Tensor
+
+
+def collate(samples: Sequence[Sample], modalities: Sequence[Modality]) -> Batch:
+    """Normalises samples into a batch, as the engine normalises rasters: gaps become 0."""
+    inputs = {
+        m.name: torch.from_numpy(np.stack([_normalised(s, m) for s in samples])) for m in modalities
+    }
+    truth = np.stack([s.truth for s in samples]).astype(np.int64)
+    return Batch(inputs, torch.from_numpy(truth))
+
+
+def _normalised(sample: Sample, modality: Modality) -> NDArray[np.float32]:
+    to_input = scaling(modality, sample.white)
+    raster = np.asarray(sample.rasters[modality.name], np.float32)
+    values = raster * np.float32(to_input.scale) + np.float32(to_input.offset)
+    return np.where(np.isnan(values), np.float32(0), values)
