@@ -11,12 +11,15 @@ import logging
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from service.errors import Busy, InspectionBroken, Refused
 
 logger = logging.getLogger(__name__)
+
+Names = Mapping[str, str]
 
 _GRACE_S = 10
 """For starting the interpreter, and for the child's own time limit to speak first."""
@@ -75,36 +78,43 @@ class Inspector:
         self._limits = ["--max-memory-mb", str(max_memory_mb), "--max-seconds", str(max_seconds)]
         self._places = threading.BoundedSemaphore(at_once)
 
-    def file(self, path: Path) -> dict[str, Any]:
+    def file(self, path: Path, names: Names) -> dict[str, Any]:
         """The report on one raster, whatever its role.
+
+        Args:
+            path: The raster.
+            names: What its sender calls it, by the name that it has on our disk.
 
         Raises:
             Refused: The file is at fault; code and message are the inspection's.
             InspectionBroken: We are.
             Busy: Too many inspections at once.
         """
-        return self._inspect([str(path)])
+        return self._inspect([str(path)], names)
 
-    def pair(self, ortho: Path, height: Path, dtm: Path | None, model: str) -> dict[str, Any]:
+    def pair(
+        self, ortho: Path, height: Path, dtm: Path | None, model: str, names: Names
+    ) -> dict[str, Any]:
         """The quick report on a pair for a model: headers, grids, a sample; not every block.
 
-        Raises: as `file`.
+        Raises:
+            Refused, InspectionBroken, Busy: As `file`.
         """
         arguments = [str(ortho), str(height), "--quick", "--model", model]
         if dtm is not None:
             arguments += ["--dtm", str(dtm)]
         if self._models_dir is not None:
             arguments += ["--models-dir", str(self._models_dir)]
-        return self._inspect(arguments)
+        return self._inspect(arguments, names)
 
-    def _inspect(self, arguments: list[str]) -> dict[str, Any]:
+    def _inspect(self, arguments: list[str], names: Names) -> dict[str, Any]:
         if not self._places.acquire(timeout=self._max_seconds):
             raise Busy("too many files are being inspected; try again")
         try:
             child = _run([*arguments, "--json", *self._limits], self._max_seconds + _GRACE_S)
         finally:
             self._places.release()
-        return _reading(child)
+        return _reading(child, names)
 
 
 def _run(arguments: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
@@ -118,20 +128,27 @@ def _run(arguments: list[str], seconds: float) -> subprocess.CompletedProcess[st
         raise _file_killed_it(f"it took more than {seconds:.0f} seconds") from None
 
 
-def _reading(child: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+def _reading(child: subprocess.CompletedProcess[str], names: Names) -> dict[str, Any]:
     """What the child said: its report, or an exception with its error."""
     if child.returncode < 0:
         raise _file_killed_it(f"it ended by signal {-child.returncode}")
     if child.returncode not in (0, 2):
         raise InspectionBroken(f"mfnet inspect exited {child.returncode}: {child.stderr[-2000:]}")
     try:
-        said: dict[str, Any] = json.loads(child.stdout)
+        said: dict[str, Any] = json.loads(_renamed(child.stdout, names))
     except ValueError:
         raise InspectionBroken(f"mfnet inspect said no JSON: {child.stderr[-2000:]}") from None
     if child.returncode == 0:
         return said
     error = said["error"]
     raise Refused(error["code"], error["message"], **error["params"])
+
+
+def _renamed(text: str, names: Names) -> str:
+    """JSON with the senders' names in place of ours, which mean nothing to them."""
+    for ours, theirs in names.items():
+        text = text.replace(ours, json.dumps(theirs)[1:-1])
+    return text
 
 
 def _file_killed_it(how: str) -> Refused:

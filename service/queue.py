@@ -77,5 +77,5 @@ class Doorbell:
 
 def _transport_options(settings: Settings) -> dict[str, object]:
     if settings.redis_url is None:
-        return {"polling_interval": 0.5}
+        return {"connect_args": {"timeout": 30}}  # for create_engine: wait for the file's lock
     return {"socket_connect_timeout": 2, "socket_timeout": 10, "socket_keepalive": True}

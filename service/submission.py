@@ -1,7 +1,5 @@
 """From a request to a job: the uploads found, the pair looked at, the job kept, the bell rung."""
 
-from typing import Any
-
 from sqlalchemy.orm import Session
 
 from service.auth import Caller
@@ -61,6 +59,7 @@ def _rasters(session: Session, caller: Caller, inputs: SegmentInputs) -> dict[st
     return found
 
 
-def _inspect(services: Services, rasters: dict[str, Upload], model: str) -> dict[str, Any]:
+def _inspect(services: Services, rasters: dict[str, Upload], model: str) -> None:
     paths = {role: services.storage.upload(upload.path) for role, upload in rasters.items()}
-    return services.inspector.pair(paths["ortho"], paths["height"], paths.get("dtm"), model)
+    names = {paths[role].name: upload.name for role, upload in rasters.items()}
+    services.inspector.pair(paths["ortho"], paths["height"], paths.get("dtm"), model, names)

@@ -182,7 +182,9 @@ class Supervisor:
             self._engine.stop()
         state = self._record(lambda jobs: jobs.fail(job, failure, self._settings.attempts))
         _log.warning("job %s: epoch %d failed: %s", job.id, job.epoch, failure.message)
-        if state is State.FAILED:
+        if state is None:
+            self._give_up(job)
+        elif state is State.FAILED:
             self._storage.keep_only(job.id, None)
         else:
             self._storage.discard(job.id, job.epoch)
@@ -190,10 +192,14 @@ class Supervisor:
     def _give_up(self, job: Job) -> None:
         _log.warning("job %s: epoch %d is no longer ours", job.id, job.epoch)
         self._engine.stop()
-        self._storage.discard(job.id, job.epoch)
         now = self._record(lambda jobs: jobs.get(job.id))
-        if now is not None and now.state in FINAL:
+        if now is None:
+            return  # the database is away and so shall we be: whoever comes next tidies up
+        if now.state in FINAL:
+            # Maybe our own epoch's result: a commit can succeed though its answer is lost.
             self._storage.keep_only(job.id, now.result_epoch)
+        else:
+            self._storage.discard(job.id, job.epoch)
 
     def _hand_back(self, job: Job) -> None:
         _log.info("job %s: handing epoch %d back", job.id, job.epoch)

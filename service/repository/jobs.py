@@ -184,6 +184,7 @@ class JobRepository:
             result_epoch=job.epoch,
             progress=100,
             message="done",
+            error=None,  # of an attempt before
             finished=clock(),
             **_CLEARED,
         )

@@ -85,7 +85,7 @@ def _keep(
     """Looks at a file that came whole; it enters the database, or leaves the disk."""
     path = services.storage.uploads / upload_id
     try:
-        report = services.inspector.file(path)
+        report = services.inspector.file(path, {upload_id: name})
         with services.database.writing() as session:
             uploads = UploadRepository(session)
             uploads.add(

@@ -35,14 +35,19 @@ def child(monkeypatch):
 
 def test_a_report_comes_back(child):
     child("print('{\"width\": 3}')")
-    assert inspector().file(Path("a.tif")) == {"width": 3}
+    assert inspector().file(Path("a.tif"), {}) == {"width": 3}
+
+
+def test_names_on_our_disk_are_nobodys_business(child):
+    child('print(\'{"file": "0af3"}\')')
+    assert inspector().file(Path("0af3"), {"0af3": 'a "b".tif'}) == {"file": 'a "b".tif'}
 
 
 def test_a_refusal_comes_back_with_its_code(child):
     error = {"code": "raster.no_data", "message": "nothing there", "params": {"pixels": 0}}
     child(f"print({json.dumps({'error': error})!r}); raise SystemExit(2)")
     with pytest.raises(Refused, match="nothing there") as refused:
-        inspector().file(Path("a.tif"))
+        inspector().file(Path("a.tif"), {})
     assert refused.value.to_dict() == error
 
 
@@ -53,7 +58,7 @@ def test_a_child_that_dies_or_hangs_was_killed_by_the_file(child, monkeypatch, c
     monkeypatch.setattr(inspection, "_GRACE_S", 0)
     child(code)
     with pytest.raises(Refused) as refused:
-        inspector(max_seconds=1).file(Path("a.tif"))
+        inspector(max_seconds=1).file(Path("a.tif"), {})
     assert refused.value.code == "raster.unreadable"
 
 
@@ -61,13 +66,13 @@ def test_a_child_that_dies_or_hangs_was_killed_by_the_file(child, monkeypatch, c
 def test_a_child_that_fails_otherwise_is_our_fault(child, code):
     child(code)
     with pytest.raises(InspectionBroken):
-        inspector().file(Path("a.tif"))
+        inspector().file(Path("a.tif"), {})
 
 
 def test_the_child_knows_no_secret_and_no_folder_of_ours(child, monkeypatch):
     monkeypatch.setenv("DATABASE_URL", "postgresql://secret")
     child("import json, os; print(json.dumps({**os.environ, 'cwd': os.getcwd()}))")
-    told = inspector().file(Path("a.tif"))
+    told = inspector().file(Path("a.tif"), {})
     told.pop("LC_CTYPE", None)  # Python's own, where the locale is C
     assert told == ENVIRONMENT | {"cwd": "/"}
 
@@ -76,7 +81,7 @@ def test_no_more_children_than_there_are_places():
     busy = inspector(max_seconds=0)
     busy._places.acquire()
     with pytest.raises(Busy):
-        busy.file(Path("a.tif"))
+        busy.file(Path("a.tif"), {})
 
 
 def test_gdal_is_left_with_the_geotiff_driver():

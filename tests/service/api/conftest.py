@@ -27,8 +27,9 @@ class Inspections:
         self.fault: Exception | None = None
         self.pairs: list[tuple[Any, ...]] = []
 
-    def file(self, path: Path) -> dict[str, Any]:
+    def file(self, path: Path, names: dict[str, str]) -> dict[str, Any]:
         assert path.stat().st_size > 0
+        assert list(names) == [path.name]
         if self.fault is not None:
             raise self.fault
         return {"width": 3}

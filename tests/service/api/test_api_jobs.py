@@ -22,10 +22,9 @@ def test_execution_accepts_a_job_and_rings_for_it(api):
     assert (job["processID"], job["status"], job["progress"]) == ("segment", "accepted", 0)
     assert api.bell.rung == [job["id"]]
     assert api.user.get(reply.headers["Location"]).json() == job
-    uploads = api.services.storage.uploads
-    assert api.inspections.pairs == [
-        (uploads / ids["ortho"], uploads / ids["height"], uploads / ids["dtm"], "mine")
-    ]
+    paths = {role: api.services.storage.uploads / upload for role, upload in ids.items()}
+    names = {upload: f"{role}.tif" for role, upload in ids.items()}
+    assert api.inspections.pairs == [(*paths.values(), "mine", names)]
     with api.services.database.reading() as session:
         kept = JobRepository(session).get(job["id"]).inputs
     options = {"model": "mine", "stride": 64, "blend": "mean", "confidence": False}
