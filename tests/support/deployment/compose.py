@@ -1,0 +1,46 @@
+"""docker-compose.yml with its variables filled in, without Docker."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+PASSWORDS = {"POSTGRES_PASSWORD": "pg-secret-1", "REDIS_PASSWORD": "redis-secret-2"}
+
+
+def services() -> dict[str, Any]:
+    """The services by name, with passwords set and everything else at its default."""
+    filled: dict[str, Any] = interpolated(parsed(), PASSWORDS)["services"]
+    return filled
+
+
+def interpolated(node: Any, environment: Mapping[str, str]) -> Any:
+    """A parsed compose file with all its variables filled in."""
+    if isinstance(node, dict):
+        return {key: interpolated(value, environment) for key, value in node.items()}
+    if isinstance(node, list):
+        return [interpolated(value, environment) for value in node]
+    return _interpolate(node, environment) if isinstance(node, str) else node
+
+
+def parsed() -> dict[str, Any]:
+    compose: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return compose
+
+
+def _interpolate(text: str, environment: Mapping[str, str]) -> str:
+    """Compose's substitution in one value: ${NAME:?message}, ${NAME:-default} and $$."""
+
+    def value(match: re.Match[str]) -> str:
+        if match["escaped"]:
+            return "$"
+        found = environment.get(match["name"], "")
+        if not found and match["kind"] == ":?":
+            raise KeyError(f"{match['name']}: {match['rest']}")
+        return found or match["rest"]
+
+    pattern = r"(?P<escaped>\$\$)|\$\{(?P<name>\w+)(?P<kind>:\?|:-)(?P<rest>[^}]*)\}"
+    return re.sub(pattern, value, text)
