@@ -67,6 +67,7 @@ class ModelConfig(_Frozen):
     name: str = "unnamed"
     encoder: EncoderConfig
     tuning: str = Field(default="mmadapter", description="a file of model/network/tuning")
+    fusion: str = Field(default="dfm", description="a key of model/network/fusion.py's FUSIONS")
     modalities: tuple[Modality, ...] = (ORTHO, NDSM)
     classes: ClassScheme = ISPRS
     window_px: int = 256

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from model.classes import ISPRS, MMHUNAN, ClassScheme
@@ -54,6 +55,21 @@ _NAMES: tuple[tuple[str, str], ...] = (
     (r"decoder\.segmentation_head\.2\.0\.(.*)", r"decoder.head.3.\1"),
 )
 
+# What one modality's tensor becomes together with the other's: the group `x` of the name is `y`
+# there. Rows of `qkv.lora_A` and `qkv.lora_B` are those of q above those of v.
+_BLOCK = r"image_encoder\.blocks\.(\d+)\."
+_PAIRS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (r"w(?P<x>x)_Adapter", ("mixing.weights",)),
+    (r"mlp\.lin1\.lora_w(?P<x>x)", ("mixing1.weights",)),
+    (r"mlp\.lin2\.lora_w(?P<x>x)", ("mixing2.weights",)),
+    (r"mlp\.lin1\.lora_A(?P<x>x)", ("lin1.A_MrI",)),
+    (r"mlp\.lin1\.lora_B(?P<x>x)", ("lin1.B_MOr",)),
+    (r"mlp\.lin2\.lora_A(?P<x>x)", ("lin2.A_MrI",)),
+    (r"mlp\.lin2\.lora_B(?P<x>x)", ("lin2.B_MOr",)),
+    (r"attn\.qkv\.lora_A(?P<x>x)", ("q.A_MrI", "v.A_MrI")),
+    (r"attn\.qkv\.lora_B(?P<x>x)", ("q.B_MOr", "v.B_MOr")),
+)
+
 # Parts of a name that are renamed wherever they occur, once the room is known.
 _PARTS: tuple[tuple[str, str], ...] = (
     (r"\.D_fc1\.", ".down."),
@@ -92,7 +108,7 @@ def import_released(state_dict: Mapping[str, Tensor]) -> MFNet:
     """
     released = {k: v for k, v in state_dict.items() if not _DROPPED.match(k)}
     net = MFNet(_config(released))
-    ours = {_rename(name): tensor for name, tensor in _merge_mixing(released).items()}
+    ours = {_rename(name): tensor for name, tensor in _stack_modalities(released).items()}
     expected = {k for k in net.state_dict() if not k.endswith("num_batches_tracked")}
     if missing := expected - ours.keys():
         raise BadCheckpoint(f"the checkpoint lacks {len(missing)} tensors: {_some(missing)}")
@@ -115,7 +131,7 @@ def _config(released: Mapping[str, Tensor]) -> ModelConfig:
     return ModelConfig(
         name="imported",
         encoder=_encoder(released, embed_dim, grid),
-        tuning="mmadapter",
+        tuning=_tuning(released),
         modalities=(ORTHO, NDSM),
         classes=_scheme(classes),
         decode_channels=channels,
@@ -150,15 +166,26 @@ def _scheme(classes: int) -> ClassScheme:
     return _SCHEMES[classes]
 
 
-def _merge_mixing(released: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The two λ of each block become the rows of `Mixing.weights`."""
-    merged = dict(released)
-    for name in [n for n in released if n.endswith(".wx_Adapter")]:
-        block = name.removesuffix(".wx_Adapter")
-        own = merged.pop(name), merged.pop(f"{block}.wy_Adapter")
-        room = block.replace("image_encoder.blocks.", "encoder.tuning.")
-        merged[f"{room}.mixing.weights"] = own[0].new_tensor([[float(w)] for w in own])
-    return merged
+def _tuning(released: Mapping[str, Tensor]) -> str:
+    """The mechanism, by the names that only it uses."""
+    for mark, tuning in ((".wx_Adapter", "mmadapter"), (".lora_wx", "mmlora")):
+        if any(name.endswith(mark) for name in released):
+            return tuning
+    raise BadCheckpoint("no MMAdapter and no MMLoRA among the tensors: unknown fine-tuning")
+
+
+def _stack_modalities(released: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Puts together what the released code keeps apart for x and y, after `_PAIRS`."""
+    stacked = dict(released)
+    for name in released:
+        for pattern, targets in _PAIRS:
+            if match := re.fullmatch(_BLOCK + pattern, name):
+                of_y = name[: match.start("x")] + "y" + name[match.end("x") :]
+                pair = torch.stack([stacked.pop(name), stacked.pop(of_y)])
+                parts = pair.chunk(len(targets), dim=1)
+                for target, part in zip(targets, parts, strict=True):
+                    stacked[match.expand(r"encoder.tuning.\1.") + target] = part
+    return stacked
 
 
 def _rename(name: str) -> str:

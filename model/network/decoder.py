@@ -14,23 +14,26 @@ DROPOUT = 0.1
 
 
 class Decoder(nn.Module):
-    """From a pyramid of four levels to logits.
+    """From a pyramid to logits.
 
     Args:
         in_channels: Channels of each level.
         channels: C.
         classes: K.
+        levels: 4 for a pyramid, whose finer levels are merged in on the way up; 1 for a single map
+            (the released code's `Decoder_single`, for the ablation without the fusion module).
     """
 
-    def __init__(self, in_channels: int, channels: int, classes: int) -> None:
+    def __init__(self, in_channels: int, channels: int, classes: int, levels: int) -> None:
         super().__init__()
+        ascent = WeightedMerge if levels > 1 else Ascent
         self.enter = _conv_norm(in_channels, channels, 1)
         self.block_32 = GlobalLocalBlock(channels)
-        self.merge_16 = WeightedMerge(in_channels, channels)
+        self.merge_16 = ascent(in_channels, channels)
         self.block_16 = GlobalLocalBlock(channels)
-        self.merge_8 = WeightedMerge(in_channels, channels)
+        self.merge_8 = ascent(in_channels, channels)
         self.block_8 = GlobalLocalBlock(channels)
-        self.merge_4 = WeightedMerge(in_channels, channels)
+        self.merge_4 = ascent(in_channels, channels)
         self.refine = FeatureRefinement(channels)
         self.head = nn.Sequential(
             _conv_norm(channels, channels, 3),
@@ -39,14 +42,33 @@ class Decoder(nn.Module):
             nn.Conv2d(channels, classes, 1, bias=False),
         )
 
-    def forward(self, levels: list[Tensor]) -> Tensor:
-        """Logits (B, K, 4H, 4W) from levels at 1/4, 1/8, 1/16, 1/32, finest (H, W) first."""
-        quarter, eighth, sixteenth, thirtysecond = levels
-        x = self.block_32(self.enter(thirtysecond))
-        x = self.block_16(self.merge_16(x, sixteenth))
-        x = self.block_8(self.merge_8(x, eighth))
-        x = self.refine(self.merge_4(x, quarter))
-        return F.interpolate(self.head(x), scale_factor=4, mode="bilinear", align_corners=False)
+    def forward(self, levels: list[Tensor], height: int) -> Tensor:
+        """Logits (B, K, height, width).
+
+        Args:
+            levels: Maps (B, in_channels, H, W), each half as fine as the one before.
+            height: Of the image, pixels; tells how far to enlarge the last map.
+        """
+        *finer, coarsest = levels
+        quarter, eighth, sixteenth = finer or (None, None, None)
+        x = self.merge_16(self.block_32(self.enter(coarsest)), sixteenth)
+        x = self.merge_8(self.block_16(x), eighth)
+        x = self.merge_4(self.block_8(x), quarter)
+        logits = self.head(self.refine(x))
+        scale = height // logits.shape[-2]
+        return F.interpolate(logits, scale_factor=scale, mode="bilinear", align_corners=False)
+
+
+class Ascent(nn.Module):
+    """Doubles the coarse map; there is no fine one to add."""
+
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__()
+        self.smooth = nn.Sequential(_conv_norm(channels, channels, 3), nn.ReLU6())
+
+    def forward(self, coarse: Tensor, fine: None = None) -> Tensor:
+        out: Tensor = self.smooth(_doubled(coarse))
+        return out
 
 
 class WeightedMerge(nn.Module):
@@ -59,10 +81,9 @@ class WeightedMerge(nn.Module):
         self.smooth = nn.Sequential(_conv_norm(channels, channels, 3), nn.ReLU6())
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
-        coarse = F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)
         shares = F.relu(self.shares)
         shares = shares / (shares.sum() + 1e-8)
-        out: Tensor = self.smooth(shares[0] * self.project(fine) + shares[1] * coarse)
+        out: Tensor = self.smooth(shares[0] * self.project(fine) + shares[1] * _doubled(coarse))
         return out
 
 
@@ -158,6 +179,10 @@ def _conv_norm(in_channels: int, channels: int, kernel: int) -> nn.Sequential:
         nn.Conv2d(in_channels, channels, kernel, padding=kernel // 2, bias=False),
         nn.BatchNorm2d(channels),
     )
+
+
+def _doubled(x_BCHW: Tensor) -> Tensor:
+    return F.interpolate(x_BCHW, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def _reflect(x_BCHW: Tensor, right: int = 0, bottom: int = 0) -> Tensor:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from model.config import EncoderConfig
 from model.network.attention import attend
 from model.network.tuning import TUNINGS, BlockTuning
+from model.options import require_known
 
 MLP_RATIO = 4
 
@@ -28,11 +29,15 @@ class MultimodalEncoder(nn.Module):
         config: The ViT's shape.
         tuning: A key of `TUNINGS`.
         modalities: M.
+
+    Raises:
+        BadOption: No mechanism of this name.
     """
 
     def __init__(self, config: EncoderConfig, tuning: str, modalities: int) -> None:
         super().__init__()
         self.vit = build_vit(config)
+        require_known("fine-tuning mechanism", tuning, TUNINGS)
         mechanism = TUNINGS[tuning]
         self.tuning = nn.ModuleList(
             mechanism(config.embed_dim, MLP_RATIO * config.embed_dim, modalities)

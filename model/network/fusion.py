@@ -1,8 +1,14 @@
-"""Deep Fusion Module: a pyramid a modality, fused level by level with squeeze-and-excitation.
+"""How the modalities' features become one: the Deep Fusion Module, or a plain sum.
+
+A fusion module takes (M, B, C, h, w) and returns some maps, finest first, each half as fine as
+the one before; to add one, write its class and name it in `FUSIONS`.
 
 Shapes: M modality, B batch, C channels, h w tokens.
-Source: the paper, section III-D.
+Source: the paper, section III-C.
 """
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -10,16 +16,45 @@ REDUCTION = 16
 """Channels over hidden units of squeeze-and-excitation (Hu et al., 2018)."""
 
 
-class DeepFusion(nn.Module):
-    """From each modality's features to one pyramid.
+class Fusion(nn.Module, ABC):
+    """The interface.
 
     Args:
         channels: C.
         modalities: M.
     """
 
+    maps: ClassVar[int]
+    """How many maps it returns: 4, at 1/4 to 1/32 of the image, or 1, at 1/16."""
+
+    @abstractmethod
     def __init__(self, channels: int, modalities: int) -> None:
         super().__init__()
+
+    @abstractmethod
+    def forward(self, features_MBChw: Tensor) -> list[Tensor]:
+        """The fused maps, finest first, C channels each."""
+
+
+class SumFusion(Fusion):
+    """The sum of the features: the ablation without the Deep Fusion Module (Table V)."""
+
+    maps = 1
+
+    def __init__(self, channels: int, modalities: int) -> None:
+        super().__init__(channels, modalities)
+
+    def forward(self, features_MBChw: Tensor) -> list[Tensor]:
+        return [features_MBChw.sum(0)]
+
+
+class DeepFusion(Fusion):
+    """A pyramid a modality, fused level by level with squeeze-and-excitation."""
+
+    maps = 4
+
+    def __init__(self, channels: int, modalities: int) -> None:
+        super().__init__(channels, modalities)
         # The released code normalises the first modality's finest level by LayerNorm and the
         # height's by BatchNorm; further modalities follow the height's.
         norms = [ChannelNorm(channels)] + [nn.BatchNorm2d(channels) for _ in range(modalities - 1)]
@@ -27,11 +62,10 @@ class DeepFusion(nn.Module):
         self.levels = nn.ModuleList(SEFusion(channels, modalities) for _ in range(4))
 
     def forward(self, features_MBChw: Tensor) -> list[Tensor]:
-        """Four levels at 1/4, 1/8, 1/16 and 1/32 of the image, finest first, C channels each."""
         pyramids = [p(x) for p, x in zip(self.pyramids, features_MBChw, strict=True)]
         return [
             fuse(level)
-            for fuse, level in zip(self.levels, zip(*pyramids, strict=True), strict=True)
+            for fuse, level in zip(self.levels, list(zip(*pyramids, strict=True)), strict=True)
         ]
 
 
@@ -89,3 +123,6 @@ class ChannelNorm(nn.LayerNorm):
 
 def _upsample(channels: int) -> nn.ConvTranspose2d:
     return nn.ConvTranspose2d(channels, channels, kernel_size=2, stride=2)
+
+
+FUSIONS: dict[str, type[Fusion]] = {"dfm": DeepFusion, "sum": SumFusion}

@@ -12,7 +12,8 @@ from model.config import ModelConfig
 from model.errors import ModelInput
 from model.network.decoder import Decoder
 from model.network.encoder import MultimodalEncoder, stack_modalities
-from model.network.fusion import DeepFusion
+from model.network.fusion import FUSIONS
+from model.options import require_known
 
 
 class MFNet(nn.Module):
@@ -20,6 +21,9 @@ class MFNet(nn.Module):
 
     Args:
         config: The model's shape; its weights start random.
+
+    Raises:
+        BadOption: It names a mechanism or a fusion module that there is not.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -27,8 +31,11 @@ class MFNet(nn.Module):
         self.config = config
         channels, modalities = config.encoder.out_chans, len(config.modalities)
         self.encoder = MultimodalEncoder(config.encoder, config.tuning, modalities)
-        self.fusion = DeepFusion(channels, modalities)
-        self.decoder = Decoder(channels, config.decode_channels, len(config.classes))
+        require_known("fusion module", config.fusion, FUSIONS)
+        self.fusion = FUSIONS[config.fusion](channels, modalities)
+        self.decoder = Decoder(
+            channels, config.decode_channels, len(config.classes), self.fusion.maps
+        )
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Runs the network.
@@ -45,7 +52,8 @@ class MFNet(nn.Module):
         """
         self._check(inputs)
         images = stack_modalities([inputs[m.name] for m in self.config.modalities])
-        logits_BKHW: Tensor = self.decoder(self.fusion(self.encoder(images)))
+        levels = self.fusion(self.encoder(images))
+        logits_BKHW: Tensor = self.decoder(levels, height=images.shape[-2])
         return logits_BKHW
 
     def trainable_parameters(self) -> Iterator[nn.Parameter]:

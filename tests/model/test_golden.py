@@ -14,6 +14,7 @@ from model.network.mfnet import MFNet
 from model.released import import_released
 
 TOLERANCE = 1e-5
+CASES = ("mmadapter_small", "mmlora_small")
 
 
 def relative_l2(ours: torch.Tensor, golden: NDArray[np.float32]) -> float:
@@ -27,7 +28,7 @@ def run(net: MFNet, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {"ortho": features[0], "ndsm": features[1], "logits": net(inputs)}
 
 
-@pytest.mark.parametrize("name", ["mmadapter_small"])
+@pytest.mark.parametrize("name", CASES)
 def test_features_and_logits_equal_the_released_codes(name: str) -> None:
     case = load_case(name)
     ours = run(import_released(case.state_dict), case.inputs)
@@ -37,7 +38,7 @@ def test_features_and_logits_equal_the_released_codes(name: str) -> None:
     assert relative_l2(ours["logits"].mean((2, 3)), case.expected["logits_mean"]) < TOLERANCE
 
 
-@pytest.mark.parametrize("name", ["mmadapter_small"])
+@pytest.mark.parametrize("name", CASES)
 def test_the_whole_golden_file_agrees_too(name: str, shared: Path) -> None:
     case = load_case(name, shared / "golden" / f"{name}.npz")
     ours = run(import_released(case.state_dict), case.inputs)

@@ -8,11 +8,13 @@ from segment_anything.modeling.image_encoder import Block
 from torch import nn
 
 from model.config import ENCODERS, NDSM, ORTHO, EncoderConfig, Modality, ModelConfig
-from model.errors import ModelInput
+from model.errors import BadOption, ModelInput
 from model.network.attention import attend
+from model.network.encoder import MultimodalEncoder
 from model.network.mfnet import MFNet
 from model.network.tuning import TUNINGS
 from model.network.tuning.base import Mixing
+from model.network.tuning.mmdora import MMDoRA
 
 TINY = EncoderConfig(
     embed_dim=32, depth=2, num_heads=2, global_attn_indexes=(1,), window_size=14, grid=16
@@ -24,12 +26,22 @@ def count(*modules: nn.Module) -> int:
 
 
 @pytest.mark.parametrize(
-    ("encoder", "trainable"),
-    [("vit_b", 14_201_880), ("vit_l", 50_454_576), ("vit_h", 105_062_464)],
+    ("encoder", "tuning", "trainable"),
+    [
+        ("vit_b", "mmadapter", 14_201_880),
+        ("vit_l", "mmadapter", 50_454_576),
+        ("vit_h", "mmadapter", 105_062_464),
+        ("vit_b", "mmlora", 1_032_240),
+        ("vit_l", "mmlora", 2_752_608),
+        ("vit_h", "mmlora", 4_587_648),
+    ],
 )
-def test_trainable_parameters_in_the_encoder_are_the_papers(encoder: str, trainable: int) -> None:
+def test_trainable_parameters_in_the_encoder_are_the_papers(
+    encoder: str, tuning: str, trainable: int
+) -> None:
+    """Table VI: 14.20, 50.45, 105.06 and 1.03, 2.75, 4.59 million."""
     with torch.device("meta"):
-        net = MFNet(ModelConfig(encoder=ENCODERS[encoder])).freeze()
+        net = MFNet(ModelConfig(encoder=ENCODERS[encoder], tuning=tuning)).freeze()
     assert sum(p.numel() for p in net.encoder.parameters() if p.requires_grad) == trainable
     assert count(net.fusion, net.decoder) == 2_158_238
 
@@ -77,6 +89,79 @@ def test_any_mechanism_takes_any_number_of_modalities(tuning: str, modalities: i
     names = (ORTHO, NDSM, Modality(name="infrared", bands=1, unit="reflectance"))[:modalities]
     net = MFNet(ModelConfig(encoder=TINY, tuning=tuning, modalities=names)).eval()
     assert net(random_inputs(net)).shape == (2, 6, 256, 256)
+
+
+@pytest.mark.parametrize("modalities", [1, 2, 3])
+def test_without_the_fusion_module_features_are_summed(modalities: int) -> None:
+    names = (ORTHO, NDSM, Modality(name="infrared", bands=1, unit="reflectance"))[:modalities]
+    net = MFNet(ModelConfig(encoder=TINY, fusion="sum", modalities=names)).eval()
+    assert count(net.fusion) == 0
+    assert net(random_inputs(net)).shape == (2, 6, 256, 256)
+
+
+@pytest.mark.parametrize("mechanism", ["lora", "mmlora", "mmdora"])
+def test_a_low_rank_update_changes_nothing_before_it_is_trained(mechanism: str) -> None:
+    torch.manual_seed(4)
+    frozen = MFNet(ModelConfig(encoder=TINY, tuning="none")).eval()
+    tuned = MFNet(ModelConfig(encoder=TINY, tuning=mechanism)).eval()
+    tuned.load_state_dict(frozen.state_dict(), strict=False)
+    inputs = random_inputs(frozen)
+    torch.testing.assert_close(tuned(inputs), frozen(inputs), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("mechanism", ["adapter", "lora"])
+def test_standard_mechanisms_exchange_nothing_between_modalities(mechanism: str) -> None:
+    features = heights_changed(mechanism)
+    torch.testing.assert_close(features[0], features[1])
+
+
+@pytest.mark.parametrize("mechanism", ["mmadapter", "mmlora", "mmdora"])
+def test_multimodal_mechanisms_tell_the_orthophoto_of_the_heights(mechanism: str) -> None:
+    features = heights_changed(mechanism)
+    assert (features[0] - features[1]).abs().max() > 1e-3
+
+
+def heights_changed(mechanism: str) -> list[torch.Tensor]:
+    """The orthophoto's features with one height raster and with another."""
+    torch.manual_seed(2)
+    encoder = MultimodalEncoder(TINY, mechanism, modalities=2).eval()
+    for parameter in encoder.tuning.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    ortho = torch.rand(1, 3, 256, 256)
+    with torch.no_grad():
+        return [encoder(torch.stack([ortho, torch.rand(1, 3, 256, 256)]))[0] for _ in range(2)]
+
+
+def test_dora_renormalizes_each_output_of_the_updated_weight() -> None:
+    torch.manual_seed(3)
+    block = Block(8, 2).double()
+    tuning = MMDoRA(8, 32, modalities=1).double()
+    for parameter in tuning.parameters():
+        nn.init.normal_(parameter)
+    x = torch.randn(1, 2, 3, 3, 8, dtype=torch.float64)
+    W, bias = block.mlp.lin1.weight, block.mlp.lin1.bias
+    V = W + tuning.lin1.B_MOr[0] @ tuning.lin1.A_MrI[0]
+    length = tuning.length1[0] * W.norm(dim=1)
+    hidden = block.mlp.act(x @ (length[:, None] * V / V.norm(dim=1, keepdim=True)).T + bias)
+    W, bias = block.mlp.lin2.weight, block.mlp.lin2.bias
+    V = W + tuning.lin2.B_MOr[0] @ tuning.lin2.A_MrI[0]
+    length = tuning.length2[0] * W.norm(dim=1)
+    expected = hidden @ (length[:, None] * V / V.norm(dim=1, keepdim=True)).T + bias
+    torch.testing.assert_close(tuning.mlp(x, block.mlp), expected)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"tuning": "prompt"}, "no fine-tuning mechanism 'prompt'; there are: none, adapter"),
+        ({"fusion": "max"}, "no fusion module 'max'; there are: dfm, sum"),
+    ],
+)
+def test_unknown_parts_are_refused_with_those_that_there_are(
+    option: dict[str, str], message: str
+) -> None:
+    with pytest.raises(BadOption, match=message):
+        MFNet(ModelConfig(encoder=TINY, **option))
 
 
 @pytest.mark.parametrize("side", [160, 224, 256, 320])

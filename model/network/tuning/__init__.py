@@ -3,12 +3,20 @@
 A mechanism is a subclass of `BlockTuning`; to add one, write its file and name it in `TUNINGS`.
 """
 
+from model.network.tuning.adapter import Adapter
 from model.network.tuning.base import BlockTuning
+from model.network.tuning.lora import LoRA
 from model.network.tuning.mmadapter import MMAdapter
+from model.network.tuning.mmdora import MMDoRA
+from model.network.tuning.mmlora import MMLoRA
 
 TUNINGS: dict[str, type[BlockTuning]] = {
     "none": BlockTuning,
+    "adapter": Adapter,
     "mmadapter": MMAdapter,
+    "lora": LoRA,
+    "mmlora": MMLoRA,
+    "mmdora": MMDoRA,
 }
 
 __all__ = ["TUNINGS", "BlockTuning"]

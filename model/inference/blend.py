@@ -1,0 +1,82 @@
+"""Where windows overlap: their weights, and the band of sums that moves down the raster.
+
+Shapes: B batch, K classes, S side of a window, W width of the raster.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from model.inference.windows import WindowPlan
+from model.options import require_known
+
+BLENDS = ("mean", "hann")
+
+
+def window_weights(blend: str, side: int) -> Tensor:
+    """Weight of a window's rows, equally of its columns, (S,), float32; nowhere zero.
+
+    `mean` weighs all pixels alike, as the paper does. `hann` trusts a window's middle more: a Hann
+    window with its zeros just outside, since weights of zero on the rim would leave the raster's
+    outermost pixels without a class.
+
+    Raises:
+        BadOption: No blend of this name.
+    """
+    require_known("blend", blend, BLENDS)
+    if blend == "mean":
+        return torch.ones(side)
+    return torch.hann_window(side + 2, periodic=False)[1:-1]
+
+
+class RowBand:
+    """Weighted sums of logits for as many raster rows as a window is high.
+
+    Row r lies at r modulo S, so nothing is ever moved: `add` sums windows in, `finish` hands out
+    the rows that no later window touches, and clears them for the rows to come.
+
+    Args:
+        plan: The windows to come.
+        classes: K.
+        blend: A name of `BLENDS`.
+        device: Where the sums lie.
+    """
+
+    def __init__(self, plan: WindowPlan, classes: int, blend: str, device: torch.device) -> None:
+        self._side = plan.window
+        width = max(plan.width, plan.window)
+        self._sums_KSW = torch.zeros(classes, plan.window, width, device=device)
+        weights_S = window_weights(blend, plan.window).to(device)
+        self._window_SS = None if blend == "mean" else weights_S[:, None] * weights_S[None, :]
+        # A window's weights are a product, and so are their sums over a grid of windows.
+        self._rows = _summed(plan.tops, weights_S, max(plan.height, plan.window))
+        self._columns_W = _summed(plan.lefts, weights_S, width)
+
+    def add(self, logits_BKSS: Tensor, top: int, lefts: Sequence[int]) -> None:
+        """Adds the windows at row `top` and columns `lefts`."""
+        if self._window_SS is not None:
+            logits_BKSS = logits_BKSS * self._window_SS
+        first = top % self._side
+        above = self._side - first  # rows of the window before the buffer wraps around
+        for logits_KSS, left in zip(logits_BKSS, lefts, strict=True):
+            columns = slice(left, left + self._side)
+            self._sums_KSW[:, first:, columns] += logits_KSS[:, :above]
+            if first:
+                self._sums_KSW[:, :first, columns] += logits_KSS[:, above:]
+
+    def finish(self, start: int, stop: int) -> Tensor:
+        """Mean logits of the rows from `start` to before `stop`, (K, rows, W)."""
+        rows = torch.arange(start, stop, device=self._sums_KSW.device)
+        slots = rows % self._side
+        sums_KrW = self._sums_KSW.index_select(1, slots)
+        self._sums_KSW.index_fill_(1, slots, 0)
+        return sums_KrW / (self._rows[rows][:, None] * self._columns_W)
+
+
+def _summed(offsets: Sequence[int], weights_S: Tensor, size: int) -> Tensor:
+    """For each row (or column), the sum of the weights that fall on it, (size,)."""
+    total = torch.zeros(size, device=weights_S.device)
+    for offset in offsets:
+        total[offset : offset + len(weights_S)] += weights_S
+    return total

@@ -1,0 +1,86 @@
+"""The plan: where windows lie on a raster.
+
+Rows and columns are counted from the upper left pixel; a window is named by its upper left corner.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from model.errors import BadOption
+
+
+@dataclass(frozen=True)
+class WindowPlan:
+    """Square windows in rows and columns that cover a raster, none twice.
+
+    Windows are `stride` apart; the last of each row and column is moved back to end at the
+    raster's rim. A raster smaller than a window has one, which reaches beyond the rim.
+
+    Args:
+        height: Of the raster, pixels.
+        width: Of the raster, pixels.
+        window: Side of a window, pixels.
+        stride: Distance between windows, pixels, 1 to `window`.
+
+    Raises:
+        BadOption: The stride would leave gaps.
+    """
+
+    height: int
+    width: int
+    window: int
+    stride: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.stride <= self.window:
+            raise BadOption(
+                f"the stride is {self.stride}; expected 1 to {self.window}, the window's side",
+                stride=self.stride,
+                window=self.window,
+            )
+
+    def __len__(self) -> int:
+        """The number of windows."""
+        return len(self.tops) * len(self.lefts)
+
+    @cached_property
+    def tops(self) -> tuple[int, ...]:
+        """First row of each row of windows, ascending."""
+        return _offsets(self.height, self.window, self.stride)
+
+    @cached_property
+    def lefts(self) -> tuple[int, ...]:
+        """First column of each column of windows, ascending."""
+        return _offsets(self.width, self.window, self.stride)
+
+    def steps(self) -> Iterator["Step"]:
+        """The rows of windows from the top, each with the raster rows that it needs and ends."""
+        read = 0
+        for i, top in enumerate(self.tops):
+            stop = min(top + self.window, self.height)
+            final = self.tops[i + 1] if i + 1 < len(self.tops) else self.height
+            yield Step(top=top, read=read, read_rows=stop - read, final=final)
+            read = stop
+
+
+@dataclass(frozen=True)
+class Step:
+    """One row of windows.
+
+    Args:
+        top: Its first raster row.
+        read: First raster row that no earlier step has read.
+        read_rows: How many rows this step adds to those read.
+        final: Rows before this one can be touched by no later step.
+    """
+
+    top: int
+    read: int
+    read_rows: int
+    final: int
+
+
+def _offsets(size: int, window: int, stride: int) -> tuple[int, ...]:
+    last = max(size - window, 0)
+    return (*range(0, last, stride), last)
