@@ -13,7 +13,7 @@ from model.raster.pair import RasterPair
 from model.raster.remarks import scan_remarks
 from model.raster.report import PairReport, RasterReport, Refusal, SoloReport, describe
 
-CHUNK_BYTES = 32 << 20
+CHUNK_BYTES = 8 << 20
 
 Progress = Callable[[int, int], None]
 """Called with bytes decoded and bytes in all."""
@@ -132,7 +132,7 @@ def scan(source: GeoTiff, progress: Progress | None = None) -> Scan:
 def chunks(source: GeoTiff) -> Iterator[Window]:
     """Windows of whole blocks that cover a raster once, of about `CHUNK_BYTES` decoded."""
     grid, layout = source.grid, source.layout
-    pixel_bytes = max(1, layout.bits // 8) * layout.bands
+    pixel_bytes = layout.bits // 8 * layout.bands
     block_row = layout.block_height * layout.block_width * pixel_bytes
     across = max(1, CHUNK_BYTES // block_row) * layout.block_width
     width = min(across, grid.width)

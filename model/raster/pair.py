@@ -161,7 +161,7 @@ def _cache_bytes(ortho: GeoTiff, *heights: AlignedHeight | None) -> int:
     wanted = CACHE_BYTES
     for source in (ortho, *(part.source for part in heights if part)):
         rows = min(source.layout.block_height, source.grid.height) + source.layout.block_height
-        bits = max(8, source.layout.bits) * source.layout.bands
+        bits = source.layout.bits * source.layout.bands
         wanted += rows * (source.grid.width + source.layout.block_width) * bits // 8
     wanted += 2 * _WARP_ROWS * 4 * (ortho.grid.width + 512) * sum(1 for part in heights if part)
     return min(wanted, _MAX_CACHE_BYTES)

@@ -39,7 +39,18 @@ class Limits:
 
 @dataclass(frozen=True)
 class Layout:
-    """How a TIFF's main image is stored, as declared by its tags."""
+    """How a TIFF's main image is stored, as declared by its tags.
+
+    Attributes:
+        height: Rows.
+        width: Columns.
+        bands: Of the file.
+        bits: Of a decoded value.
+        block_height: Rows of a tile or strip.
+        block_width: Columns of a tile or strip.
+        declared_bytes: Decoded size.
+        stored_bytes: Size of the file.
+    """
 
     height: int
     width: int
@@ -101,12 +112,17 @@ def screen(path: Path, limits: Limits | None = None) -> Layout:
 def _layout(directory: Directory, path: Path, limits: Limits) -> Layout:
     name = path.name
     height, width = directory.number(tags.HEIGHT, 0), directory.number(tags.WIDTH, 0)
-    bands, bits = directory.number(tags.BANDS, 1), max(directory.numbers.get(tags.BITS, (1,)))
-    if min(height, width, bands, bits) < 1 or bits > 128:
+    bands, stored_bits = (
+        directory.number(tags.BANDS, 1),
+        max(directory.numbers.get(tags.BITS, (1,))),
+    )
+    if min(height, width, bands, stored_bits) < 1 or stored_bits > 128:
         raise RasterUnreadable(
-            f"{name}: declares {height} × {width} pixels, {bands} bands of {bits} bits",
+            f"{name}: declares {height} × {width} pixels, {bands} bands of {stored_bits} bits",
             file=name,
         )
+    # GDAL decodes single bits to bytes, and 10 bits to 16.
+    bits = max(8, 1 << (stored_bits - 1).bit_length())
     _at_most(name, "columns or rows", max(height, width), limits.side_px)
     _at_most(name, "pixels", height * width, limits.pixels)
     _at_most(name, "bands", bands, limits.bands)

@@ -1,0 +1,82 @@
+"""GeoTIFFs made on the spot."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from rasterio.crs import CRS
+
+UTM = CRS.from_epsg(25832)
+ORIGIN = (500_000.0, 5_700_000.0)
+
+MakeTiff = Callable[..., Path]
+
+
+def at(gsd: float, east: float = 0.0, south: float = 0.0) -> Affine:
+    """A north-up transform, moved from `ORIGIN` by metres."""
+    return Affine(gsd, 0, ORIGIN[0] + east, 0, -gsd, ORIGIN[1] - south)
+
+
+@pytest.fixture
+def make_tiff(tmp_path: Path) -> MakeTiff:
+    """Write `values` (bands, h, w) or (h, w) as a GeoTIFF and return its path."""
+
+    def make(
+        name: str,
+        values: np.ndarray,
+        transform: Affine | None = None,
+        crs: CRS | None = UTM,
+        mask: np.ndarray | None = None,
+        **options: Any,
+    ) -> Path:
+        bands = values[np.newaxis] if values.ndim == 2 else values
+        path = tmp_path / name
+        with (
+            rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+            rasterio.open(
+                path,
+                "w",
+                driver="GTiff",
+                count=len(bands),
+                height=bands.shape[1],
+                width=bands.shape[2],
+                dtype=bands.dtype.name,
+                transform=at(0.5) if transform is None else transform,
+                crs=crs,
+                **options,
+            ) as raster,
+        ):
+            raster.write(bands)
+            if mask is not None:
+                raster.write_mask(mask)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def photo(make_tiff: MakeTiff) -> Callable[..., Path]:
+    """An orthophoto of noise."""
+
+    def make(name: str = "ortho.tif", side: int = 48, dtype: str = "uint8", **options: Any) -> Path:
+        random = np.random.default_rng(1)
+        values = random.integers(1, 200, (options.pop("bands", 3), side, side)).astype(dtype)
+        return make_tiff(name, values, photometric=options.pop("photometric", "rgb"), **options)
+
+    return make
+
+
+@pytest.fixture
+def heights(make_tiff: MakeTiff) -> Callable[..., Path]:
+    """Heights of 0 to 20 m, plus `base`."""
+
+    def make(name: str = "ndsm.tif", side: int = 48, base: float = 0.0, **options: Any) -> Path:
+        random = np.random.default_rng(2)
+        values = (base + 20 * random.random((side, side)) ** 3).astype("float32")
+        return make_tiff(name, values, **options)
+
+    return make
