@@ -49,15 +49,18 @@ class Segmenter:
         """
         from model import segment
 
-        dtm = order.get("dtm")
+        out, dtm, options = Path(order["out"]), order.get("dtm"), dict(order["options"])
+        confidence = out / "confidence.tif" if options.pop("confidence", False) else None
         return segment(
             Path(order["ortho"]),
             Path(order["height"]),
             self._load(order["model"], order["models_dir"]),
-            Path(order["out"]) / "classes.tif",
+            out / "classes.tif",
             dtm=Path(dtm) if dtm else None,
+            statistics=out / "statistics.json",
+            confidence=confidence,
             progress=lambda done, total: say({"progress": [done, total]}),
-            **order["options"],
+            **options,
         )
 
     def _load(self, name: str, models_dir: str | None) -> Any:
