@@ -166,6 +166,21 @@ def predict(
         typer.echo(name)
 
 
+@app.command()
+def panel(
+    ortho: Ortho,
+    height: Height,
+    classes: Annotated[Path, typer.Argument(help="The map, with statistics.json beside it.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="PNG to write.")],
+    dtm: Dtm = None,
+    truth: Annotated[Path | None, typer.Option(help="Classes to show beside the map.")] = None,
+) -> None:
+    """Draw a result for people: orthophoto, heights, map and legend in one picture."""
+    from model.panel import write_panel
+
+    write_panel(ortho, height, classes, out, dtm=dtm, truth=truth)
+
+
 @models_app.command("list")
 def list_models(models_dir: ModelsDir = None, as_json: Json = False) -> None:
     """List the models by name."""

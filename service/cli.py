@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.demo_cli import demo
+
 if TYPE_CHECKING:
     from service.database import Database
     from service.settings import Settings
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
 app.add_typer(keys, name="keys")
+app.command()(demo)
 
 DataDir = Annotated[
     Path | None,

@@ -53,3 +53,21 @@ def evaluate(
     from training.command import run_evaluate
 
     typer.echo(run_evaluate(model, recipe, stride, threads, as_json))
+
+
+@app.command()
+def accuracy(
+    classes: Annotated[Path, typer.Argument(help="A map of a town, from `mfnet predict`.")],
+    truth: Annotated[Path, typer.Argument(help="The town's truth.tif.")],
+    as_json: AsJson = False,
+) -> None:
+    """Compare a map of a synthetic town with its truth."""
+    import json
+
+    from training.accuracy import accuracy
+
+    found = accuracy(classes, truth)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    typer.echo(f"OA {found['oa']:.3f}  mF1 {found['mf1']:.3f}  mIoU {found['miou']:.3f}")
