@@ -44,6 +44,7 @@ def serve(settings: Settings, *, worker: bool, tell: Tell) -> None:
     # uvicorn raises the signal again after its shutdown: by then it must not end us at once.
     signal.signal(signal.SIGTERM, _exit)
     listening = server.config.bind_socket()
+    listening.listen(server.config.backlog)  # who reads the address may connect at once, and waits
     host, port = listening.getsockname()[:2]
     tell(f"Listening on http://{host}:{port} with data in {settings.data_dir.resolve()}")
     if secret is not None:
