@@ -1,4 +1,8 @@
-"""The only place that reads or writes weights: a .safetensors file with the config as metadata."""
+"""The only place that reads or writes weights: a .safetensors file with the config as metadata.
+
+A checkpoint is full, or holds only what was trained, with the sha256 of the frozen base in its
+configuration: ViT-H with MMLoRA then takes 27 MB instead of 2.5 GB.
+"""
 
 import os
 from pathlib import Path
@@ -7,9 +11,24 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from model.base import PREFIX, base_tensors
+from model.config import ModelConfig
 from model.errors import BadCheckpoint
 from model.library import CONFIG_KEY, FORMAT, FORMAT_KEY, find, read_config
 from model.network.mfnet import MFNet
+
+
+def new_model(config: ModelConfig, models_dir: Path | None = None) -> MFNet:
+    """A network to be trained: its base loaded if the configuration names one, the rest random.
+
+    Raises:
+        BaseMissing: The base is not installed, or other weights of the same encoder are.
+    """
+    net = MFNet(config)
+    if config.base is not None:
+        tensors = base_tensors(config.base, config.encoder, models_dir)
+        net.load_state_dict(tensors, strict=False)
+    return net
 
 
 def load_model(name_or_path: str | Path, models_dir: Path | None = None) -> MFNet:
@@ -17,7 +36,7 @@ def load_model(name_or_path: str | Path, models_dir: Path | None = None) -> MFNe
 
     Args:
         name_or_path: A name that `mfnet models list` shows, or the path of a .safetensors file.
-        models_dir: Folder of further models.
+        models_dir: Folder of further models, and of the frozen bases.
 
     Returns:
         The network in evaluation mode, float32, on the CPU.
@@ -25,29 +44,35 @@ def load_model(name_or_path: str | Path, models_dir: Path | None = None) -> MFNe
     Raises:
         UnknownModel: There is no such model.
         BadCheckpoint: The file is damaged, or its tensors are not those of its configuration.
+        BaseMissing: It holds only what was trained, and its base is not installed.
     """
     path = find(name_or_path, models_dir)
-    net = MFNet(read_config(path))
+    config = read_config(path)
     try:
         tensors = load_file(path)
+        if config.base and not any(name.startswith(PREFIX) for name in tensors):
+            tensors |= base_tensors(config.base, config.encoder, models_dir)
+        net = MFNet(config)
         net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except (SafetensorError, RuntimeError, OSError) as error:
-        raise BadCheckpoint(f"{path} cannot be loaded: {error}", path=str(path)) from error
+        raise BadCheckpoint(f"{path} cannot be loaded: {str(error)[:300]}") from error
     return net.eval()
 
 
-def save(net: MFNet, path: Path, dtype: torch.dtype = torch.float32) -> None:
+def save(net: MFNet, path: Path, dtype: torch.dtype = torch.float32, *, full: bool = True) -> None:
     """Writes a model atomically.
 
     Args:
         net: Its `config` goes along.
         path: The .safetensors file; replaced if it exists.
         dtype: How the weights are stored; half precision halves the file.
+        full: With the frozen base; without, `config.base` must say which it is.
     """
+    assert full or net.config.base, "a model without a base can only be saved whole"
     tensors = {
         name: tensor.to("cpu", dtype).contiguous()
         for name, tensor in net.state_dict().items()
-        if not name.endswith("num_batches_tracked")
+        if not name.endswith("num_batches_tracked") and (full or not name.startswith(PREFIX))
     }
     metadata = {FORMAT_KEY: FORMAT, CONFIG_KEY: net.config.model_dump_json()}
     part = path.with_name(path.name + ".part")

@@ -61,19 +61,27 @@ ORTHO = Modality(name="ortho", bands=3, unit="reflectance")
 NDSM = Modality(name="ndsm", bands=1, unit="metre", low=0.0, high=30.0)
 
 
+class BaseWeights(_Frozen):
+    """The frozen weights that a model was fine-tuned on."""
+
+    encoder: str = Field(description="a key of ENCODERS")
+    sha256: str = Field(description="of the checkpoint file that they came from")
+
+
 class ModelConfig(_Frozen):
     """Everything that inference needs beside the weights."""
 
     name: str = "unnamed"
     encoder: EncoderConfig
-    tuning: str = Field(default="mmadapter", description="a file of model/network/tuning")
-    fusion: str = Field(default="dfm", description="a key of model/network/fusion.py's FUSIONS")
+    tuning: str = Field(default="mmadapter", description="a key of network.tuning.TUNINGS")
+    fusion: str = Field(default="dfm", description="a key of network.fusion.FUSIONS")
     modalities: tuple[Modality, ...] = (ORTHO, NDSM)
     classes: ClassScheme = ISPRS
     window_px: int = 256
     stride_px: int = Field(default=128, description="default distance between windows")
     decode_channels: int = 64
     gsd_m: float | None = Field(default=None, description="ground sampling distance trained at")
+    base: BaseWeights | None = Field(default=None, description="what the encoder's weights are")
     metrics: dict[str, Any] = Field(default_factory=dict, description="measured, with conditions")
     provenance: dict[str, Any] = Field(default_factory=dict, description="recipe, commit, parent")
 

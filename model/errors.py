@@ -133,6 +133,18 @@ class BadCheckpoint(InputError):
     code = "model.bad_checkpoint"
 
 
+class BaseMissing(InputError):
+    """The frozen weights that a model builds on are not installed."""
+
+    code = "model.base_missing"
+
+
+class DownloadFailed(EngineError):
+    """A download that broke off; what has come is kept."""
+
+    code = "model.download_failed"
+
+
 class ModelInput(InputError):
     """A tensor or raster that the model cannot take: modality, bands or size."""
 

@@ -59,7 +59,7 @@ def read_config(path: Path) -> ModelConfig:
     Raises:
         BadCheckpoint: No .safetensors file, not of this project, or of a later format.
     """
-    metadata = _metadata(path)
+    metadata = read_metadata(path)
     if metadata.get(FORMAT_KEY) != FORMAT or CONFIG_KEY not in metadata:
         raise BadCheckpoint(
             f"{path} has checkpoint format {metadata.get(FORMAT_KEY)!r}; this program reads "
@@ -72,8 +72,12 @@ def read_config(path: Path) -> ModelConfig:
         raise BadCheckpoint(f"{path} holds a bad configuration: {error}", path=str(path)) from error
 
 
-def _metadata(path: Path) -> dict[str, str]:
-    """The header's `__metadata__` (safetensors: length as uint64, then JSON)."""
+def read_metadata(path: Path) -> dict[str, str]:
+    """The header's `__metadata__` (safetensors: length as uint64, then JSON).
+
+    Raises:
+        BadCheckpoint: The file is no .safetensors file.
+    """
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
