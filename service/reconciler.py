@@ -1,4 +1,10 @@
-"""Rings again for every job that waits, so that a lost message, or a lost broker, loses no job.
+"""Sees to it that every job that waits is worked on, whatever happens to messages and brokers.
+
+It rings again for jobs that the database says are waiting, and where ringing does not help either,
+because the broker is away or its client has gone deaf, it answers for its own worker. (kombu's
+client for Redis can lose its place in the event loop when the server restarts between two of its
+polls; the worker then runs on and hears nothing.) So the broker is there for promptness, and no
+job depends on it.
 
 It runs in the workers, not in the API: only where somebody can answer is there a point in ringing,
 and work goes on while the API is away. Several at once do no harm.
@@ -6,6 +12,7 @@ and work goes on while the API is away. Several at once do no harm.
 
 import logging
 import threading
+from collections.abc import Sequence
 
 from kombu.exceptions import OperationalError as BrokerAway
 from sqlalchemy.exc import DBAPIError
@@ -15,49 +22,75 @@ from service.queue import Doorbell
 from service.repository.jobs import JobRepository
 from service.settings import Settings
 from service.storage import Storage
+from service.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
 
 
 class Reconciler:
-    """Compares the database with the queue.
+    """Compares the database with what happens.
 
     Args:
         settings: How often, and how many attempts a job has.
         database: The truth.
         storage: Where the files of jobs without a future are removed.
         doorbell: The queue.
+        supervisor: Answers what nobody else does.
     """
 
     def __init__(
-        self, settings: Settings, database: Database, storage: Storage, doorbell: Doorbell
+        self,
+        settings: Settings,
+        database: Database,
+        storage: Storage,
+        doorbell: Doorbell,
+        supervisor: Supervisor,
     ) -> None:
         self._settings = settings
         self._database = database
         self._storage = storage
         self._doorbell = doorbell
+        self._supervisor = supervisor
+        self._waited: frozenset[str] = frozenset()  # what was due the last time, with us idle
 
     def run(self, leaving: threading.Event) -> None:
         """Reconcile until `leaving` is set."""
         while not leaving.wait(self._settings.reconcile_s):
             try:
                 self.reconcile()
-            except (BrokerAway, DBAPIError) as error:
+            except DBAPIError as error:
                 _log.warning("will reconcile later: %s", error)
+            except Exception:
+                # Without this thread a lost message would be lost for good.
+                _log.exception("fault while reconciling; will try again")
 
-    def reconcile(self) -> int:
-        """Fail what nobody may claim any more, and ring for what somebody may.
-
-        Returns:
-            How often it rang: not at all where at least as many messages wait as jobs, so that a
-            queue cannot grow while all workers are busy.
-        """
+    def reconcile(self) -> None:
+        """Fail what nobody may claim any more, ring for what waits, answer what waits twice."""
         with self._database.writing() as session:
             abandoned = JobRepository(session).fail_abandoned(self._settings.attempts)
             due = JobRepository(session).due()
         for job_id in abandoned:
             _log.warning("job %s: abandoned after the last attempt", job_id)
             self._storage.keep_only(job_id, None)
-        if not due or self._doorbell.waiting() >= len(due):
-            return 0
-        return sum(self._doorbell.ring(job_id) for job_id in due)
+        if due:
+            self._ring(due)
+        self._answer(due)
+
+    def _ring(self, due: Sequence[str]) -> None:
+        """Ring for all, unless as many messages wait: a queue must not grow while all are busy."""
+        try:
+            if self._doorbell.waiting() >= len(due):
+                return
+        except BrokerAway as error:
+            _log.warning("the broker is away: %s", error)
+            return
+        for job_id in due:
+            self._doorbell.ring(job_id)
+
+    def _answer(self, due: Sequence[str]) -> None:
+        """Work on the oldest job that waits although this worker was idle the last time too."""
+        unheard = [job_id for job_id in due if job_id in self._waited]
+        self._waited = frozenset(due) if self._supervisor.idle else frozenset()
+        if unheard and self._supervisor.idle:
+            _log.warning("job %s: nobody heard its bell; taking it", unheard[0])
+            self._supervisor.work(unheard[0])

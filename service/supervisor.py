@@ -66,11 +66,23 @@ class Supervisor:
         self._engine = engine
         self._worker = worker
         self._leaving = leaving
+        self._at_work = threading.Lock()
+
+    @property
+    def idle(self) -> bool:
+        """No job is at hand."""
+        return not self._at_work.locked()
 
     def work(self, job_id: str) -> None:
-        """Answer a bell. Without effect where the job is another's, finished or gone."""
-        if self._leaving.is_set():
-            return
+        """Answer a bell. Without effect where the job is another's, finished or gone.
+
+        Who calls while a job is at hand waits for its end.
+        """
+        with self._at_work:
+            if not self._leaving.is_set():
+                self._work(job_id)
+
+    def _work(self, job_id: str) -> None:
         job = self._record(self._claim(job_id))
         if job is None:
             return

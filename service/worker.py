@@ -38,7 +38,7 @@ def work(settings: Settings) -> int:
     name = f"{socket.gethostname()}:{os.getpid()}"
     supervisor = Supervisor(settings, database, storage, engine, name, leaving)
     register(celery, supervisor.work)
-    reconciler = Reconciler(settings, database, storage, Doorbell(celery))
+    reconciler = Reconciler(settings, database, storage, Doorbell(celery), supervisor)
     threading.Thread(target=reconciler.run, args=(leaving,), name="reconciler", daemon=True).start()
 
     def leave(**_: Any) -> None:

@@ -1,0 +1,97 @@
+"""The engine child: warm between orders, replaced after a crash, never left behind."""
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from service.engine import Engine, EngineDied
+
+STUB = (sys.executable, str(Path(__file__).with_name("engine_stub.py")))
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    engine = Engine(STUB)
+    yield engine
+    engine.stop()
+
+
+def run(engine: Engine, model: str, folder: Path) -> dict[str, Any]:
+    """All replies of one order, merged."""
+    ortho = folder / "ortho"
+    ortho.write_bytes(b"pixels")
+    engine.order({"model": model, "ortho": str(ortho), "out": str(folder)})
+    deadline = time.monotonic() + 30
+    merged: dict[str, Any] = {}
+    while not merged.keys() & {"done", "error"}:
+        assert time.monotonic() < deadline
+        merged |= engine.reply(0.5) or {}
+    return merged
+
+
+def test_one_child_answers_many_orders(engine: Engine, tmp_path: Path) -> None:
+    first = run(engine, "quick", tmp_path)
+    assert first["progress"] == [20, 20]
+    assert first["done"]["pid"] == engine.pid
+    assert run(engine, "refuse", tmp_path)["error"]["code"] == "stub.refuse"
+    assert run(engine, "quick", tmp_path)["done"] == first["done"]
+
+
+def test_a_crash_is_told_by_its_signal_and_the_next_order_has_a_new_child(
+    engine: Engine, tmp_path: Path
+) -> None:
+    first = run(engine, "quick", tmp_path)["done"]["pid"]
+    with pytest.raises(EngineDied, match="signal 9"):
+        run(engine, "crash", tmp_path)
+    assert run(engine, "quick", tmp_path)["done"]["pid"] != first
+
+
+def test_a_child_that_died_while_idle_is_replaced(engine: Engine, tmp_path: Path) -> None:
+    first = run(engine, "quick", tmp_path)["done"]["pid"]
+    child = psutil.Process(first)
+    child.kill()
+    # Ours to reap: a zombie is all that is left of it.
+    assert _gone(child)
+    assert run(engine, "quick", tmp_path)["done"]["pid"] != first
+
+
+def test_what_is_no_reply_ends_the_child(engine: Engine, tmp_path: Path) -> None:
+    with pytest.raises(EngineDied, match="no reply"):
+        run(engine, "babble", tmp_path)
+    assert engine.pid is None
+
+
+def test_a_program_that_does_not_start_is_a_died_engine(tmp_path: Path) -> None:
+    broken = Engine([sys.executable, "-c", "raise SystemExit(3)"])
+    with pytest.raises(EngineDied, match="status 3"):
+        run(broken, "quick", tmp_path)
+
+
+def test_stop_leaves_no_process(engine: Engine, tmp_path: Path) -> None:
+    engine.order({"model": "silent", "ortho": "", "out": str(tmp_path)})
+    assert engine.reply(0.01) is None
+    child = psutil.Process(engine.pid)
+    engine.stop()
+    engine.stop()
+    assert not child.is_running()
+
+
+def test_a_real_runner_ends_with_its_standard_input() -> None:
+    """Without any order it imports neither model nor torch, so this is quick."""
+    child = psutil.Popen([sys.executable, "-m", "service.runner"], stdin=-1, stdout=-1)
+    child.communicate(b"", timeout=30)
+    assert child.returncode == 0
+
+
+def _gone(process: psutil.Process) -> bool:
+    deadline = time.monotonic() + 10
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True

@@ -1,0 +1,282 @@
+"""What a worker does with a job, with a stub for the engine; and the reconciler."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from kombu.exceptions import OperationalError as BrokerAway
+from sqlalchemy import update
+
+from service.database import Database, clock
+from service.engine import Engine
+from service.jobs import State
+from service.queue import Doorbell, make_celery
+from service.reconciler import Reconciler
+from service.repository.jobs import JobRepository
+from service.repository.uploads import UploadRepository
+from service.settings import Settings
+from service.storage import Storage
+from service.supervisor import Supervisor
+from service.tables import Job
+
+STUB = Path(__file__).with_name("engine_stub.py")
+
+
+@dataclass
+class Bench:
+    """A supervisor with everything that it touches."""
+
+    settings: Settings
+    database: Database
+    storage: Storage
+    engine: Engine
+    leaving: threading.Event
+    supervisor: Supervisor
+    owner: str
+
+    def submit(self, model: str) -> str:
+        with self.database.writing() as session:
+            inputs = {"ortho": "u1", "height": "u1", "model": model}
+            return JobRepository(session).submit(self.owner, "segment", inputs)[0].id
+
+    def job(self, job_id: str) -> Job:
+        with self.database.reading() as session:
+            job = JobRepository(session).get(job_id)
+        assert job is not None
+        return job
+
+    def reconciler(self, doorbell: Doorbell) -> Reconciler:
+        return Reconciler(self.settings, self.database, self.storage, doorbell, self.supervisor)
+
+    def start(self, job_id: str) -> threading.Thread:
+        """Work in a thread until the job's first progress is in the database."""
+        thread = threading.Thread(target=self.supervisor.work, args=(job_id,))
+        thread.start()
+        until(lambda: self.job(job_id).progress > 0)
+        return thread
+
+
+@pytest.fixture
+def bench(tmp_path: Path, database: Database, owner: str) -> Iterator[Bench]:
+    settings = Settings(
+        data_dir=tmp_path / "data",
+        lease_s=5,
+        heartbeat_s=0.1,
+        engine_command=(sys.executable, str(STUB)),
+        stall_s=1,
+    )
+    storage, leaving = Storage(settings.data_dir), threading.Event()
+    engine = Engine(settings.engine_command)
+    (storage.uploads / "u1").write_bytes(b"pixels")
+    with database.writing() as session:
+        UploadRepository(session).add("u1", owner, "ortho.tif", "uploads/u1")
+    supervisor = Supervisor(settings, database, storage, engine, "me", leaving)
+    yield Bench(settings, database, storage, engine, leaving, supervisor, owner)
+    engine.stop()
+
+
+def until(true: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"not true within {seconds} s"
+        time.sleep(0.02)
+
+
+def test_a_job_is_computed_published_and_its_engine_kept(bench: Bench) -> None:
+    job_id = bench.submit("quick")
+    bench.supervisor.work(job_id)
+    job = bench.job(job_id)
+    assert (job.state, job.result_epoch, job.worker) == (State.SUCCESSFUL, 1, None)
+    assert (bench.storage.folder(job_id, 1) / "classes.tif").stat().st_size == 21 * 32
+    first = bench.engine.pid
+    bench.supervisor.work(bench.submit("quick"))
+    assert bench.engine.pid == first
+
+
+def test_a_second_bell_for_the_same_job_has_no_effect(bench: Bench) -> None:
+    job_id = bench.submit("quick")
+    bench.supervisor.work(job_id)
+    finished = bench.job(job_id).finished
+    bench.supervisor.work(job_id)
+    bench.supervisor.work("no such job")
+    assert (bench.job(job_id).finished, bench.job(job_id).epoch) == (finished, 1)
+
+
+def test_progress_and_lease_move_while_it_runs(bench: Bench) -> None:
+    job_id = bench.submit("slow")
+    thread = bench.start(job_id)
+    early = bench.job(job_id)
+    until(lambda: bench.job(job_id).progress > early.progress)
+    later = bench.job(job_id)
+    assert early.lease_until is not None
+    assert later.lease_until is not None
+    assert later.lease_until > early.lease_until
+    assert later.message.startswith("window ")
+    thread.join()
+    assert bench.job(job_id).progress == 100
+
+
+def test_the_callers_mistake_fails_at_once_and_keeps_the_engine(bench: Bench) -> None:
+    job_id = bench.submit("refuse")
+    bench.supervisor.work(job_id)
+    job = bench.job(job_id)
+    assert (job.state, job.attempts, job.message) == (State.FAILED, 1, "no")
+    assert job.error == {
+        "code": "stub.refuse",
+        "message": "no",
+        "params": {"n": 1},
+        "input_fault": True,
+    }
+    assert bench.engine.pid is not None
+    assert not (bench.storage.root / "jobs" / job_id).exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "code"),
+    [("crash", "engine.died"), ("fault", "stub.fault"), ("silent", "engine.died")],
+)
+def test_our_faults_are_tried_three_times(bench: Bench, model: str, code: str) -> None:
+    job_id = bench.submit(model)
+    for attempt in (1, 2, 3):
+        bench.supervisor.work(job_id)
+        assert bench.job(job_id).attempts == attempt
+    job = bench.job(job_id)
+    assert job.state is State.FAILED
+    assert job.error is not None
+    assert job.error["code"] == code
+    assert bench.engine.pid is None
+    bench.supervisor.work(other := bench.submit("quick"))
+    assert bench.job(other).state is State.SUCCESSFUL
+
+
+def test_an_upload_that_is_gone_fails_the_job_with_its_name(bench: Bench) -> None:
+    job_id = bench.submit("quick")
+    with bench.database.writing() as session:
+        UploadRepository(session).remove("u1")
+    bench.supervisor.work(job_id)
+    job = bench.job(job_id)
+    assert job.state is State.FAILED
+    assert job.error is not None
+    assert job.error["code"] == "upload.gone"
+    assert "u1" in job.message
+
+
+def test_cancel_ends_the_engine_and_leaves_no_file(bench: Bench) -> None:
+    job_id = bench.submit("slow")
+    thread = bench.start(job_id)
+    with bench.database.writing() as session:
+        JobRepository(session).cancel(job_id)
+    thread.join(5)
+    assert not thread.is_alive()
+    assert bench.engine.pid is None
+    assert bench.job(job_id).state is State.DISMISSED
+    assert not (bench.storage.root / "jobs" / job_id).exists()
+
+
+def test_a_job_that_another_took_over_is_left_to_it(bench: Bench) -> None:
+    job_id = bench.submit("slow")
+    thread = bench.start(job_id)
+    with bench.database.writing() as session:
+        session.execute(update(Job).where(Job.id == job_id).values(lease_until=clock() - 1))
+        taken = JobRepository(session).claim(job_id, "another", 60, 3)
+    assert taken is not None
+    theirs = bench.storage.begin(job_id, taken.epoch)
+    thread.join(5)
+    assert not thread.is_alive()
+    job = bench.job(job_id)
+    assert (job.state, job.worker, job.epoch) == (State.RUNNING, "another", 2)
+    assert theirs.exists()
+    assert not bench.storage.folder(job_id, 1).exists()
+
+
+def test_leaving_hands_the_job_back_and_takes_no_other(bench: Bench) -> None:
+    job_id = bench.submit("slow")
+    thread = bench.start(job_id)
+    bench.leaving.set()
+    thread.join(5)
+    assert not thread.is_alive()
+    job = bench.job(job_id)
+    assert (job.state, job.attempts, job.epoch) == (State.ACCEPTED, 0, 1)
+    assert not bench.storage.folder(job_id, 1).exists()
+    bench.supervisor.work(job_id)
+    assert bench.job(job_id).epoch == 1
+
+
+def test_a_fault_of_the_supervisor_itself_is_told_and_survived(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> Path:
+        raise OSError(28, "No space left on device")
+
+    job_id = bench.submit("quick")
+    monkeypatch.setattr(bench.storage, "begin", full)
+    bench.supervisor.work(job_id)
+    job = bench.job(job_id)
+    assert (job.state, job.attempts) == (State.ACCEPTED, 1)
+    assert job.error is not None
+    assert job.error["code"] == "internal"
+    monkeypatch.undo()
+    bench.supervisor.work(job_id)
+    assert bench.job(job_id).state is State.SUCCESSFUL
+    assert bench.job(job_id).error is None
+
+
+def test_a_publication_whose_answer_was_lost_keeps_its_files(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = JobRepository.publish
+    monkeypatch.setattr(JobRepository, "publish", lambda jobs, job: published(jobs, job) and False)
+    job_id = bench.submit("quick")
+    bench.supervisor.work(job_id)
+    assert bench.job(job_id).state is State.SUCCESSFUL
+    assert (bench.storage.folder(job_id, 1) / "classes.tif").exists()
+
+
+def test_the_reconciler_rings_for_what_waits_but_fills_no_queue(bench: Bench) -> None:
+    doorbell = Doorbell(make_celery(bench.settings))
+    reconciler = bench.reconciler(doorbell)
+    reconciler.reconcile()
+    assert doorbell.waiting() == 0
+    for _ in range(3):
+        bench.submit("quick")
+    for _ in range(5):
+        with bench.supervisor._at_work:  # all workers are busy
+            reconciler.reconcile()
+        assert doorbell.waiting() == 3
+
+
+def test_the_reconciler_answers_a_bell_that_nobody_hears(bench: Bench) -> None:
+    settings = bench.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
+    reconciler = bench.reconciler(Doorbell(make_celery(settings)))
+    job_id = bench.submit("quick")
+    reconciler.reconcile()
+    assert bench.job(job_id).state is State.ACCEPTED  # somebody else may be about to take it
+    reconciler.reconcile()
+    assert bench.job(job_id).state is State.SUCCESSFUL
+
+
+def test_the_reconciler_fails_what_was_abandoned_and_removes_its_files(bench: Bench) -> None:
+    job_id = bench.submit("quick")
+    for epoch in (1, 2, 3):
+        with bench.database.writing() as session:
+            assert JobRepository(session).claim(job_id, "w", 60, 3)
+            session.execute(update(Job).where(Job.id == job_id).values(lease_until=clock() - 1))
+        bench.storage.begin(job_id, epoch)
+    doorbell = Doorbell(make_celery(bench.settings))
+    bench.reconciler(doorbell).reconcile()
+    assert bench.job(job_id).state is State.FAILED
+    assert not (bench.storage.root / "jobs" / job_id).exists()
+
+
+def test_a_broker_that_is_away_fails_no_ring(bench: Bench) -> None:
+    settings = bench.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
+    doorbell = Doorbell(make_celery(settings))
+    before = time.monotonic()
+    assert not doorbell.ring("x")
+    with pytest.raises(BrokerAway):
+        doorbell.waiting()
+    assert time.monotonic() - before < 10
