@@ -73,7 +73,12 @@ class Sweep:
     cancelled: Callable[[], bool] = lambda: False
 
     def run(self, source: Source) -> Generator["Band", None, None]:
-        """Finished rows from the top, reading ahead in a thread.
+        """Classes of finished rows from the top; raises what `means` does."""
+        for means in self.means(source):
+            yield self._decide(means)
+
+    def means(self, source: Source) -> Generator["Means", None, None]:
+        """Mean logits of finished rows from the top, reading ahead in a thread.
 
         Raises:
             Cancelled: `cancelled` said so.
@@ -109,22 +114,40 @@ class Sweep:
             raise NonFiniteLogits(f"{error.message} {where}", row=top, columns=lefts) from error
         sums.add(logits_BKSS[: len(lefts)], top, lefts)
 
-    def _finish(self, sums: RowBand, strip: "Strip", step: Step) -> "Band":
-        height = step.final - step.top
-        mean_KhW = sums.finish(step.top, step.final)[:, :, : self.plan.width]
-        # max finds the same index as argmax, and on a CPU thirty times sooner.
-        best_hW, classes_hW = mean_KhW.max(0)
-        valid_hW = strip.valid_SW[:height, : self.plan.width]
-        classes_hW = classes_hW.to(torch.uint8).masked_fill_(~valid_hW, NODATA)
-        percent_hW = None
-        if self.confidence:
-            share_hW = (best_hW - mean_KhW.logsumexp(0)).exp()
-            percent_hW = (100 * share_hW).round().to(torch.uint8).masked_fill_(~valid_hW, NODATA)
-        return Band(
+    def _finish(self, sums: RowBand, strip: "Strip", step: Step) -> "Means":
+        return Means(
             row=step.top,
-            classes_hW=classes_hW.cpu().numpy(),
-            confidence_hW=None if percent_hW is None else percent_hW.cpu().numpy(),
+            mean_KhW=sums.finish(step.top, step.final)[:, :, : self.plan.width],
+            valid_hW=strip.valid_SW[: step.final - step.top, : self.plan.width],
         )
+
+    def _decide(self, means: "Means") -> "Band":
+        # max finds the same index as argmax, and on a CPU thirty times sooner.
+        best_hW, classes_hW = means.mean_KhW.max(0)
+        classes_hW = classes_hW.to(torch.uint8).masked_fill_(~means.valid_hW, NODATA)
+        percent_hW = self._percent(means, best_hW) if self.confidence else None
+        return Band(means.row, classes_hW.cpu().numpy(), percent_hW)
+
+    def _percent(self, means: "Means", best_hW: Tensor) -> NDArray[np.uint8]:
+        share_hW = (best_hW - means.mean_KhW.logsumexp(0)).exp()
+        percent_hW = (100 * share_hW).round().to(torch.uint8)
+        values: NDArray[np.uint8] = percent_hW.masked_fill_(~means.valid_hW, NODATA).cpu().numpy()
+        return values
+
+
+@dataclass(frozen=True)
+class Means:
+    """Finished rows before the decision.
+
+    Args:
+        row: The first one.
+        mean_KhW: Weighted means over the windows that touch a pixel, on the device.
+        valid_hW: Where the raster has data.
+    """
+
+    row: int
+    mean_KhW: Tensor
+    valid_hW: Tensor
 
 
 @dataclass(frozen=True)

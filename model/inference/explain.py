@@ -1,0 +1,138 @@
+"""What each modality contributes to a class: gradient-weighted activation at the encoder's output.
+
+Source: the paper, figure 11; Selvaraju et al., "Grad-CAM", ICCV 2017, equations 1 and 2.
+Shapes: M modality, B batch, C channels, h w tokens, S side of a window, K classes.
+"""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from model.classes import NODATA
+from model.inference.predictor import choose_device
+from model.inference.sweep import Sweep
+from model.inference.windows import WindowPlan
+from model.network.encoder import stack_modalities
+from model.network.mfnet import MFNet
+from model.options import require_known
+from model.raster.cog import CogWriter
+from model.raster.normalize import scalings, white_point
+from model.raster.pair import RasterPair
+
+BATCH_SIZE = 4
+ROWS = 256
+"""Rows written at a time."""
+
+
+class GradCam:
+    """From a batch of windows to one heat map a modality, (B, M, S, S), float32, never negative.
+
+    The score is the class's mean logit over the pixels where the class wins; a window where it wins
+    nowhere stays cold. All modalities of a model share one scale, so that they can be compared.
+
+    Args:
+        net: In evaluation mode.
+        target: Value of the class.
+    """
+
+    def __init__(self, net: MFNet, target: int) -> None:
+        self._net = net
+        self._target = target
+
+    @torch.enable_grad()
+    def __call__(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        images = stack_modalities([inputs[m.name] for m in self._net.config.modalities])
+        with torch.no_grad():
+            features_MBChw = self._net.encoder(images)
+        features_MBChw.requires_grad_()
+        logits_BKSS = self._net.decoder(self._net.fusion(features_MBChw), images.shape[-2])
+        wins_BSS = logits_BKSS.argmax(1) == self._target
+        score = (logits_BKSS[:, self._target] * wins_BSS).mean((1, 2)).sum()
+        (gradient_MBChw,) = torch.autograd.grad(score, features_MBChw)
+        weights_MBC11 = gradient_MBChw.mean((3, 4), keepdim=True)
+        heat_MBhw = (weights_MBC11 * features_MBChw.detach()).sum(2).relu()
+        size = images.shape[-2:]
+        return F.interpolate(heat_MBhw.transpose(0, 1), size, mode="bilinear", align_corners=False)
+
+
+def explain(
+    ortho: Path,
+    height: Path,
+    model: MFNet,
+    target: str,
+    out: Path,
+    *,
+    dtm: Path | None = None,
+    stride: int | None = None,
+    white: float | None = None,
+    device: str = "auto",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Path]:
+    """Writes a heat map for each modality, on the orthophoto's grid.
+
+    Args:
+        ortho: The orthophoto, as for `segment`.
+        height: The height raster, as for `segment`.
+        model: From `load_model`.
+        target: Name of the class to explain.
+        out: `heat.tif` makes `heat_ortho.tif`, `heat_ndsm.tif`, …: COGs in percent of the strongest
+            activation of any modality, 255 where the orthophoto has no data.
+        dtm: Terrain model to subtract from `height`.
+        stride: Pixels between windows; the model's own if not given.
+        white: Digital number of full reflectance.
+        device: `auto`, `cpu` or `cuda`.
+        progress: Called with the windows done and their total.
+
+    Returns:
+        The heat maps' files by modality.
+
+    Raises:
+        InputError: The class, an option or a raster is at fault; nothing was written.
+    """
+    config = model.config
+    require_known("class", target, config.classes.names)
+    on = choose_device(device)
+    with RasterPair.open(ortho, height, dtm=dtm) as pair:
+        grid = pair.grid
+        sweep = Sweep(
+            plan=WindowPlan(grid.height, grid.width, config.window_px, stride or config.stride_px),
+            predict=GradCam(model.to(on).eval(), config.classes.names.index(target)),
+            scalings=scalings(config, white or white_point(pair.ortho_dtype)),
+            classes=len(config.modalities),
+            batch_size=BATCH_SIZE,
+            device=on,
+            progress=progress,
+        )
+        files = {m.name: out.with_name(f"{out.stem}_{m.name}.tif") for m in config.modalities}
+        tags = {"MFNET_MODEL": config.name, "MFNET_CLASS": target}
+        with ExitStack() as stack:
+            writers = [
+                stack.enter_context(CogWriter(path, grid, description=f"{name}, %", tags=tags))
+                for name, path in files.items()
+            ]
+            _write(sweep, pair, writers, out.parent)
+    return files
+
+
+def _write(sweep: Sweep, pair: RasterPair, writers: list[CogWriter], folder: Path) -> None:
+    """The strongest activation is known at the end alone, so heat waits on disk until then."""
+    height, width = pair.grid.height, pair.grid.width
+    peak = 0.0
+    with tempfile.TemporaryFile(dir=folder) as file:
+        heat_MHW = np.memmap(file, np.float32, "w+", shape=(len(writers), height, width))
+        for means in sweep.means(pair):
+            heat_MhW = means.mean_KhW * means.valid_hW
+            peak = max(peak, float(heat_MhW.max()))
+            heat_MhW = heat_MhW.masked_fill_(~means.valid_hW, torch.nan)
+            heat_MHW[:, means.row : means.row + heat_MhW.shape[1]] = heat_MhW.cpu().numpy()
+        for row in range(0, height, ROWS):
+            percent_MhW = 100 * heat_MHW[:, row : row + ROWS] / (peak or 1)
+            values_MhW = np.nan_to_num(percent_MhW.round(), nan=NODATA).astype(np.uint8)
+            for writer, values_hW in zip(writers, values_MhW, strict=True):
+                writer.write(row, values_hW)
