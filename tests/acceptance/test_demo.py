@@ -6,7 +6,9 @@ import re
 import signal
 import subprocess
 import sys
-import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -17,37 +19,43 @@ pytestmark = pytest.mark.acceptance
 STORY_S = 240
 
 
-def demo(out: Path, *arguments: object) -> psutil.Popen:
+@pytest.fixture
+def mark() -> str:
+    """Stands in the environment of the demo and of all that it starts."""
+    return f"MFNET_TEST_{uuid.uuid4().hex}"
+
+
+@contextmanager
+def demo(mark: str, out: Path, *arguments: object) -> Iterator[subprocess.Popen]:
     command = [sys.executable, "-m", "model.cli", "demo", "--out", str(out), *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return psutil.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", mark: "1"}
+    both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, env=environment, **both) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
-def descendants_until_end(process: psutil.Popen) -> set[psutil.Process]:
-    """Every process that it started, seen while it ran."""
-    seen: set[psutil.Process] = set()
-    deadline = time.monotonic() + STORY_S
-    while process.poll() is None:
-        assert time.monotonic() < deadline
-        seen.update(process.children(recursive=True))
-        time.sleep(0.05)
-    return seen
+def running(mark: str) -> list[psutil.Process]:
+    """Every process with the mark, whoever its parent is by now."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if mark in process.environ():
+                found.append(process)
+    return found
 
 
-def assert_gone(processes: set[psutil.Process]) -> None:
-    _, alive = psutil.wait_procs(processes, 10)
-    assert alive == []
+def assert_nothing_left(mark: str) -> None:
+    assert psutil.wait_procs(running(mark), 10)[1] == []
 
 
-def test_the_story_of_a_town(tmp_path: Path):
-    told = demo(tmp_path / "out", "--size", 512)
-    started = descendants_until_end(told)
-    text = told.stdout.read()
+def test_the_story_of_a_town(tmp_path: Path, mark: str):
+    with demo(mark, tmp_path / "out", "--size", 512) as told:
+        text, _ = told.communicate(timeout=STORY_S)
     assert told.returncode == 0, text
-    assert len(started) >= 4, "town, API, worker and engine"
-    assert_gone(started)
+    assert_nothing_left(mark)
     names = {path.name for path in (tmp_path / "out").iterdir()}
     rasters = {"ortho.tif", "ndsm.tif", "truth.tif"}
     results = {"classes.tif", "classes.tif.aux.xml", "classes.qml", "statistics.json"}
@@ -63,23 +71,20 @@ def test_the_story_of_a_town(tmp_path: Path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_it_leaves_nothing_running(tmp_path: Path, number: signal.Signals):
-    told = demo(tmp_path / "out", "--size", 512)
-    for line in told.stdout:
-        if "listening on" in line:
-            break
-    started = set(told.children(recursive=True))
-    assert len(started) >= 1
-    told.send_signal(number)
-    started |= descendants_until_end(told)
+def test_interrupted_it_leaves_nothing_running(tmp_path: Path, mark: str, number: signal.Signals):
+    with demo(mark, tmp_path / "out", "--size", 256) as told:
+        assert any("listening on" in line for line in told.stdout)
+        started = len(running(mark))
+        told.send_signal(number)
+        told.communicate(timeout=STORY_S)
+    assert started >= 2, "the demo, the API"
     assert told.returncode != 0
-    assert_gone(started)
+    assert_nothing_left(mark)
 
 
-def test_the_callers_mistake_is_told_in_one_line(tmp_path: Path):
-    told = demo(tmp_path / "out", "--size", 256, "--model", "nonesuch")
-    started = descendants_until_end(told)
-    *_, last = told.stdout.read().splitlines()
+def test_the_callers_mistake_is_told_in_one_line(tmp_path: Path, mark: str):
+    with demo(mark, tmp_path / "out", "--size", 256, "--model", "nonesuch") as told:
+        text, _ = told.communicate(timeout=STORY_S)
     assert told.returncode == 2
-    assert last.startswith("mfnet: no model 'nonesuch'")
-    assert_gone(started)
+    assert text.splitlines()[-1].startswith("mfnet: no model 'nonesuch'")
+    assert_nothing_left(mark)

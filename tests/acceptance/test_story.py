@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -55,26 +56,39 @@ def redis_url(tmp_path: Path) -> Iterator[str]:
     server.wait(START_S)
 
 
+@contextmanager
+def service(environment: dict[str, str], log: Path) -> Iterator[str]:
+    """API and worker, each a process; yields the address. All that they started must end."""
+    serve = mfnet("serve", "--no-worker", "--port", 0, "--host", "127.0.0.1")
+    with log.open("w") as file:
+        api = psutil.Popen(serve, env=environment, stdout=subprocess.PIPE, stderr=file, text=True)
+        worker = psutil.Popen(mfnet("worker"), env=environment, stdout=file, stderr=file)
+    try:
+        yield re.search(r"http://\S+", api.stdout.readline()).group()
+        below = [child for process in (api, worker) for child in process.children(recursive=True)]
+    finally:
+        for process in (api, worker):
+            process.send_signal(signal.SIGTERM)
+        ends = [process.wait(START_S) for process in (api, worker)]
+        api.stdout.close()
+    assert ends == [0, 0]
+    assert below, "an engine at least"
+    assert psutil.wait_procs(below, 10)[1] == []
+
+
 def test_five_commands_make_a_map(tmp_path: Path, redis_url: str):
-    data = tmp_path / "data"
     environment = {
         **os.environ,
         "REDIS_URL": redis_url,
-        "MFNET_DATA_DIR": str(data),
-        "DATABASE_URL": "",
-        "MFNET_DATABASE_URL": "",
-        "MFNET_REDIS_URL": "",
+        "MFNET_DATA_DIR": str(tmp_path / "data"),
+        **dict.fromkeys(("DATABASE_URL", "MFNET_DATABASE_URL", "MFNET_REDIS_URL"), ""),
         "OMP_NUM_THREADS": "1",
     }
     subprocess.run(mfnet("town", tmp_path, "--size", 320, "--seed", 900_002), check=True)
     create = mfnet("keys", "create", "--role", "user")
     key = subprocess.run(create, env=environment, check=True, capture_output=True, text=True)
-    log = (tmp_path / "log").open("w")
-    serve = mfnet("serve", "--no-worker", "--port", 0, "--host", "127.0.0.1")
-    api = psutil.Popen(serve, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
-    worker = psutil.Popen(mfnet("worker"), env=environment, stdout=log, stderr=log)
-    try:
-        url = re.search(r"http://\S+", api.stdout.readline()).group()
+    log = tmp_path / "log"
+    with service(environment, log) as url:
         told = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", story() + '\ncurl -sS -H "$AUTH" "$JOB"'],
             cwd=tmp_path,
@@ -82,20 +96,10 @@ def test_five_commands_make_a_map(tmp_path: Path, redis_url: str):
             timeout=STORY_S,
             capture_output=True,
             text=True,
-            check=True,
         )
-        below = [child for process in (api, worker) for child in process.children(recursive=True)]
-    finally:
-        for process in (api, worker):
-            process.send_signal(signal.SIGTERM)
-        ends = [process.wait(START_S) for process in (api, worker)]
-        log.close()
-    assert '"status":"successful"' in told.stdout.splitlines()[-1], (tmp_path / "log").read_text()
+    assert told.returncode == 0, told.stderr + log.read_text()
+    assert '"status":"successful"' in told.stdout.splitlines()[-1], log.read_text()
     _check_map(tmp_path / "classes.tif", tmp_path / "ortho.tif")
-    assert ends == [0, 0]
-    _, alive = psutil.wait_procs(below, 10)
-    assert below
-    assert alive == []
 
 
 def _answers(port: int) -> bool:
