@@ -20,6 +20,9 @@ from model.options import require_known
 PREFIX = "encoder.vit."
 """Of the base's tensors in `MFNet`'s state dict."""
 
+LOAD_ERRORS = (OSError, RuntimeError, EOFError, AttributeError, pickle.UnpicklingError)
+"""What `torch.load` raises for a file that is none of its own, or was cut."""
+
 
 @dataclass(frozen=True)
 class Published:
@@ -80,7 +83,7 @@ def import_base(source: Path, models_dir: Path) -> BaseWeights:
     try:
         checkpoint = torch.load(source, map_location="cpu", weights_only=True, mmap=True)
         tensors = _encoder_tensors(checkpoint)
-    except (OSError, RuntimeError, EOFError, AttributeError, pickle.UnpicklingError) as error:
+    except LOAD_ERRORS as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadCheckpoint(f"{source} is no readable PyTorch checkpoint: {reason}") from error
     name = _name(source, tensors)

@@ -11,11 +11,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from model.base import PREFIX, base_tensors
+from model.base import LOAD_ERRORS, PREFIX, base_tensors
 from model.config import ModelConfig
-from model.errors import BadCheckpoint
+from model.errors import BadCheckpoint, BadOption
 from model.library import CONFIG_KEY, FORMAT, FORMAT_KEY, find, read_config
 from model.network.mfnet import MFNet
+from model.released import import_released
 
 
 def new_model(config: ModelConfig, models_dir: Path | None = None) -> MFNet:
@@ -59,6 +60,31 @@ def load_model(name_or_path: str | Path, models_dir: Path | None = None) -> MFNe
     return net.eval()
 
 
+def import_file(source: Path, name: str, models_dir: Path) -> Path:
+    """Makes a model of a checkpoint of the paper's released code.
+
+    Args:
+        source: A .pth file, read with `weights_only=True`.
+        name: What the model is called from now on.
+        models_dir: Where it goes.
+
+    Returns:
+        The model's file.
+
+    Raises:
+        BadCheckpoint: No PyTorch checkpoint, or not of the released code.
+    """
+    try:
+        state_dict = torch.load(source, map_location="cpu", weights_only=True, mmap=True)
+    except LOAD_ERRORS as error:
+        raise BadCheckpoint(f"{source} is no readable PyTorch checkpoint") from error
+    net = import_released(state_dict, name)
+    models_dir.mkdir(parents=True, exist_ok=True)
+    path = models_dir / f"{name}.safetensors"
+    save(net, path)
+    return path
+
+
 def save(net: MFNet, path: Path, dtype: torch.dtype = torch.float32, *, full: bool = True) -> None:
     """Writes a model atomically.
 
@@ -67,8 +93,12 @@ def save(net: MFNet, path: Path, dtype: torch.dtype = torch.float32, *, full: bo
         path: The .safetensors file; replaced if it exists.
         dtype: How the weights are stored; half precision halves the file.
         full: With the frozen base; without, `config.base` must say which it is.
+
+    Raises:
+        BadOption: Not full, and there is no base.
     """
-    assert full or net.config.base, "a model without a base can only be saved whole"
+    if not full and net.config.base is None:
+        raise BadOption("the model names no base that it was trained on: save it whole")
     tensors = {
         name: tensor.to("cpu", dtype).contiguous()
         for name, tensor in net.state_dict().items()

@@ -10,8 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
+from model.models_cli import USER_MODELS, Json, ModelsDir
+from model.models_cli import app as models_app
+
 app = typer.Typer(help="Land-cover maps from an orthophoto and a height raster.")
-models_app = typer.Typer(help="The models that there are.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 
 
@@ -45,9 +47,10 @@ Height = Annotated[
 Dtm = Annotated[
     Path | None, typer.Option(help="Terrain model; HEIGHT is then a surface model (DSM).")
 ]
+White = Annotated[
+    float | None, typer.Option(help="Digital number of white; default: the pixel type's largest.")
+]
 ModelName = Annotated[str, typer.Option(help="A name from `mfnet models list`, or a path.")]
-ModelsDir = Annotated[Path | None, typer.Option(help="Folder of further models.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for programs.")]
 
 
 @app.command()
@@ -56,7 +59,7 @@ def inspect(
     height: Annotated[Path | None, typer.Argument(help="Its height raster.")] = None,
     dtm: Dtm = None,
     model: Annotated[str | None, typer.Option(help="Check that this model takes the pair.")] = None,
-    models_dir: ModelsDir = None,
+    models_dir: ModelsDir = USER_MODELS,
     quick: Annotated[bool, typer.Option("--quick", help="Do not decode every block.")] = False,
     as_json: Json = False,
     max_memory_mb: Annotated[
@@ -102,15 +105,12 @@ def predict(
     out: Annotated[Path, typer.Option("--out", "-o", help="Class raster to write, a COG.")],
     dtm: Dtm = None,
     model: ModelName = "town-small",
-    models_dir: ModelsDir = None,
+    models_dir: ModelsDir = USER_MODELS,
     stride: Annotated[
         int | None, typer.Option(min=1, help="Pixels between windows; default: the model's.")
     ] = None,
     blend: Annotated[Blend, typer.Option(help="How overlapping windows are weighed.")] = Blend.MEAN,
-    white: Annotated[
-        float | None,
-        typer.Option(help="Digital number of white; default: the pixel type's largest."),
-    ] = None,
+    white: White = None,
     confidence: Annotated[
         bool, typer.Option("--confidence", help="Also write confidence.tif beside the map.")
     ] = False,
@@ -167,6 +167,49 @@ def predict(
 
 
 @app.command()
+def explain(
+    ortho: Ortho,
+    height: Height,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="heat.tif makes heat_ortho.tif, …, heat.png.")
+    ],
+    target: Annotated[str, typer.Option("--class", help="The class to explain, by name.")],
+    dtm: Dtm = None,
+    model: ModelName = "town-small",
+    models_dir: ModelsDir = USER_MODELS,
+    stride: Annotated[int | None, typer.Option(min=1, help="Pixels between windows.")] = None,
+    white: White = None,
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
+    as_json: Json = False,
+) -> None:
+    """Show what the orthophoto and the heights each contribute to a class, as heat maps."""
+    from model.console import progress
+
+    _check_model(model, models_dir)
+    from model import load_model
+    from model.inference.explain import explain as write_heat
+    from model.panel import write_heat_panel
+
+    net = load_model(model, models_dir)
+    with progress("explaining", "windows", as_json=as_json) as advance:
+        heat = write_heat(
+            ortho,
+            height,
+            net,
+            target,
+            out,
+            dtm=dtm,
+            stride=stride,
+            white=white,
+            device=device.value,
+            progress=advance,
+        )
+    write_heat_panel(ortho, height, heat, out.with_suffix(".png"), target=target, dtm=dtm)
+    for path in (*heat.values(), out.with_suffix(".png")):
+        typer.echo(path)
+
+
+@app.command()
 def panel(
     ortho: Ortho,
     height: Height,
@@ -179,35 +222,6 @@ def panel(
     from model.panel import write_panel
 
     write_panel(ortho, height, classes, out, dtm=dtm, truth=truth)
-
-
-@models_app.command("list")
-def list_models(models_dir: ModelsDir = None, as_json: Json = False) -> None:
-    """List the models by name."""
-    from model.console import emit, show_models
-    from model.library import installed, read_config
-
-    models: list[dict[str, Any]] = [
-        {
-            "name": path.stem,
-            "bytes": path.stat().st_size,
-            **read_config(path).model_dump(mode="json", include={"gsd_m", "window_px"}),
-            "classes": list(read_config(path).classes.names),
-        }
-        for path in installed(models_dir)
-    ]
-    if as_json:
-        emit({"models": models})
-    else:
-        show_models(models)
-
-
-@models_app.command("show")
-def show_model(name: str, models_dir: ModelsDir = None) -> None:
-    """Show a model's configuration, provenance and measured figures as JSON."""
-    from model.library import find, read_config
-
-    typer.echo(read_config(find(name, models_dir)).model_dump_json(indent=2))
 
 
 def main() -> None:
@@ -271,7 +285,7 @@ def _quiet_libraries() -> None:
     logging.getLogger("rasterio").setLevel(logging.CRITICAL)
 
 
-def _check_model(name: str, models_dir: Path | None) -> None:
+def _check_model(name: str, models_dir: Path) -> None:
     """Refuse a model that does not exist or does not take a pair, without loading it."""
     from model.library import find, read_config
     from model.raster.normalize import scalings

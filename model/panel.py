@@ -83,6 +83,46 @@ def write_panel(
     figure.savefig(out)
 
 
+def write_heat_panel(
+    ortho: Path,
+    height: Path,
+    heat: dict[str, Path],
+    out: Path,
+    *,
+    target: str,
+    dtm: Path | None = None,
+) -> None:
+    """Draw the heat maps of a class over the orthophoto as a PNG.
+
+    Args:
+        ortho: The orthophoto.
+        height: The height raster.
+        heat: A heat map a modality, percent, as `explain` writes them.
+        out: The PNG.
+        target: The class's name.
+        dtm: What to subtract from `height`.
+    """
+    view = read_view(ortho, height, dtm)
+    figure = Figure(figsize=(_INCHES * (2 + len(heat)), _INCHES * 1.1), dpi=150)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, 2 + len(heat))
+    axes[0].imshow(view.ortho_HW3)
+    axes[0].set_title("Orthophoto")
+    _draw_heights(figure, axes[1], view)
+    for axis, (name, path) in zip(axes[2:], heat.items(), strict=True):
+        percent_HW = _read_classes(path, view.step).astype(np.float32)
+        percent_HW[percent_HW == NODATA] = np.nan
+        axis.imshow(view.ortho_HW3.mean(2), cmap="gray", vmin=0, vmax=1)
+        shown = axis.imshow(percent_HW, cmap="inferno", vmin=0, vmax=100, alpha=0.65)
+        axis.set_title(f"{target}: heat in {name}")
+    bar = figure.colorbar(shown, cax=axes[-1].inset_axes((1.015, 0, 0.03, 1)), format="{x:g} %")
+    bar.ax.tick_params(labelsize=7)
+    for axis in axes:
+        axis.set(xticks=[], yticks=[])
+    figure.subplots_adjust(left=0.01, right=0.95, top=0.93, bottom=0.02, wspace=0.14)
+    figure.savefig(out)
+
+
 def read_view(ortho: Path, height: Path, dtm: Path | None = None) -> View:
     """Read every so-manyth pixel of a pair; memory does not grow with the rasters' height."""
     with RasterPair.open(ortho, height, dtm=dtm) as pair:

@@ -94,11 +94,12 @@ _DROPPED = re.compile(r"sam\.|.*\.relative_position_index$|.*\.num_batches_track
 _SCHEMES: dict[int, ClassScheme] = {len(scheme): scheme for scheme in (ISPRS, MMHUNAN)}
 
 
-def import_released(state_dict: Mapping[str, Tensor]) -> MFNet:
+def import_released(state_dict: Mapping[str, Tensor], name: str = "imported") -> MFNet:
     """Makes our network of a state dict of the released code.
 
     Args:
         state_dict: Tensors by the released names; relative positions as `rel_h` or `rel_pos_h`.
+        name: What the model is called from now on.
 
     Returns:
         The network in evaluation mode.
@@ -107,18 +108,21 @@ def import_released(state_dict: Mapping[str, Tensor]) -> MFNet:
         BadCheckpoint: Names are missing or unknown (they are listed), or the shapes fit no encoder.
     """
     released = {k: v for k, v in state_dict.items() if not _DROPPED.match(k)}
-    net = MFNet(_config(released))
+    net = MFNet(_config(released, name))
     ours = {_rename(name): tensor for name, tensor in _stack_modalities(released).items()}
     expected = {k for k in net.state_dict() if not k.endswith("num_batches_tracked")}
     if missing := expected - ours.keys():
         raise BadCheckpoint(f"the checkpoint lacks {len(missing)} tensors: {_some(missing)}")
     if unknown := ours.keys() - expected:
         raise BadCheckpoint(f"the checkpoint has {len(unknown)} unknown tensors: {_some(unknown)}")
-    net.load_state_dict(ours, strict=False)
+    try:
+        net.load_state_dict(ours, strict=False)
+    except RuntimeError as error:
+        raise BadCheckpoint(f"the checkpoint's tensors do not fit: {str(error)[:300]}") from error
     return net.eval()
 
 
-def _config(released: Mapping[str, Tensor]) -> ModelConfig:
+def _config(released: Mapping[str, Tensor], name: str) -> ModelConfig:
     """The model's shape, read from the tensors'."""
     try:
         grid, embed_dim = released["image_encoder.pos_embed"].shape[2:]
@@ -129,7 +133,7 @@ def _config(released: Mapping[str, Tensor]) -> ModelConfig:
             f"no tensor {error}: not a checkpoint of the released MFNet code"
         ) from None
     return ModelConfig(
-        name="imported",
+        name=name,
         encoder=_encoder(released, embed_dim, grid),
         tuning=_tuning(released),
         modalities=(ORTHO, NDSM),
@@ -181,6 +185,8 @@ def _stack_modalities(released: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for pattern, targets in _PAIRS:
             if match := re.fullmatch(_BLOCK + pattern, name):
                 of_y = name[: match.start("x")] + "y" + name[match.end("x") :]
+                if of_y not in released:
+                    raise BadCheckpoint(f"the checkpoint has {name} and lacks {of_y}")
                 pair = torch.stack([stacked.pop(name), stacked.pop(of_y)])
                 parts = pair.chunk(len(targets), dim=1)
                 for target, part in zip(targets, parts, strict=True):

@@ -6,17 +6,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from golden.cases import load_case
 from safetensors.torch import save_file
 from segment_anything.modeling import ImageEncoderViT
 from torch import nn
 
 from model.base import base_file, base_tensors, import_base, installed_base
-from model.checkpoint import load_model, new_model, save
+from model.checkpoint import import_file, load_model, new_model, save
 from model.config import ENCODERS, BaseWeights, EncoderConfig, ModelConfig
 from model.download import sha256_of
-from model.errors import BadCheckpoint, BaseMissing, UnknownModel
+from model.errors import BadCheckpoint, BadOption, BaseMissing, UnknownModel
 from model.network.encoder import build_vit
 from model.network.mfnet import MFNet
+from model.released import import_released
 
 # SAM's layout at a tenth of its size; registered in place of vit_b where a test needs a base.
 SAM_TINY = EncoderConfig(embed_dim=32, depth=2, num_heads=2, global_attn_indexes=(1,))
@@ -215,3 +217,32 @@ def test_our_tensors_bear_sams_names() -> None:
     """So that a base needs no table of names."""
     vit = MFNet(ModelConfig(encoder=TINY)).encoder.vit
     assert isinstance(vit, ImageEncoderViT)
+
+
+@pytest.mark.parametrize("tuning", ["mmadapter", "mmlora"])
+def test_a_file_of_the_released_code_becomes_a_model(tuning: str, tmp_path: Path) -> None:
+    case = load_case(f"{tuning}_small")
+    copies = {f"sam.{name}": tensor for name, tensor in case.state_dict.items()}
+    torch.save(case.state_dict | copies, tmp_path / "released.pth")
+    path = import_file(tmp_path / "released.pth", "theirs", tmp_path / "models")
+    net = load_model("theirs", tmp_path / "models")
+    assert path == tmp_path / "models/theirs.safetensors"
+    assert (net.config.name, net.config.tuning, len(net.config.classes)) == ("theirs", tuning, 6)
+    expected = import_released(case.state_dict)
+    for a, b in zip(net.parameters(), expected.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_cut_file_of_the_released_code_installs_nothing(tmp_path: Path) -> None:
+    torch.save(load_case("mmadapter_small").state_dict, tmp_path / "released.pth")
+    content = (tmp_path / "released.pth").read_bytes()
+    (tmp_path / "released.pth").write_bytes(content[: len(content) // 2])
+    with pytest.raises(BadCheckpoint, match="no readable PyTorch checkpoint"):
+        import_file(tmp_path / "released.pth", "theirs", tmp_path / "models")
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_model_without_a_base_is_saved_whole_or_not_at_all(tmp_path: Path) -> None:
+    with pytest.raises(BadOption, match="names no base that it was trained on: save it whole"):
+        save(MFNet(ModelConfig(encoder=TINY)), tmp_path / "a.safetensors", full=False)
+    assert list(tmp_path.iterdir()) == []
