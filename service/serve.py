@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from service import log
 from service.database import Database
 from service.repository.keys import KeyRepository
 from service.settings import Settings
@@ -32,13 +33,14 @@ def serve(settings: Settings, *, worker: bool, tell: Tell) -> None:
 
     from service.app import create_app
 
+    log.configure(settings.log_level)
     secret = _prepare(settings)
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(settings),
             host=settings.host,
             port=settings.port,
-            log_level=settings.log_level.lower(),
+            log_config=None,
         )
     )
     # uvicorn raises the signal again after its shutdown: by then it must not end us at once.

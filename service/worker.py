@@ -12,6 +12,7 @@ from typing import Any
 
 from celery import signals
 
+from service import log
 from service.database import Database
 from service.engine import Engine
 from service.queue import Doorbell, make_celery
@@ -26,9 +27,7 @@ _log = logging.getLogger(__name__)
 
 def work(settings: Settings) -> int:
     """Answer bells until SIGTERM or Ctrl-C; returns the process's exit status."""
-    logging.basicConfig(
-        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    log.configure(settings.log_level)
     storage = Storage(settings.data_dir)
     database = Database(settings.database)
     database.upgrade()

@@ -1,0 +1,118 @@
+"""`mfnet serve` as a process: what it prints, what it restarts, what it leaves behind."""
+
+import json
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+pytestmark = pytest.mark.acceptance
+
+STUB = Path(__file__).parents[1] / "service" / "engine_stub.py"
+PATIENCE_S = 60
+
+
+def until(true: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + PATIENCE_S
+    while not (answer := true()):
+        assert time.monotonic() < deadline, f"not true within {PATIENCE_S} s"
+        time.sleep(0.05)
+    return answer
+
+
+class Service:
+    """One `mfnet serve` on a free port."""
+
+    def __init__(self, folder: Path) -> None:
+        environment = {
+            k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")
+        }
+        environment["MFNET_ENGINE_COMMAND"] = json.dumps([sys.executable, str(STUB)])
+        self.log = folder / "serve.log"
+        with self.log.open("a") as log:
+            self.process = psutil.Popen(
+                [
+                    *(sys.executable, "-m", "service.cli", "serve"),
+                    *("--port", "0", "--data-dir", str(folder / "data")),
+                ],
+                env=environment,
+                stdout=-1,
+                stderr=log,
+                text=True,
+            )
+        first = self.process.stdout.readline()
+        found = re.search(r"http://\S+", first)
+        assert found, first + self.log.read_text()
+        self.url = found[0]
+
+    def worker(self) -> psutil.Process | None:
+        """The worker, once it is ready."""
+        children = self.process.children()
+        return children[0] if children and "ready." in self.log.read_text() else None
+
+    def live(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/health/live", trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    service = Service(tmp_path)
+    yield service
+    if service.process.is_running():
+        for process in (service.process, *service.process.children(recursive=True)):
+            process.kill()
+    service.process.wait(10)
+    service.process.stdout.close()
+
+
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+def test_it_leaves_nothing_running(service: Service, kind: signal.Signals) -> None:
+    until(service.live)
+    worker = until(service.worker)
+    service.process.send_signal(kind)
+    assert service.process.wait(PATIENCE_S) == 0
+    assert not worker.is_running()
+    assert not service.live()
+
+
+def test_the_first_key_is_shown_once(service: Service, tmp_path: Path) -> None:
+    secret = service.process.stdout.readline().split()[-1]
+    until(service.live)
+    answer = httpx.get(
+        f"{service.url}/jobs", headers={"Authorization": f"Bearer {secret}"}, trust_env=False
+    )
+    assert answer.status_code == 200
+    service.process.terminate()
+    assert service.process.stdout.read() == ""
+    service.process.wait(PATIENCE_S)
+    again = Service(tmp_path)
+    until(again.live)
+    again.process.terminate()
+    assert "key" not in again.process.stdout.read()
+    again.process.wait(PATIENCE_S)
+    again.process.stdout.close()
+
+
+def test_a_worker_that_dies_is_started_again(service: Service) -> None:
+    worker = until(service.worker)
+    worker.kill()
+    until(lambda: service.process.children() and service.process.children()[0].pid != worker.pid)
+    assert until(service.live)
+
+
+def test_a_killed_service_takes_its_worker_with_it(service: Service) -> None:
+    worker = until(service.worker)
+    service.process.kill()
+    worker.wait(PATIENCE_S)
+    assert not worker.is_running()

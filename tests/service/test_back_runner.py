@@ -1,0 +1,107 @@
+"""The engine's last word on an order; and a real engine on a tiny pair."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.transform import from_origin
+
+from model.errors import NonFiniteLogits, NoOverlap
+from service.engine import Engine
+from service.runner import Segmenter, answer
+
+
+class Raising(Segmenter):
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def run(self, order: Any, say: Any) -> Any:
+        raise self.error
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch names its own."""
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "input_fault"),
+    [
+        (NoOverlap("got 0 %", overlap_percent=0), "pair.no_overlap", True),
+        (NonFiniteLogits("window 3"), "engine.non_finite", False),
+        (MemoryError(), "engine.out_of_memory", False),
+        (OutOfMemoryError("CUDA"), "engine.out_of_memory", False),
+        (TypeError("/secret/path"), "internal", False),
+    ],
+)
+def test_every_error_has_a_code_and_tells_nothing_of_the_inside(
+    error: Exception, code: str, input_fault: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reply = answer({}, Raising(error), lambda _: None)["error"]
+    assert (reply["code"], reply["input_fault"]) == (code, input_fault)
+    assert set(reply) == {"code", "message", "params", "input_fault"}
+    assert "secret" not in reply["message"]
+    assert ("secret" in capsys.readouterr().err) == (code == "internal")
+
+
+@pytest.mark.acceptance
+def test_a_real_engine_computes_refuses_and_computes_again(tmp_path: Path) -> None:
+    order = _tiny_order(tmp_path)
+    engine = Engine([sys.executable, "-m", "service.runner"])
+    try:
+        first = _last_reply(engine, order)
+        assert "done" in first, first
+        once = (tmp_path / "out" / "classes.tif").read_bytes()
+        refused = _last_reply(engine, {**order, "height": str(tmp_path / "none.tif")})
+        assert refused["error"]["input_fault"] is True
+        pid = engine.pid
+        assert "done" in _last_reply(engine, order)
+        assert engine.pid == pid
+    finally:
+        engine.stop()
+    assert (tmp_path / "out" / "classes.tif").read_bytes() == once
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"classes.tif", "classes.tif.aux.xml", "classes.qml", "statistics.json"}
+
+
+def _tiny_order(folder: Path) -> dict[str, Any]:
+    from model.checkpoint import save
+    from model.config import ENCODERS, ModelConfig
+    from model.network.mfnet import MFNet
+
+    (folder / "out").mkdir()
+    save(MFNet(ModelConfig(encoder=ENCODERS["small"])), folder / "random.safetensors")
+    rng = np.random.default_rng(0)
+    _write(folder / "ortho.tif", rng.integers(0, 255, (3, 40, 50), dtype=np.uint8))
+    _write(folder / "height.tif", rng.uniform(0, 9, (1, 40, 50)).astype(np.float32))
+    return {
+        "process": "segment",
+        "ortho": str(folder / "ortho.tif"),
+        "height": str(folder / "height.tif"),
+        "model": "random",
+        "models_dir": str(folder),
+        "out": str(folder / "out"),
+        "options": {"blend": "mean", "confidence": False},
+    }
+
+
+def _write(path: Path, array: np.ndarray) -> None:
+    bands, height, width = array.shape
+    profile = {"count": bands, "height": height, "width": width, "dtype": array.dtype}
+    grid = {"crs": "EPSG:32631", "transform": from_origin(5e5, 5e6, 0.2, 0.2)}
+    with rasterio.open(path, "w", driver="GTiff", **profile, **grid) as file:
+        file.write(array)
+
+
+def _last_reply(engine: Engine, order: dict[str, Any]) -> dict[str, Any]:
+    engine.order(order)
+    deadline = time.monotonic() + 180
+    while True:
+        assert time.monotonic() < deadline
+        reply = engine.reply(1)
+        if reply is not None and "progress" not in reply:
+            return reply
