@@ -67,12 +67,13 @@ class Segmenter:
         from model import load_model
         from model.library import find
 
-        path = find(name, Path(models_dir) if models_dir else None)
+        folder = Path(models_dir) if models_dir else None
+        path = find(name, folder)
         # A file that was replaced under the same name is another model.
         key = (str(path), path.stat().st_mtime_ns)
         if key != self._key:
             self._key = self._model = None  # the old one goes before the new one comes
-            self._model = load_model(path)
+            self._model = load_model(path, folder)
             self._key = key
         return self._model
 
