@@ -112,6 +112,9 @@ def show_models(models: list[dict[str, Any]]) -> None:
     """Print models as `mfnet models list --json` gives them."""
     table = Table("name", "classes", "window", "trained at", "MB")
     for model in models:
+        if "error" in model:
+            table.add_row(model["name"], "damaged", "", "", f"{model['bytes'] / 1e6:.1f}")
+            continue
         gsd = model["gsd_m"]
         table.add_row(
             model["name"],

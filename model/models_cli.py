@@ -21,17 +21,9 @@ Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for
 def list_models(models_dir: ModelsDir = USER_MODELS, as_json: Json = False) -> None:
     """List the models by name."""
     from model.console import emit, show_models
-    from model.library import installed, read_config
+    from model.library import installed
 
-    models: list[dict[str, Any]] = [
-        {
-            "name": path.stem,
-            "bytes": path.stat().st_size,
-            **read_config(path).model_dump(mode="json", include={"gsd_m", "window_px"}),
-            "classes": list(read_config(path).classes.names),
-        }
-        for path in installed(models_dir)
-    ]
+    models = [_row(path) for path in installed(models_dir)]
     if as_json:
         emit({"models": models})
     else:
@@ -102,3 +94,20 @@ def import_weights(
     from model.base import base_file, import_base
 
     typer.echo(base_file(import_base(file, models_dir).encoder, models_dir))
+
+
+def _row(path: Path) -> dict[str, Any]:
+    """One model of the list; a damaged file has its error in place of what it holds."""
+    from model.errors import BadCheckpoint
+    from model.library import read_config
+
+    row: dict[str, Any] = {"name": path.stem, "bytes": path.stat().st_size}
+    try:
+        config = read_config(path)
+    except BadCheckpoint as error:
+        return row | {"error": error.message}
+    return row | {
+        "gsd_m": config.gsd_m,
+        "window_px": config.window_px,
+        "classes": list(config.classes.names),
+    }
