@@ -7,7 +7,7 @@ ended by the file.
 """
 
 import json
-import logging
+import os
 import subprocess
 import sys
 import threading
@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from service.errors import Busy, InspectionBroken, Refused
-
-logger = logging.getLogger(__name__)
 
 Names = Mapping[str, str]
 
@@ -64,7 +62,8 @@ class Inspector:
     """Runs inspections, a few at a time.
 
     Args:
-        models_dir: Where `mfnet inspect --model` looks for models beside its own.
+        models_dir: Where `mfnet inspect --model` looks for models beside its own; None: nowhere,
+            as the engine does.
         max_memory_mb: Address space of a child.
         max_seconds: Time of a child.
         at_once: Children at a time; the next ones wait as long as one may take.
@@ -73,7 +72,8 @@ class Inspector:
     def __init__(
         self, *, models_dir: Path | None, max_memory_mb: int, max_seconds: int, at_once: int
     ) -> None:
-        self._models_dir = models_dir.resolve() if models_dir is not None else None
+        # Without the option the command would look into the folder of whoever runs us.
+        self._models_dir = models_dir.resolve() if models_dir is not None else Path(os.devnull)
         self._max_seconds = max_seconds
         self._limits = ["--max-memory-mb", str(max_memory_mb), "--max-seconds", str(max_seconds)]
         self._places = threading.BoundedSemaphore(at_once)
@@ -101,10 +101,9 @@ class Inspector:
             Refused, InspectionBroken, Busy: As `file`.
         """
         arguments = [str(ortho), str(height), "--quick", "--model", model]
+        arguments += ["--models-dir", str(self._models_dir)]
         if dtm is not None:
             arguments += ["--dtm", str(dtm)]
-        if self._models_dir is not None:
-            arguments += ["--models-dir", str(self._models_dir)]
         return self._inspect(arguments, names)
 
     def _inspect(self, arguments: list[str], names: Names) -> dict[str, Any]:

@@ -1,0 +1,40 @@
+"""A map of a town against its truth, both as files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.transform import from_origin
+
+from model.errors import InputError
+from training.accuracy import accuracy
+
+
+def write(path: Path, values_HW: np.ndarray) -> Path:
+    height, width = values_HW.shape
+    profile = {"driver": "GTiff", "count": 1, "height": height, "width": width, "dtype": "uint8"}
+    transform = from_origin(5e5, 5.4e6, 0.5, 0.5)
+    with rasterio.open(path, "w", transform=transform, tiled=True, **profile) as file:
+        file.write(values_HW, 1)
+    return path
+
+
+def test_accuracy_counts_every_pixel_once(tmp_path):
+    rng = np.random.default_rng(2)
+    truth, mapped = rng.integers(0, 3, (2, 300, 270), np.uint8)  # more than a block each way
+    mapped[:7] = 255
+    found = accuracy(write(tmp_path / "map.tif", mapped), write(tmp_path / "truth.tif", truth))
+    known = mapped != 255
+    right = (truth == mapped) & known
+    assert found["pixels"] == known.sum()
+    assert found["oa"] == pytest.approx(right.sum() / known.sum())
+    either = [((truth == c) | (mapped == c)) & known for c in range(3)]
+    iou = [(right & (truth == c)).sum() / either[c].sum() for c in range(3)]
+    assert found["miou"] == pytest.approx(np.mean(iou))
+
+
+def test_rasters_of_two_sizes_are_not_compared(tmp_path):
+    small, large = np.zeros((2, 2), np.uint8), np.zeros((2, 3), np.uint8)
+    with pytest.raises(InputError, match=r"\(2, 2\)"):
+        accuracy(write(tmp_path / "map.tif", small), write(tmp_path / "truth.tif", large))
