@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -89,7 +90,7 @@ def _pools(recipe: Recipe, workers: int) -> tuple[TownPool, TownPool]:
 def _progress(as_json: bool, what: str) -> Iterator[Report]:
     """A report that prints JSON lines, or moves a bar."""
     if as_json:
-        yield lambda found: print(json.dumps(found), flush=True)  # noqa: T201
+        yield lambda found: typer.echo(json.dumps(found))
         return
     columns = (
         TextColumn("{task.description}"),

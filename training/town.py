@@ -56,7 +56,7 @@ def draw_town(seed: int, size_px: int, gsd_m: float = 0.125) -> Town:
 
     Args:
         seed: Not negative; decides everything.
-        size_px: Side of the rasters in pixels.
+        size_px: Side of the rasters in pixels, at least 16.
         gsd_m: Size of a pixel in metres.
 
     Returns:

@@ -71,7 +71,7 @@ class StreetGrid:
 
 def draw_grid(rng: np.random.Generator, size_m: float) -> StreetGrid:
     """A grid at random that reaches over a square of this size, whatever its turn."""
-    reach = size_m * 1.5
+    reach = max(size_m * 1.5, 110.0)  # at least one street, however small the town
     return StreetGrid(
         angle=rng.uniform(0, np.pi / 2),
         bend_m=(rng.uniform(0, 5), rng.uniform(0, 3)),

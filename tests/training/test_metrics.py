@@ -1,0 +1,75 @@
+"""The confusion matrix against sums over single pixels in float64."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.classes import ISPRS, NODATA
+from training.metrics import Confusion
+
+
+def oracle(truth: np.ndarray, mapped: np.ndarray, value: int) -> tuple[float, float]:
+    """F1 and IoU of a class by precision, recall and sets of pixels."""
+    known = (truth != NODATA) & (mapped != NODATA)
+    true, said = (truth == value) & known, (mapped == value) & known
+    hits = np.float64((true & said).sum())
+    precision, recall = hits / said.sum(), hits / true.sum()
+    f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
+    return float(f1), float(hits / (true | said).sum())
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_figures_are_those_of_the_definitions(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = np.array([0, 1, 2, 3, 4, 5, NODATA], np.uint8)
+    truth = np.concatenate([values, rng.choice(values, 200)])
+    mapped = np.where(rng.random(207) < 0.6, truth, rng.choice(values, 207))
+    mapped[:7] = values
+    confusion = Confusion(ISPRS)
+    confusion.add(truth[:90], mapped[:90])
+    confusion.add(truth[90:], mapped[90:])
+    summary = confusion.summary()
+    expected = [oracle(truth, mapped, value) for value in range(6)]
+    found = [(c["f1"], c["iou"]) for c in summary["classes"].values()]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    np.testing.assert_allclose(
+        (summary["mf1"], summary["miou"]), np.mean(expected[:5], axis=0), rtol=1e-12
+    )
+    known = (truth != NODATA) & (mapped != NODATA)
+    assert summary["oa"] == pytest.approx((truth == mapped)[known].mean(), rel=1e-12)
+    assert summary["pixels"] == known.sum()
+
+
+def test_a_class_that_is_nowhere_has_no_figure_and_counts_in_no_mean() -> None:
+    confusion = Confusion(ISPRS)
+    confusion.add(np.array([0, 0, 1]), np.array([0, 0, 1]))
+    summary = confusion.summary()
+    assert summary["classes"]["car"]["iou"] is None
+    assert summary["miou"] == 1.0
+
+
+def test_background_counts_in_the_accuracy_and_not_in_the_means() -> None:
+    confusion = Confusion(ISPRS)
+    confusion.add(np.array([5, 5, 0, 0]), np.array([5, 0, 0, 0]))
+    summary = confusion.summary()
+    assert summary["oa"] == 0.75
+    assert summary["miou"] == pytest.approx(2 / 3)
+
+
+def test_no_pixel_gives_no_figure() -> None:
+    summary = Confusion(ISPRS).summary()
+    assert summary["oa"] is None
+    assert summary["miou"] is None
+
+
+def test_a_value_outside_the_scheme_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected 0 to 5"):
+        Confusion(ISPRS).add(np.array([6]), np.array([0]))
+
+
+def test_counts_do_not_overflow() -> None:
+    confusion = Confusion(ISPRS)
+    for _ in range(3):
+        confusion.counts += np.eye(6, dtype=np.int64) * 2**40
+    assert confusion.summary()["pixels"] == 6 * 3 * 2**40
