@@ -73,7 +73,6 @@ class WorkerKeeper:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stopping = threading.Event()
-        self._child: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._keep, name="worker keeper")
 
     def start(self) -> None:

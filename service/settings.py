@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """What an operator may choose; documented in docs/settings.md."""
+    """What an operator may choose; documented in docs/deploy.md."""
 
     model_config = SettingsConfigDict(
         env_prefix="MFNET_", frozen=True, populate_by_name=True, env_ignore_empty=True

@@ -1,6 +1,6 @@
 """Kill, stop and empty everything in the middle of a job: it ends once, with the same bytes.
 
-Real worker processes and a real Redis, on leases of two seconds; only the engine is a stub, whose
+Real worker processes and a real Redis, on leases of four seconds; only the engine is a stub, whose
 result is known beforehand, so "the same bytes" needs no undisturbed run to compare with.
 """
 
@@ -37,7 +37,7 @@ STUB = Path(__file__).parents[1] / "service" / "engine_stub.py"
 ORTHO = b"pixels"
 STEPS = 20  # of the stub, 0.1 s each for the model `slow`
 PATIENCE_S = 60
-QUICK = {"LEASE_S": "2", "HEARTBEAT_S": "0.3", "RECONCILE_S": "0.5", "GRACE_S": "8"}
+QUICK = {"LEASE_S": "4", "HEARTBEAT_S": "0.3", "RECONCILE_S": "0.5", "GRACE_S": "20"}
 
 
 def until(true: Callable[[], Any], seconds: float = PATIENCE_S) -> None:
@@ -338,7 +338,7 @@ def test_sigterm_hands_the_job_back(farm: Farm, redis: Redis, broker: str) -> No
     if broker == "gone":
         redis.kill()
     worker.terminate()
-    worker.wait(12)
+    worker.wait(20)
     assert not engine.is_running()
     waiting = farm.job(job_id)
     assert (waiting.state, waiting.attempts, waiting.epoch) == (State.ACCEPTED, 0, 1)

@@ -49,6 +49,7 @@ def test_every_error_has_a_code_and_tells_nothing_of_the_inside(
 
 
 @pytest.mark.acceptance
+@pytest.mark.timeout(600)
 def test_a_real_engine_computes_refuses_and_computes_again(tmp_path: Path) -> None:
     order = _tiny_order(tmp_path)
     engine = Engine([sys.executable, "-m", "service.runner"])

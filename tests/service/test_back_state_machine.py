@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -157,7 +158,16 @@ class JobLives(RuleBasedStateMachine):
             assert (row.lease_until is not None) == (row.state is State.RUNNING)
 
 
+def live(examples: int) -> None:
+    chosen = settings(max_examples=examples, stateful_step_count=40, deadline=None)
+    run_state_machine_as_test(JobLives, settings=chosen)
+
+
 def test_random_lives_of_jobs() -> None:
-    run_state_machine_as_test(
-        JobLives, settings=settings(max_examples=30, stateful_step_count=40, deadline=None)
-    )
+    live(25)
+
+
+@pytest.mark.acceptance
+@pytest.mark.timeout(900)
+def test_ten_thousand_steps() -> None:
+    live(250)

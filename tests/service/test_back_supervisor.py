@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from kombu.exceptions import OperationalError as BrokerAway
 from sqlalchemy import update
+from sqlalchemy.exc import OperationalError
 
 from service.database import Database, clock
 from service.engine import Engine
@@ -223,6 +224,28 @@ def test_a_fault_of_the_supervisor_itself_is_told_and_survived(
     bench.supervisor.work(job_id)
     assert bench.job(job_id).state is State.SUCCESSFUL
     assert bench.job(job_id).error is None
+
+
+def test_a_database_that_is_away_in_the_middle_costs_nothing_but_time(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = bench.submit("slow")
+    thread = bench.start(job_id)
+
+    def away() -> None:
+        raise OperationalError("UPDATE jobs", {}, Exception("server closed the connection"))
+
+    monkeypatch.setattr(bench.database, "writing", away)
+    written = bench.storage.folder(job_id, 1) / "classes.tif"
+    until(lambda: written.stat().st_size == 21 * 32)
+    thread.join(1)
+    assert thread.is_alive()  # it waits to publish
+    assert bench.job(job_id).state is State.RUNNING
+    monkeypatch.undo()
+    thread.join(10)
+    job = bench.job(job_id)
+    assert (job.state, job.result_epoch) == (State.SUCCESSFUL, 1)
+    assert written.exists()
 
 
 def test_a_publication_whose_answer_was_lost_keeps_its_files(
