@@ -79,7 +79,7 @@ def write_panel(
     for axis in axes:
         axis.set(xticks=[], yticks=[])
     _draw_legend(figure, legend, view)
-    figure.subplots_adjust(left=0.01, right=0.99, top=0.93, bottom=0.1, wspace=0.14)
+    figure.subplots_adjust(left=0.01, right=0.99, top=0.93, bottom=0.1, wspace=0.18)
     figure.savefig(out)
 
 
@@ -119,7 +119,7 @@ def write_heat_panel(
     bar.ax.tick_params(labelsize=7)
     for axis in axes:
         axis.set(xticks=[], yticks=[])
-    figure.subplots_adjust(left=0.01, right=0.95, top=0.93, bottom=0.02, wspace=0.14)
+    figure.subplots_adjust(left=0.01, right=0.95, top=0.93, bottom=0.02, wspace=0.18)
     figure.savefig(out)
 
 

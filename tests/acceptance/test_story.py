@@ -38,6 +38,10 @@ def test_the_story_has_five_commands():
     assert len(re.findall(r"\bcurl\b", story())) == 5
 
 
+def test_the_readme_tells_the_same_story():
+    assert story() in (ROOT / "README.md").read_text()
+
+
 @pytest.fixture
 def redis_url(tmp_path: Path) -> Iterator[str]:
     if shutil.which("redis-server") is None:
