@@ -46,13 +46,20 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="A model's name or .safetensors file.")],
     recipe: Annotated[Path, typer.Argument(help="Whose held-out towns are mapped.")],
     stride: Annotated[int | None, typer.Option(min=1, help="Pixels between windows.")] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Write the figures into the model's file.")
+    ] = False,
+    baseline: Annotated[
+        str | None, typer.Option(help="A model whose figures are recorded beside them.")
+    ] = None,
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a model on the held-out towns of a recipe, through the engine that users run."""
     from training.command import run_evaluate
 
-    typer.echo(run_evaluate(model, recipe, stride, threads, as_json))
+    found = run_evaluate(model, recipe, stride, threads, as_json, record=record, baseline=baseline)
+    typer.echo(found)
 
 
 @app.command()

@@ -21,6 +21,7 @@ from rich.progress import (
 )
 
 from model.checkpoint import load_model, save
+from model.library import find, read_config
 from training.datasets.towns import TownPool, draw_pool
 from training.evaluate import evaluate
 from training.loop import Report, train
@@ -39,7 +40,7 @@ def run_train(
     pool, held_out = _pools(recipe, threads or os.cpu_count() or 1)
     with _progress(as_json, "training") as report:
         path = train(recipe, pool, held_out, out, report=report, resume=resume)
-    return run_evaluate(str(path), recipe_path, None, threads, as_json, provenance_of=recipe_path)
+    return run_evaluate(str(path), recipe_path, None, threads, as_json, record=True)
 
 
 def run_evaluate(
@@ -48,7 +49,9 @@ def run_evaluate(
     stride: int | None,
     threads: int | None,
     as_json: bool,
-    provenance_of: Path | None = None,
+    *,
+    record: bool = False,
+    baseline: str | None = None,
 ) -> str:
     """Measures a model; returns a table, or JSON.
 
@@ -58,12 +61,14 @@ def run_evaluate(
         stride: Pixels between windows; the model's own if not given.
         threads: Of the CPU.
         as_json: JSON instead of a table.
-        provenance_of: If given, the figures and this recipe are written into the model's file.
+        record: Write the figures, the recipe and the commit into the model's file.
+        baseline: A model whose recorded figures are recorded beside this one's.
     """
     recipe = read_recipe(recipe_path)
     if threads:
         torch.set_num_threads(threads)
-    net = load_model(model)
+    path = find(model)
+    net = load_model(path)
     with _progress(as_json, "towns") as report:
         found = evaluate(
             net,
@@ -71,11 +76,18 @@ def run_evaluate(
             stride=stride,
             progress=lambda done, total: report({"step": done, "steps": total}),
         )
-    if provenance_of is not None:
-        origin = {"recipe": recipe.model_dump(mode="json"), "commit": _commit(provenance_of.parent)}
-        net.config = net.config.model_copy(update={"metrics": found, "provenance": origin})
-        save(net, Path(model), torch.float16)
+    if record:
+        metrics = found if baseline is None else {**found, "baseline": _recorded(baseline)}
+        origin = {"recipe": recipe.model_dump(mode="json"), "commit": _commit(recipe_path.parent)}
+        net.config = net.config.model_copy(update={"metrics": metrics, "provenance": origin})
+        save(net, path, torch.float16)
     return json.dumps(found) if as_json else _table(found)
+
+
+def _recorded(model: str) -> dict[str, Any]:
+    """Name and figures of a model as they were recorded in its file."""
+    config = read_config(find(model))
+    return {"name": config.name, **config.metrics}
 
 
 def _pools(recipe: Recipe, workers: int) -> tuple[TownPool, TownPool]:

@@ -1,0 +1,67 @@
+"""The commands of training, run in this process."""
+
+import json
+from pathlib import Path
+
+import pytest
+import rasterio
+from typer.testing import CliRunner
+
+from model.checkpoint import save
+from model.config import EncoderConfig
+from model.library import read_config
+from model.network.mfnet import MFNet
+from training.cli import app
+from training.recipe import parse_recipe
+
+RECIPE = """
+name = "tiny"
+[network]
+window_px = 160
+[data]
+held_out_towns = 1
+held_out_size_px = 256
+[optimizer]
+steps = 1
+"""
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A model of the smallest shape, with random weights."""
+    encoder = EncoderConfig(
+        embed_dim=16, depth=1, num_heads=2, global_attn_indexes=(0,), window_size=4, grid=10
+    )
+    config = parse_recipe(RECIPE).model_config_for()
+    path = tmp_path / "tiny.safetensors"
+    save(MFNet(config.model_copy(update={"encoder": encoder})), path)
+    return path
+
+
+def test_town_writes_three_rasters_on_one_grid(tmp_path: Path) -> None:
+    out = tmp_path / "town"
+    done = CliRunner().invoke(app, ["town", str(out), "--seed", "4", "--size", "96"])
+    assert done.exit_code == 0, done.output
+    grids = set()
+    for name in ("ortho", "ndsm", "truth"):
+        with rasterio.open(out / f"{name}.tif") as raster:
+            grids.add((raster.transform, raster.crs, raster.shape))
+    assert len(grids) == 1
+
+
+def test_evaluate_prints_the_figures_and_records_them_in_the_model(
+    tmp_path: Path, model: Path
+) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(RECIPE)
+    arguments = ["evaluate", str(model), str(recipe), "--json", "--record"]
+    first = CliRunner().invoke(app, arguments)
+    assert first.exit_code == 0, first.output
+    figures = json.loads(first.output.splitlines()[-1])
+    assert figures["pixels"] == 256 * 256
+    recorded = read_config(model)
+    assert recorded.metrics == figures
+    assert recorded.provenance["recipe"]["name"] == "tiny"
+    second = CliRunner().invoke(app, [*arguments, "--baseline", str(model)])
+    assert second.exit_code == 0, second.output
+    assert read_config(model).metrics["baseline"]["miou"] == figures["miou"]
