@@ -7,7 +7,6 @@ ended by the file.
 """
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -62,18 +61,16 @@ class Inspector:
     """Runs inspections, a few at a time.
 
     Args:
-        models_dir: Where `mfnet inspect --model` looks for models beside its own; None: nowhere,
-            as the engine does.
+        models_dir: Where `mfnet inspect --model` looks for models beside its own.
         max_memory_mb: Address space of a child.
         max_seconds: Time of a child.
         at_once: Children at a time; the next ones wait as long as one may take.
     """
 
     def __init__(
-        self, *, models_dir: Path | None, max_memory_mb: int, max_seconds: int, at_once: int
+        self, *, models_dir: Path, max_memory_mb: int, max_seconds: int, at_once: int
     ) -> None:
-        # Without the option the command would look into the folder of whoever runs us.
-        self._models_dir = models_dir.resolve() if models_dir is not None else Path(os.devnull)
+        self._models_dir = models_dir.resolve()
         self._max_seconds = max_seconds
         self._limits = ["--max-memory-mb", str(max_memory_mb), "--max-seconds", str(max_seconds)]
         self._places = threading.BoundedSemaphore(at_once)

@@ -54,7 +54,7 @@ class Segmenter:
         return segment(
             Path(order["ortho"]),
             Path(order["height"]),
-            self._load(order["model"], order["models_dir"]),
+            self._load(order["model"], Path(order["models_dir"])),
             out / "classes.tif",
             dtm=Path(dtm) if dtm else None,
             statistics=out / "statistics.json",
@@ -63,17 +63,16 @@ class Segmenter:
             **options,
         )
 
-    def _load(self, name: str, models_dir: str | None) -> Any:
+    def _load(self, name: str, models_dir: Path) -> Any:
         from model import load_model
         from model.library import find
 
-        folder = Path(models_dir) if models_dir else None
-        path = find(name, folder)
+        path = find(name, models_dir)
         # A file that was replaced under the same name is another model.
         key = (str(path), path.stat().st_mtime_ns)
         if key != self._key:
             self._key = self._model = None  # the old one goes before the new one comes
-            self._model = load_model(path, folder)
+            self._model = load_model(path, models_dir)
             self._key = key
         return self._model
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+import typer
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -35,14 +36,12 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="address that the API listens on")
     port: int = Field(default=8000, ge=0, le=65535, description="port that the API listens on")
-    models_dir: Path | None = Field(
-        default=None, description="folder of further models, beside those that come along"
+    models_dir: Path = Field(
+        default=Path(typer.get_app_dir("mfnet")) / "models",
+        description="folder of further models, the same as that of `mfnet models import`",
     )
     upload_limit_bytes: int = Field(
         default=20 * 10**9, gt=0, description="largest upload; more is refused while it arrives"
-    )
-    raster_limit_pixels: int = Field(
-        default=10 * 10**9, gt=0, description="largest raster that is accepted, rows × columns"
     )
     inspect_seconds: int = Field(
         default=60, gt=0, description="time that the inspection of one upload may take"

@@ -121,12 +121,11 @@ class Supervisor:
             for name in _RASTERS
             if (upload_id := job.inputs.get(name)) is not None
         }
-        models = self._settings.models_dir
         return {
             "process": job.process,
             **paths,
             "model": options.pop("model"),
-            "models_dir": str(models.resolve()) if models else None,
+            "models_dir": str(self._settings.models_dir.resolve()),
             "out": str(self._storage.begin(job.id, job.epoch)),
             "options": options,
         }

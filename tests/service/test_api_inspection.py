@@ -13,7 +13,7 @@ from service.inspection import ENVIRONMENT, Inspector
 
 
 def inspector(**changed) -> Inspector:
-    limits = {"models_dir": None, "max_memory_mb": 1024, "max_seconds": 30, "at_once": 1}
+    limits = {"models_dir": Path("/nowhere"), "max_memory_mb": 1024, "max_seconds": 30, "at_once": 1}
     return Inspector(**(limits | changed))
 
 
