@@ -51,10 +51,16 @@ class Modality(_Frozen):
     """
 
     name: str
-    bands: int = Field(ge=1)
+    bands: Literal[1, 3] = Field(description="one is shown to SAM's encoder three times")
     unit: Literal["reflectance", "metre"]
     low: float = 0.0
     high: float = 1.0
+
+    @model_validator(mode="after")
+    def _range_is_one(self) -> "Modality":
+        if not self.low < self.high:
+            raise ValueError(f"the range is {self.low} to {self.high}; expected low below high")
+        return self
 
 
 ORTHO = Modality(name="ortho", bands=3, unit="reflectance")
@@ -87,11 +93,18 @@ class ModelConfig(_Frozen):
 
     @model_validator(mode="after")
     def _window_suits_decoder(self) -> "ModelConfig":
-        # The pyramid halves the token grid once, and the decoder reflects its coarsest level
-        # (window / 32 cells) up to a multiple of 8, which needs more cells than it adds.
-        coarsest = self.window_px // (2 * self.encoder.patch_size)
-        if self.window_px % (2 * self.encoder.patch_size) or -coarsest % 8 >= coarsest:
+        if not suits_decoder(self.window_px, self.encoder.patch_size):
             raise ValueError(
                 f"window_px is {self.window_px}; expected a multiple of 32 from 160 upwards"
             )
         return self
+
+
+def suits_decoder(side_px: int, patch_size: int) -> bool:
+    """Whether the network takes images of this side.
+
+    The pyramid halves the token grid once, and the decoder reflects its coarsest level (side / 32
+    cells) up to a multiple of 8, which needs more cells than it adds.
+    """
+    coarsest = side_px // (2 * patch_size)
+    return side_px % (2 * patch_size) == 0 and -coarsest % 8 < coarsest

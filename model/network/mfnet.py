@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from torch import Tensor, nn
 
-from model.config import ModelConfig
+from model.config import ModelConfig, suits_decoder
 from model.errors import ModelInput
 from model.network.decoder import Decoder
 from model.network.encoder import MultimodalEncoder, stack_modalities
@@ -76,10 +76,12 @@ class MFNet(nn.Module):
                     modality=modality.name,
                 )
             shape = tuple(inputs[modality.name].shape)
-            if len(shape) != 4 or shape[1] != modality.bands or shape[2] % 32 or shape[3] % 32:
+            patch = self.config.encoder.patch_size
+            sides_suit = all(suits_decoder(side, patch) for side in shape[2:])
+            if len(shape) != 4 or shape[1] != modality.bands or not sides_suit:
                 raise ModelInput(
                     f"{modality.name!r} has shape {shape}; expected (batch, {modality.bands}, "
-                    "height, width) with height and width multiples of 32",
+                    "height, width) with height and width multiples of 32 from 160 upwards",
                     modality=modality.name,
                     shape=list(shape),
                 )

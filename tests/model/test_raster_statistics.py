@@ -140,7 +140,7 @@ def test_modalities_come_reflectance_first_and_unknown_ones_are_refused() -> Non
     assert list(scalings(config, 255)) == ["ortho", "ndsm"]
     for wrong in (
         Modality(name="sar", bands=1, unit="reflectance"),
-        Modality(name="ortho", bands=4, unit="reflectance"),
+        Modality(name="ortho", bands=1, unit="reflectance"),
     ):
         with pytest.raises(ModelInput) as caught:
             scalings(ModelConfig(encoder=ENCODER, modalities=(wrong,)), 255)
