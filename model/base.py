@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
@@ -106,6 +107,7 @@ def installed_base(name: str, models_dir: Path | None) -> BaseWeights:
 
     Raises:
         BaseMissing: None; the message says how to get them.
+        BadCheckpoint: The installed file is damaged.
     """
     path = base_file(name, models_dir) if models_dir else None
     if path is None or not path.exists():
@@ -114,7 +116,12 @@ def installed_base(name: str, models_dir: Path | None) -> BaseWeights:
             "`mfnet models import-base FILE` takes a file that you have",
             base=name,
         )
-    return BaseWeights.model_validate_json(read_metadata(path).get("base", ""))
+    try:
+        return BaseWeights.model_validate_json(read_metadata(path).get("base", ""))
+    except ValidationError as error:
+        raise BadCheckpoint(
+            f"{path} is no base that was installed here: install it again"
+        ) from error
 
 
 def base_tensors(

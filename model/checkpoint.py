@@ -5,6 +5,7 @@ configuration: ViT-H with MMLoRA then takes 27 MB instead of 2.5 GB.
 """
 
 import os
+import re
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from model.base import LOAD_ERRORS, PREFIX, base_tensors
 from model.config import ModelConfig
 from model.errors import BadCheckpoint, BadOption
-from model.library import CONFIG_KEY, FORMAT, FORMAT_KEY, find, read_config
+from model.library import CONFIG_KEY, FORMAT, FORMAT_KEY, NAME, find, read_config
 from model.network.mfnet import MFNet
 from model.released import import_released
 
@@ -72,12 +73,19 @@ def import_file(source: Path, name: str, models_dir: Path) -> Path:
         The model's file.
 
     Raises:
+        BadOption: No name for a model.
         BadCheckpoint: No PyTorch checkpoint, or not of the released code.
     """
+    if not re.fullmatch(NAME, name):
+        raise BadOption(f"{name!r} is no name; expected letters, digits, '_', '.' and '-'")
     try:
         state_dict = torch.load(source, map_location="cpu", weights_only=True, mmap=True)
     except LOAD_ERRORS as error:
         raise BadCheckpoint(f"{source} is no readable PyTorch checkpoint") from error
+    if not isinstance(state_dict, dict):
+        raise BadCheckpoint(
+            f"{source} holds a {type(state_dict).__name__}; expected tensors by name"
+        )
     net = import_released(state_dict, name)
     models_dir.mkdir(parents=True, exist_ok=True)
     path = models_dir / f"{name}.safetensors"

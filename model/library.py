@@ -16,6 +16,9 @@ FORMAT_KEY, FORMAT = "format", "1"
 CONFIG_KEY = "mfnet"
 """Keys of a .safetensors file's metadata: the layout's version, and the ModelConfig as JSON."""
 
+NAME = r"[\w.-]+"
+"""What a model may be called: a file's name without its suffix, and never a path."""
+
 _MAX_HEADER_BYTES = 16 << 20
 
 
@@ -40,7 +43,7 @@ def find(name_or_path: str | Path, models_dir: Path | None = None) -> Path:
     """
     text = str(name_or_path)
     known = {path.stem: path for path in installed(models_dir)}
-    if re.fullmatch(r"[\w.-]+", text) and text in known:
+    if re.fullmatch(NAME, text) and text in known:
         return known[text]
     path = Path(text)
     if path.suffix == ".safetensors" and path.is_file():
@@ -85,5 +88,5 @@ def read_metadata(path: Path) -> dict[str, str]:
                 raise BadCheckpoint(f"{path} is no .safetensors file", path=str(path))
             header = json.loads(file.read(length))
         return dict(header.get("__metadata__", {}))
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise BadCheckpoint(f"{path} is no readable .safetensors file", path=str(path)) from error

@@ -108,7 +108,12 @@ def import_released(state_dict: Mapping[str, Tensor], name: str = "imported") ->
         BadCheckpoint: Names are missing or unknown (they are listed), or the shapes fit no encoder.
     """
     released = {k: v for k, v in state_dict.items() if not _DROPPED.match(k)}
-    net = MFNet(_config(released, name))
+    try:
+        net = MFNet(_config(released, name))
+    except KeyError as error:
+        raise BadCheckpoint(
+            f"no tensor {error}: not a checkpoint of the released MFNet code"
+        ) from None
     ours = {_rename(name): tensor for name, tensor in _stack_modalities(released).items()}
     expected = {k for k in net.state_dict() if not k.endswith("num_batches_tracked")}
     if missing := expected - ours.keys():
@@ -123,15 +128,10 @@ def import_released(state_dict: Mapping[str, Tensor], name: str = "imported") ->
 
 
 def _config(released: Mapping[str, Tensor], name: str) -> ModelConfig:
-    """The model's shape, read from the tensors'."""
-    try:
-        grid, embed_dim = released["image_encoder.pos_embed"].shape[2:]
-        classes = released["decoder.segmentation_head.2.0.weight"].shape[0]
-        channels = released["decoder.pre_conv.0.weight"].shape[0]
-    except KeyError as error:
-        raise BadCheckpoint(
-            f"no tensor {error}: not a checkpoint of the released MFNet code"
-        ) from None
+    """The model's shape, read from the tensors'; KeyError where one is missing."""
+    grid, embed_dim = released["image_encoder.pos_embed"].shape[2:]
+    classes = released["decoder.segmentation_head.2.0.weight"].shape[0]
+    channels = released["decoder.pre_conv.0.weight"].shape[0]
     return ModelConfig(
         name=name,
         encoder=_encoder(released, embed_dim, grid),
@@ -149,13 +149,18 @@ def _encoder(released: Mapping[str, Tensor], embed_dim: int, grid: int) -> Encod
         for name, tensor in released.items()
         if (match := re.match(r"image_encoder\.blocks\.(\d+)\.attn\.rel(?:_pos)?_h$", name))
     }
-    (window,) = {(span[0] + 1) // 2 for span in spans.values()} - {grid}
+    windows = {(span[0] + 1) // 2 for span in spans.values()} - {grid}
+    if len(windows) != 1:
+        raise BadCheckpoint(
+            f"relative positions of windows of {sorted(windows)} tokens in {len(spans)} blocks; "
+            "expected one size of window, and the grid's in the global blocks"
+        )
     return EncoderConfig(
         embed_dim=embed_dim,
         depth=len(spans),
         num_heads=embed_dim // spans[0][1],
         global_attn_indexes=tuple(i for i, s in sorted(spans.items()) if s[0] == 2 * grid - 1),
-        window_size=window,
+        window_size=windows.pop(),
         patch_size=math.isqrt(released["image_encoder.patch_embed.proj.weight"][0, 0].numel()),
         grid=grid,
         out_chans=released["image_encoder.neck.0.weight"].shape[0],

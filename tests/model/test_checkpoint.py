@@ -233,6 +233,21 @@ def test_a_file_of_the_released_code_becomes_a_model(tuning: str, tmp_path: Path
         assert torch.equal(a, b)
 
 
+def test_a_file_without_tensors_by_name_and_a_path_as_a_name_are_refused(tmp_path: Path) -> None:
+    torch.save(torch.zeros(3), tmp_path / "tensor.pth")
+    with pytest.raises(BadCheckpoint, match="holds a Tensor; expected tensors by name"):
+        import_file(tmp_path / "tensor.pth", "theirs", tmp_path / "models")
+    with pytest.raises(BadOption, match="is no name"):
+        import_file(tmp_path / "tensor.pth", "../theirs", tmp_path / "models")
+
+
+def test_a_damaged_base_is_refused(meta_file: Path, tmp_path: Path) -> None:
+    base = import_base(meta_file, tmp_path)
+    save_file({"a": torch.zeros(1)}, base_file(base.encoder, tmp_path))
+    with pytest.raises(BadCheckpoint, match="install it again"):
+        installed_base(base.encoder, tmp_path)
+
+
 def test_a_cut_file_of_the_released_code_installs_nothing(tmp_path: Path) -> None:
     torch.save(load_case("mmadapter_small").state_dict, tmp_path / "released.pth")
     content = (tmp_path / "released.pth").read_bytes()

@@ -69,3 +69,14 @@ def test_missing_and_unknown_tensors_are_named() -> None:
         import_released(case.state_dict | {"stranger": torch.zeros(1)})
     with pytest.raises(BadCheckpoint, match="not a checkpoint of the released MFNet code"):
         import_released({"conv.weight": torch.zeros(1)})
+    for needed in ("neck.0.weight", "patch_embed.proj.weight"):
+        lacking = {k: v for k, v in case.state_dict.items() if k != f"image_encoder.{needed}"}
+        with pytest.raises(BadCheckpoint, match=f"no tensor 'image_encoder.{needed}'"):
+            import_released(lacking)
+
+
+def test_an_encoder_without_relative_positions_is_refused() -> None:
+    tensors = load_case("mmadapter_small").state_dict
+    bare = {k: v for k, v in tensors.items() if not k.endswith((".rel_h", ".rel_w"))}
+    with pytest.raises(BadCheckpoint, match="expected one size of window"):
+        import_released(bare)
