@@ -203,10 +203,13 @@ class Supervisor:
     def _give_up(self, job: Job) -> None:
         _log.warning("job %s: epoch %d is no longer ours", job.id, job.epoch)
         self._engine.stop()
-        now = self._record(lambda jobs: jobs.get(job.id))
-        if now is None:
+        found = self._record(lambda jobs: (jobs.get(job.id),))
+        if found is None:
             return  # the database is away and so shall we be: whoever comes next tidies up
-        if now.state in FINAL:
+        (now,) = found
+        if now is None:  # cancelled and removed while we computed
+            self._storage.keep_only(job.id, None)
+        elif now.state in FINAL:
             # Maybe our own epoch's result: a commit can succeed though its answer is lost.
             self._storage.keep_only(job.id, now.result_epoch)
         else:

@@ -178,6 +178,18 @@ def test_cancel_ends_the_engine_and_leaves_no_file(bench: Bench) -> None:
     assert not (bench.storage.root / "jobs" / job_id).exists()
 
 
+def test_a_job_that_is_removed_while_it_runs_leaves_no_file(bench: Bench) -> None:
+    job_id = bench.submit("slow")
+    thread = bench.start(job_id)
+    with bench.database.writing() as session:
+        JobRepository(session).cancel(job_id)
+        assert JobRepository(session).remove(job_id)
+    thread.join(5)
+    assert not thread.is_alive()
+    assert bench.engine.pid is None
+    assert not (bench.storage.root / "jobs" / job_id).exists()
+
+
 def test_a_job_that_another_took_over_is_left_to_it(bench: Bench) -> None:
     job_id = bench.submit("slow")
     thread = bench.start(job_id)
