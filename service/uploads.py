@@ -6,7 +6,6 @@ killed process leaves no `.part` either.
 """
 
 import base64
-import binascii
 import errno
 import hashlib
 import os
@@ -163,7 +162,7 @@ def _hex_of(value: str) -> str:
     """A byte sequence of RFC 8941 (`:BASE64:`) as hex; no hex at all where it is none."""
     try:
         return base64.b64decode(value.strip().strip(":"), validate=True).hex()
-    except binascii.Error:
+    except ValueError:  # binascii.Error is one; a letter beyond ASCII gives the plain kind
         return "invalid"
 
 

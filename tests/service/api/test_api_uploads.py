@@ -56,11 +56,12 @@ def test_announced_sha256_is_checked(api, form, right):
         ({"sha256": "abc"}, None),
         ({}, "sha-256=:not base64:"),
         ({}, "sha-256=:AAAA:"),
+        ({}, "sha-256=:Ä:"),
         ({"sha256": SHA256}, "sha-256=:" + base64.b64encode(bytes(32)).decode() + ":"),
     ],
 )
 def test_what_is_no_sha256_is_refused(api, params, header):
-    headers = {"Content-Digest": header} if header else {}
+    headers = {"Content-Digest": header.encode("latin-1")} if header else {}
     reply = api.user.put("/uploads/a.tif", content=b"x", params=params, headers=headers)
     assert (reply.status_code, reply.json()["code"]) == (400, "upload.bad_checksum")
 
