@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from fastapi import FastAPI, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
@@ -74,6 +74,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _framework_error)
     app.add_exception_handler(OperationalError, _database_away)
+    app.add_exception_handler(DataError, _not_storable)
 
 
 def internal_error(request_id: str) -> JSONResponse:
@@ -111,6 +112,13 @@ def _framework_error(request: Request, error: Exception) -> JSONResponse:
 
 def _database_away(request: Request, error: Exception) -> JSONResponse:
     return _service_error(request, errors.NotReady(str(error)))
+
+
+def _not_storable(request: Request, error: Exception) -> JSONResponse:
+    """PostgreSQL takes no NUL character, wherever in a request one stands."""
+    logger.warning("request %s: %s", request.state.request_id, error)
+    detail = "the request holds text that no database can: expected no NUL characters"
+    return _problem(400, "request.invalid", detail=detail, params={})
 
 
 def _problem(status: int, code: str, *, kind: str = _BLANK, **members: Any) -> JSONResponse:

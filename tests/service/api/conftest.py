@@ -93,9 +93,9 @@ class Api:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """Everything below the test's own folder."""
-    return Settings(data_dir=tmp_path / "data", database_url=None, redis_url=None)
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    """Everything below the test's own folder; on SQLite and on PostgreSQL."""
+    return Settings(data_dir=tmp_path / "data", database_url=database_url, redis_url=None)
 
 
 @pytest.fixture

@@ -138,6 +138,18 @@ def test_what_the_framework_refuses_is_a_problem_too(api, request_line, status, 
     assert reply.json()["status"] == status
 
 
+@pytest.mark.parametrize(
+    "request_line", ["GET /jobs/%00", "GET /jobs?after=%00", "DELETE /uploads/%00", "POST"]
+)
+def test_a_nul_character_is_no_fault_of_ours(api, request_line):
+    if request_line == "POST":
+        body = {"inputs": {"ortho": "\0", "height": "\0"}}
+        reply = api.user.post("/processes/segment/execution", json=body)
+    else:
+        reply = api.user.request(*request_line.split())
+    assert reply.status_code < 500  # SQLite looks for it and finds nothing
+
+
 def test_unknown_process_has_the_type_of_the_standard(api):
     assert api.nobody.get("/processes/x").json()["type"] == OGC + "no-such-process"
     execution = api.user.post("/processes/x/execution", json={"inputs": _nothing()})
