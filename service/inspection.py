@@ -10,7 +10,8 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,13 @@ from service.errors import Busy, InspectionBroken, Refused
 
 Names = Mapping[str, str]
 
+_WAITING = 16
+"""Requests that may wait for one: each holds a thread, and 40 threads serve everybody."""
+
 _GRACE_S = 10
 """For starting the interpreter, and for the child's own time limit to speak first."""
 
-# Everything that GDAL up to 3.12 may have beside GTiff, COG, MEM and VRT. A TIFF's metadata and
+# Everything that GDAL up to 3.12 may have beside GTiff, COG and MEM. A TIFF's metadata and
 # its sidecars can name files that these would open, some of them over the network.
 _SKIPPED_DRIVERS = (
     "AAIGrid,ACE2,ADBC,ADRG,AIG,AIVector,AVCBin,AVCE00,AVIF,AirSAR,AmigoCloud,Arrow,BAG,BASISU,"
@@ -64,7 +68,7 @@ class Inspector:
         models_dir: Where `mfnet inspect --model` looks for models beside its own.
         max_memory_mb: Address space of a child.
         max_seconds: Time of a child.
-        at_once: Children at a time; the next ones wait as long as one may take.
+        at_once: Children at a time. A few more wait as long as one may take, the rest come again.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class Inspector:
         self._max_seconds = max_seconds
         self._limits = ["--max-memory-mb", str(max_memory_mb), "--max-seconds", str(max_seconds)]
         self._places = threading.BoundedSemaphore(at_once)
+        self._queue = threading.BoundedSemaphore(at_once + _WAITING)
 
     def file(self, path: Path, names: Names) -> dict[str, Any]:
         """The report on one raster, whatever its role.
@@ -104,13 +109,20 @@ class Inspector:
         return self._inspect(arguments, names)
 
     def _inspect(self, arguments: list[str], names: Names) -> dict[str, Any]:
-        if not self._places.acquire(timeout=self._max_seconds):
-            raise Busy("too many files are being inspected; try again")
-        try:
+        with _place(self._queue, 0), _place(self._places, self._max_seconds):
             child = _run([*arguments, "--json", *self._limits], self._max_seconds + _GRACE_S)
-        finally:
-            self._places.release()
         return _reading(child, names)
+
+
+@contextmanager
+def _place(places: threading.BoundedSemaphore, seconds: float) -> Iterator[None]:
+    """Hold one of the places; `Busy` where none becomes free in time."""
+    if not places.acquire(timeout=seconds):
+        raise Busy("too many files are being inspected; try again")
+    try:
+        yield
+    finally:
+        places.release()
 
 
 def _run(arguments: list[str], seconds: float) -> subprocess.CompletedProcess[str]:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,12 @@ from service.inspection import ENVIRONMENT, Inspector
 
 
 def inspector(**changed) -> Inspector:
-    limits = {"models_dir": Path("/nowhere"), "max_memory_mb": 1024, "max_seconds": 30, "at_once": 1}
+    limits = {
+        "models_dir": Path("/nowhere"),
+        "max_memory_mb": 1024,
+        "max_seconds": 30,
+        "at_once": 1,
+    }
     return Inspector(**(limits | changed))
 
 
@@ -82,6 +88,25 @@ def test_no_more_children_than_there_are_places():
     busy._places.acquire()
     with pytest.raises(Busy):
         busy.file(Path("a.tif"), {})
+
+
+def test_a_crowd_is_sent_away_at_once_and_holds_no_threads(monkeypatch):
+    monkeypatch.setattr(inspection, "_WAITING", 1)
+    busy, inspected = inspector(max_seconds=600), threading.Event()
+    busy._places.acquire()
+    busy._queue.acquire()  # the child that runs
+    nothing = subprocess.CompletedProcess([], 0, "{}")
+    monkeypatch.setattr(inspection, "_run", lambda *_: inspected.set() or nothing)
+    second = threading.Thread(target=busy.file, args=(Path("a.tif"), {}))
+    second.start()
+    while busy._queue._value:
+        assert second.is_alive()
+    with pytest.raises(Busy):
+        busy.file(Path("a.tif"), {})
+    assert not inspected.is_set()
+    busy._places.release()
+    second.join(10)
+    assert inspected.is_set()
 
 
 def test_gdal_is_left_with_the_geotiff_driver():
