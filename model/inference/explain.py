@@ -100,10 +100,12 @@ def explain(
     on = choose_device(device)
     with RasterPair.open(ortho, height, dtm=dtm) as pair:
         grid = pair.grid
+        white = white_point(pair.ortho_dtype) if white is None else white
+        stride = config.stride_px if stride is None else stride
         sweep = Sweep(
-            plan=WindowPlan(grid.height, grid.width, config.window_px, stride or config.stride_px),
+            plan=WindowPlan(grid.height, grid.width, config.window_px, stride),
             predict=GradCam(model.to(on).eval(), config.classes.names.index(target)),
-            scalings=scalings(config, white or white_point(pair.ortho_dtype)),
+            scalings=scalings(config, white),
             classes=len(config.modalities),
             batch_size=BATCH_SIZE,
             device=on,

@@ -2,13 +2,14 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from model.config import ModelConfig
+from model.errors import OutputNotWritable
 from model.inference.ahead import ahead
 from model.inference.predictor import Predictor
 from model.inference.sweep import Sweep
@@ -69,17 +70,20 @@ def segment(
         EngineError: Nothing was written.
     """
     config = model.config
+    _check_outputs((ortho, height, dtm), (out, statistics, confidence))
     predictor = Predictor(model, device, precision)
     with ExitStack() as stack:
         pair = stack.enter_context(RasterPair.open(ortho, height, dtm=dtm))
         grid = pair.grid
+        white = white_point(pair.ortho_dtype) if white is None else white
+        stride = config.stride_px if stride is None else stride
         sweep = Sweep(
-            plan=WindowPlan(grid.height, grid.width, config.window_px, stride or config.stride_px),
+            plan=WindowPlan(grid.height, grid.width, config.window_px, stride),
             predict=predictor,
-            scalings=scalings(config, white or white_point(pair.ortho_dtype)),
+            scalings=scalings(config, white),
             classes=len(config.classes),
             blend=blend,
-            batch_size=batch_size or BATCH_SIZE[predictor.device.type],
+            batch_size=BATCH_SIZE[predictor.device.type] if batch_size is None else batch_size,
             device=predictor.device,
             confidence=confidence is not None,
             progress=progress,
@@ -122,8 +126,25 @@ def _tags(config: ModelConfig, sweep: Sweep, precision: str) -> dict[str, str]:
 def _write_json(path: Path, value: dict[str, Any]) -> None:
     """Writes a JSON file atomically."""
     part = path.with_name(path.name + ".part")
-    with part.open("w") as file:
-        json.dump(value, file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("w") as file:
+            json.dump(value, file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise OutputNotWritable(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _check_outputs(inputs: Iterable[Path | None], outputs: Iterable[Path | None]) -> None:
+    """Refuses before the work what could not be written after it, or only over something else."""
+    taken = {path.resolve() for path in inputs if path is not None}
+    for path in (path for path in outputs if path is not None):
+        if path.resolve() in taken:
+            reason = "it is another file of this run; choose another name"
+        elif path.is_dir() or not os.access(path.parent, os.W_OK):
+            reason = "choose a file in a folder that exists and is yours"
+        else:
+            taken.add(path.resolve())
+            continue
+        raise OutputNotWritable(f"{path}: cannot be written: {reason}", path=str(path))

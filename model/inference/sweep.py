@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model.classes import NODATA
-from model.errors import Cancelled, NonFiniteLogits
+from model.errors import BadOption, Cancelled, NonFiniteLogits
 from model.inference.ahead import ahead
 from model.inference.blend import RowBand
 from model.inference.windows import Step, WindowPlan
@@ -59,6 +59,9 @@ class Sweep:
         confidence: Also say how sure the network is.
         progress: Called with the windows done and their total.
         cancelled: Asked before each batch.
+
+    Raises:
+        BadOption: The batch size is below one.
     """
 
     plan: WindowPlan
@@ -71,6 +74,10 @@ class Sweep:
     confidence: bool = False
     progress: Callable[[int, int], None] = lambda done, total: None
     cancelled: Callable[[], bool] = lambda: False
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise BadOption(f"the batch size is {self.batch_size}; expected 1 or more")
 
     def run(self, source: Source) -> Generator["Band", None, None]:
         """Classes of finished rows from the top; raises what `means` does."""
@@ -168,7 +175,7 @@ class Band:
 class Strip:
     """The raster rows under one row of windows, normalised, on the device.
 
-    Pixels without data, and what of a window lies beyond the raster, are zero in every modality.
+    Zero stands for what a modality does not know, and for what of a window lies beyond the raster.
     """
 
     def __init__(self, sweep: Sweep) -> None:

@@ -14,7 +14,7 @@ from rio_cogeo.cogeo import cog_validate
 from model import segment
 from model.classes import NODATA
 from model.config import NDSM, ORTHO, EncoderConfig, ModelConfig
-from model.errors import Cancelled, InputError, NotAboveGround
+from model.errors import BadOption, Cancelled, InputError, NotAboveGround, OutputNotWritable
 from model.network.mfnet import MFNet
 
 PAIRS = {
@@ -166,3 +166,30 @@ def test_options_outside_their_range_are_refused_before_the_work(
     with pytest.raises(InputError, match=str(next(iter(option.values())))):
         segment(*pair, net, tmp_path / "classes.tif", **option)
     assert not (tmp_path / "classes.tif").exists()
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"statistics": "missing/statistics.json"},
+        {"confidence": "missing/confidence.tif"},
+        {"confidence": "classes.tif"},
+        {"statistics": "ortho.tif"},
+        {"out": "dsm.tif"},
+    ],
+)
+def test_what_could_not_be_written_is_refused_before_the_work(
+    files: dict[str, str], net: MFNet, tmp_path: Path
+) -> None:
+    paths = {name: tmp_path / file for name, file in ({"out": "classes.tif"} | files).items()}
+    with pytest.raises(OutputNotWritable, match="cannot be written"):
+        segment(tmp_path / "ortho.tif", tmp_path / "dsm.tif", net, **paths)
+
+
+@pytest.mark.parametrize("option", [{"white": 0}, {"stride": 0}, {"batch_size": 0}])
+def test_a_zero_is_refused_and_not_taken_for_the_default(
+    option: dict[str, Any], net: MFNet, shared: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(BadOption):
+        run(shared / "data/pairs", "ign rgb", net, tmp_path / "classes.tif", **option)
+    assert list(tmp_path.iterdir()) == []
