@@ -1,0 +1,60 @@
+"""The model that comes with the project: what its file claims, and that it is so."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+
+from model import load_model, segment
+from model.library import find, read_config
+from training.metrics import Confusion
+from training.town import draw_town, write_town
+
+HELD_OUT_SEED = 500_003
+
+
+def test_its_file_is_small_and_says_what_it_is() -> None:
+    path = find("town-small")
+    config = read_config(path)
+    assert path.stat().st_size <= 12_000_000
+    assert config.gsd_m == 0.125
+    assert config.provenance["recipe"]["name"] == "town-small"
+    assert config.metrics["miou"] >= 0.75
+    assert config.metrics["miou"] > config.metrics["baseline"]["miou"] + 0.1
+
+
+def test_it_maps_a_town_that_it_has_never_seen(tmp_path: Path) -> None:
+    town = draw_town(HELD_OUT_SEED, 512)
+    write_town(tmp_path, town)
+    net = load_model("town-small")
+    segment(tmp_path / "ortho.tif", tmp_path / "ndsm.tif", net, tmp_path / "classes.tif")
+    confusion = Confusion(net.config.classes)
+    with rasterio.open(tmp_path / "classes.tif") as classes:
+        confusion.add(town.truth, classes.read(1))
+    found = confusion.summary()
+    assert found["miou"] > 0.75, found
+
+
+def test_it_finds_houses_and_trees_at_a_real_place(shared: Path, tmp_path: Path) -> None:
+    """The figures of docs/models.md, against the classes of a laser survey (IGN)."""
+    pair = shared / "data" / "pairs" / "ign"
+    out = tmp_path / "classes.tif"
+    segment(pair / "ortho_rgb.tif", pair / "ndsm.tif", load_model("town-small"), out)
+    with rasterio.open(out) as classes, rasterio.open(pair / "lidar_class.tif") as lidar:
+        mapped, survey = classes.read(1), lidar.read(1)
+    groups = {
+        "building": (survey == 6, mapped == 1),
+        "high vegetation": (survey == 5, mapped == 3),
+        "ground": (np.isin(survey, (2, 3)), np.isin(mapped, (0, 2, 4))),
+    }
+    known = (mapped != 255) & np.any([true for true, _ in groups.values()], axis=0)
+    agree = np.sum([(true & said & known).sum() for true, said in groups.values()]) / known.sum()
+    iou = {
+        name: (true & said & known).sum() / ((true | said) & known).sum()
+        for name, (true, said) in groups.items()
+    }
+    print(f"agreement {agree:.3f}", {name: round(float(v), 3) for name, v in iou.items()})  # noqa: T201
+    assert agree > 0.75, iou
+    assert iou["building"] > 0.6, iou
+    assert iou["high vegetation"] == pytest.approx(0.6, abs=0.25)
