@@ -113,6 +113,7 @@ def scan(source: GeoTiff, progress: Progress | None = None) -> Scan:
         values, valid = source.read(window)
         if source.role is Role.HEIGHT:
             values = source.metres(values)
+            valid &= np.isfinite(values[0])  # a double beyond float32 is no height
         inside = values[:, valid]
         if inside.size:
             count += int(valid.sum())

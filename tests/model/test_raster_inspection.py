@@ -72,6 +72,13 @@ def test_not_one_valid_pixel_is_refused(make_tiff: Make, photo: Make, heights: M
         inspect_pair(photo(), empty)
 
 
+def test_a_height_beyond_float32_is_not_valid(make_tiff: Make) -> None:
+    values = np.full((8, 8), 3.0)
+    values[0, 0] = 1e300
+    raster = inspect_raster(make_tiff("h.tif", values)).raster
+    assert (raster.minimum, raster.maximum, raster.valid_percent) == (3, 3, 100 * 63 / 64)
+
+
 def test_one_raster_says_what_it_suits(photo: Make, heights: Make) -> None:
     assert inspect_raster(photo()).suits == ["orthophoto"]
     report = inspect_raster(heights())
