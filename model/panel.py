@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from model.classes import NODATA
-from model.errors import RasterMissing
+from model.errors import OutputNotWritable, RasterMissing
 from model.raster.geotiff import gdal
 from model.raster.pair import RasterPair
 
@@ -61,7 +61,7 @@ def write_panel(
         truth: A class raster on the same grid to show beside the map.
 
     Raises:
-        InputError: A raster that is missing or unfit.
+        InputError: A raster that is missing or unfit, or a picture that cannot be written.
     """
     legend = _read_legend(classes)
     view = read_view(ortho, height, dtm)
@@ -74,13 +74,13 @@ def write_panel(
     axes[0].set_title("Orthophoto")
     _draw_heights(figure, axes[1], view)
     for axis, (title, path) in zip(axes[2:], maps.items(), strict=True):
-        axis.imshow(_colored(_read_classes(path, view.step), legend), interpolation="nearest")
+        axis.imshow(_colored(_read_bytes(path, view.step), legend), interpolation="nearest")
         axis.set_title(title)
     for axis in axes:
         axis.set(xticks=[], yticks=[])
     _draw_legend(figure, legend, view)
     figure.subplots_adjust(left=0.01, right=0.99, top=0.93, bottom=0.1, wspace=0.18)
-    figure.savefig(out)
+    _save(figure, out)
 
 
 def write_heat_panel(
@@ -110,7 +110,7 @@ def write_heat_panel(
     axes[0].set_title("Orthophoto")
     _draw_heights(figure, axes[1], view)
     for axis, (name, path) in zip(axes[2:], heat.items(), strict=True):
-        percent_HW = _read_classes(path, view.step).astype(np.float32)
+        percent_HW = _read_bytes(path, view.step).astype(np.float32)
         percent_HW[percent_HW == NODATA] = np.nan
         axis.imshow(view.ortho_HW3.mean(2), cmap="gray", vmin=0, vmax=1)
         shown = axis.imshow(percent_HW, cmap="inferno", vmin=0, vmax=100, alpha=0.65)
@@ -120,7 +120,7 @@ def write_heat_panel(
     for axis in axes:
         axis.set(xticks=[], yticks=[])
     figure.subplots_adjust(left=0.01, right=0.95, top=0.93, bottom=0.02, wspace=0.18)
-    figure.savefig(out)
+    _save(figure, out)
 
 
 def read_view(ortho: Path, height: Path, dtm: Path | None = None) -> View:
@@ -134,6 +134,16 @@ def read_view(ortho: Path, height: Path, dtm: Path | None = None) -> View:
     heights = np.concatenate([line.arrays["ndsm"][0, :, ::step] for line in lines])
     known = np.concatenate([line.valid["ndsm"][:, ::step] for line in lines])
     return View(_displayed(pixels, valid), np.where(known, heights, np.nan), step, gsd_m)
+
+
+def _save(figure: Figure, out: Path) -> None:
+    try:
+        figure.savefig(out)
+    except (OSError, ValueError) as error:
+        raise OutputNotWritable(
+            f"{out}: cannot be written ({error}); choose a .png in a folder that exists",
+            path=str(out),
+        ) from error
 
 
 def _read_legend(classes: Path) -> list[dict[str, Any]]:
@@ -180,8 +190,8 @@ def _draw_heights(figure: Figure, axis: Any, view: View) -> None:
     bar.ax.tick_params(labelsize=7)
 
 
-def _read_classes(path: Path, step: int) -> np.ndarray:
-    """The same pixels of a class raster as `read_view` takes of the pair; (H, W) uint8."""
+def _read_bytes(path: Path, step: int) -> np.ndarray:
+    """The pixels of classes or percents that `read_view` takes of the pair; (H, W) uint8."""
     with gdal(path), rasterio.open(path, driver="GTiff", OVERVIEW_LEVEL="NONE") as raster:
         lines = [
             raster.read(1, window=((row, row + 1), (0, raster.width)))[:, ::step]

@@ -11,7 +11,7 @@ from rasterio.transform import from_origin
 
 from model import panel
 from model.classes import ISPRS
-from model.errors import RasterMissing
+from model.errors import OutputNotWritable, RasterMissing
 from model.panel import read_view, write_panel
 
 SIDE = 40
@@ -70,7 +70,7 @@ def test_a_large_pair_is_thinned_alike_everywhere(pair, classes, monkeypatch):
     np.testing.assert_array_equal(thin.ortho_HW3, whole.ortho_HW3[::4, ::4])
     np.testing.assert_array_equal(thin.height_HW, whole.height_HW[::4, ::4])
     with rasterio.open(classes) as raster:
-        np.testing.assert_array_equal(panel._read_classes(classes, 4), raster.read(1)[::4, ::4])
+        np.testing.assert_array_equal(panel._read_bytes(classes, 4), raster.read(1)[::4, ::4])
 
 
 def test_16_bit_pixels_are_stretched_to_be_seen(tmp_path, pair):
@@ -96,3 +96,9 @@ def test_the_picture_has_the_map_in_its_colours(tmp_path, pair, classes, with_tr
 def test_without_statistics_there_is_no_legend(tmp_path, pair):
     with pytest.raises(RasterMissing, match=r"statistics\.json"):
         write_panel(*pair, tmp_path / "classes.tif", tmp_path / "panel.png")
+
+
+@pytest.mark.parametrize("name", ["missing/panel.png", "panel.tif.strange"])
+def test_a_picture_that_cannot_be_written_is_refused(tmp_path, pair, classes, name):
+    with pytest.raises(OutputNotWritable, match="cannot be written"):
+        write_panel(*pair, classes, tmp_path / name)
