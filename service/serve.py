@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from service import log
@@ -34,19 +35,20 @@ def serve(settings: Settings, *, worker: bool, tell: Tell) -> None:
     from service.app import create_app
 
     log.configure(settings.log_level)
-    secret = _prepare(settings)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(settings),
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-        )
+    config = uvicorn.Config(
+        partial(create_app, settings),
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
     )
+    # Before anything is touched: a service that already runs here holds the port.
+    listening = config.bind_socket()
+    secret = _prepare(settings)
+    server = uvicorn.Server(config)
     # uvicorn raises the signal again after its shutdown: by then it must not end us at once.
     signal.signal(signal.SIGTERM, _exit)
-    listening = server.config.bind_socket()
-    listening.listen(server.config.backlog)  # who reads the address may connect at once, and waits
+    listening.listen(config.backlog)  # who reads the address may connect at once, and waits
     host, port = listening.getsockname()[:2]
     tell(f"Listening on http://{host}:{port} with data in {settings.data_dir.resolve()}")
     if secret is not None:

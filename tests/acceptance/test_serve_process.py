@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -102,6 +103,20 @@ def test_the_first_key_is_shown_once(service: Service, tmp_path: Path) -> None:
     assert "key" not in again.process.stdout.read()
     again.process.wait(PATIENCE_S)
     again.process.stdout.close()
+
+
+def test_a_second_one_on_the_same_port_touches_nothing(service: Service, tmp_path: Path) -> None:
+    broker = tmp_path / "data" / "broker.sqlite3"
+    until(broker.exists)
+    before = broker.stat().st_ino
+    port = service.url.rpartition(":")[2]
+    command = [sys.executable, "-m", "service.cli", "serve", "--port", port]
+    second = subprocess.run(
+        [*command, "--data-dir", str(tmp_path / "data")], capture_output=True, timeout=PATIENCE_S
+    )
+    assert second.returncode != 0
+    assert b"already in use" in second.stderr
+    assert broker.stat().st_ino == before
 
 
 def test_a_worker_that_dies_is_started_again(service: Service) -> None:
