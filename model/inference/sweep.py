@@ -196,7 +196,8 @@ class Strip:
             old = self._values.get(name, new[:, :0])
             self._values[name] = torch.cat([old[:, passed:], new], dim=1)
         first = next(iter(self._scalings))
-        new_valid = self._widened(torch.from_numpy(rows.valid[first]).to(self._device))
+        beyond = (0, self._width - rows.valid[first].shape[-1])
+        new_valid = F.pad(torch.from_numpy(rows.valid[first]).to(self._device), beyond)
         self.valid_SW = torch.cat([self.valid_SW[passed:], new_valid])
         self._valid_before = F.pad(self.valid_SW.any(0).cumsum(0), (1, 0)).tolist()
 
@@ -215,6 +216,7 @@ class Strip:
             for window_CSS, left in zip(windows_BCSS, lefts, strict=False):
                 part = values_CSW[:, :, left : left + self._side]
                 window_CSS[:, : part.shape[1]] = part
+                window_CSS[:, part.shape[1] :] = part[:, -1:]
         return self._batches
 
     def _batch(self, name: str, batch: int) -> Tensor:
@@ -230,10 +232,7 @@ class Strip:
         values = torch.from_numpy(values_ChW).to(self._device).float()
         values = values.mul_(scaling.scale).add_(scaling.offset)
         values.masked_fill_(~torch.from_numpy(valid_hW).to(self._device), 0)
-        return self._widened(values)
-
-    def _widened(self, values: Tensor) -> Tensor:
-        return F.pad(values, (0, self._width - values.shape[-1]))
+        return F.pad(values, (0, self._width - values.shape[-1]), mode="replicate")
 
 
 def _read(source: Source, plan: WindowPlan) -> Generator[tuple[Step, Rows], None, None]:
