@@ -1,10 +1,9 @@
-"""`mfnet inspect`, `mfnet predict`, `mfnet models`, and the `mfnet` command that all groups join.
+"""`mfnet inspect`, `predict`, `explain` and `panel`, and the command that all groups join.
 
 Nothing heavy is imported before a command runs, so that `--help` answers at once.
 """
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,32 +11,10 @@ import typer
 
 from model.models_cli import USER_MODELS, Json, ModelsDir
 from model.models_cli import app as models_app
+from model.options import Blend, Device, Precision
 
 app = typer.Typer(help="Land-cover maps from an orthophoto and a height raster.")
 app.add_typer(models_app, name="models")
-
-
-class Blend(StrEnum):
-    """How windows are weighed where they overlap."""
-
-    MEAN = "mean"
-    HANN = "hann"
-
-
-class Device(StrEnum):
-    """Where the network runs."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-
-
-class Precision(StrEnum):
-    """Of the network's arithmetic."""
-
-    AUTO = "auto"
-    FP32 = "fp32"
-    BF16 = "bf16"
 
 
 Ortho = Annotated[Path, typer.Argument(help="Orthophoto, a GeoTIFF: red, green, blue (alpha).")]
@@ -183,7 +160,7 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Show what the orthophoto and the heights each contribute to a class, as heat maps."""
-    from model.console import progress
+    from model.console import emit, progress
 
     _check_model(model, models_dir)
     from model import load_model
@@ -204,8 +181,12 @@ def explain(
             device=device.value,
             progress=advance,
         )
-    write_heat_panel(ortho, height, heat, out.with_suffix(".png"), target=target, dtm=dtm)
-    for path in (*heat.values(), out.with_suffix(".png")):
+    files = heat | {"panel": out.with_suffix(".png")}
+    write_heat_panel(ortho, height, heat, files["panel"], target=target, dtm=dtm)
+    if as_json:
+        emit({"event": "result", "files": {role: str(path) for role, path in files.items()}})
+        return
+    for path in files.values():
         typer.echo(path)
 
 

@@ -1,8 +1,32 @@
-"""Options that are names from a list."""
+"""Options that are names from a list; known without torch, so that `--help` answers at once."""
 
 from collections.abc import Collection
+from enum import StrEnum
 
 from model.errors import BadOption
+
+
+class Blend(StrEnum):
+    """How windows are weighed where they overlap."""
+
+    MEAN = "mean"
+    HANN = "hann"
+
+
+class Device(StrEnum):
+    """Where the network runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class Precision(StrEnum):
+    """Of the network's arithmetic."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
 
 
 def require_known(what: str, name: str, known: Collection[str]) -> None:

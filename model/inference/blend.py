@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from model.inference.windows import WindowPlan
-from model.options import require_known
+from model.options import Blend, require_known
 
-BLENDS = ("mean", "hann")
+BLENDS = tuple(blend.value for blend in Blend)
 
 
 def window_weights(blend: str, side: int) -> Tensor:

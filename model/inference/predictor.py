@@ -7,10 +7,10 @@ from torch import Tensor
 
 from model.errors import BadOption, NonFiniteLogits
 from model.network.mfnet import MFNet
-from model.options import require_known
+from model.options import Device, Precision, require_known
 
-DEVICES = ("auto", "cpu", "cuda")
-PRECISIONS = ("auto", "fp32", "bf16")
+DEVICES = tuple(device.value for device in Device)
+PRECISIONS = tuple(precision.value for precision in Precision)
 
 
 class Predictor:

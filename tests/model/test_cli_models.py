@@ -81,10 +81,13 @@ def test_explain_writes_heat_and_a_picture(models: Path, tmp_path: Path) -> None
         file.write(random.integers(0, 255, (3, 256, 256), dtype=np.uint8))
     with rasterio.open(tmp_path / "ndsm.tif", "w", count=1, dtype="float32", **grid) as file:
         file.write(20 * random.random((1, 256, 256), dtype=np.float32))
-    printed = mfnet(
+    arguments = (
         "explain", tmp_path / "ortho.tif", tmp_path / "ndsm.tif", "-o", tmp_path / "heat.tif",
         "--class", "tree", "--model", "mine", "--models-dir", models,
     )  # fmt: skip
+    printed = mfnet(*arguments)
     for name in ("heat_ortho.tif", "heat_ndsm.tif", "heat.png"):
         assert str(tmp_path / name) in printed.replace("\n", "")
         assert (tmp_path / name).stat().st_size > 0
+    result = json.loads(mfnet(*arguments, "--json").splitlines()[-1])
+    assert result["files"]["panel"] == str(tmp_path / "heat.png")
