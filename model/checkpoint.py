@@ -115,6 +115,7 @@ def save(net: MFNet, path: Path, dtype: torch.dtype = torch.float32, *, full: bo
     metadata = {FORMAT_KEY: FORMAT, CONFIG_KEY: net.config.model_dump_json()}
     part = path.with_name(path.name + ".part")
     save_file(tensors, part, metadata)
+    part.chmod(0o644)  # safetensors makes files for their owner alone; a worker may be another
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(path)
