@@ -175,7 +175,8 @@ class Band:
 class Strip:
     """The raster rows under one row of windows, normalised, on the device.
 
-    Zero stands for what a modality does not know, and for what of a window lies beyond the raster.
+    Zero stands for what a modality does not know. What of a window lies beyond the raster repeats
+    its rim: black would look like something.
     """
 
     def __init__(self, sweep: Sweep) -> None:
