@@ -29,9 +29,9 @@ class Storage:
         """The folder of uploads."""
         return self.root / "uploads"
 
-    def upload(self, path: str) -> Path:
-        """The file of an upload, from its row's `path`."""
-        return self.root / path
+    def upload(self, upload_id: str) -> Path:
+        """The file of an upload."""
+        return self.uploads / upload_id
 
     def folder(self, job_id: str, epoch: int) -> Path:
         """What attempt `epoch` of the job writes or has written."""

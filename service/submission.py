@@ -60,6 +60,6 @@ def _rasters(session: Session, caller: Caller, inputs: SegmentInputs) -> dict[st
 
 
 def _inspect(services: Services, rasters: dict[str, Upload], model: str) -> None:
-    paths = {role: services.storage.upload(upload.path) for role, upload in rasters.items()}
-    names = {paths[role].name: upload.name for role, upload in rasters.items()}
+    paths = {role: services.storage.upload(upload.id) for role, upload in rasters.items()}
+    names = {upload.id: upload.name for upload in rasters.values()}
     services.inspector.pair(paths["ortho"], paths["height"], paths.get("dtm"), model, names)

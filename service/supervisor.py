@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -130,7 +131,7 @@ class Supervisor:
             "options": options,
         }
 
-    def _path(self, name: str, upload_id: str) -> Any:
+    def _path(self, name: str, upload_id: str) -> Path:
         with self._database.reading() as session:
             upload = UploadRepository(session).get(upload_id)
         if upload is None:
@@ -143,7 +144,7 @@ class Supervisor:
                     input_fault=True,
                 )
             )
-        return self._storage.upload(upload.path)
+        return self._storage.upload(upload_id)
 
     def _follow(self, job: Job) -> dict[str, Any]:
         """Listen to the engine and keep the lease alive until the engine's last word."""

@@ -37,7 +37,7 @@ class Key(Table):
 
 
 class Upload(Table):
-    """A file that somebody sent, or is sending."""
+    """A file that came whole and was found usable; it lies under its id (service/storage.py)."""
 
     __tablename__ = "uploads"
     __table_args__ = (Index("uploads_of_owner", "owner", "created"),)
@@ -45,11 +45,9 @@ class Upload(Table):
     id: Mapped[str] = mapped_column(primary_key=True)
     owner: Mapped[str] = mapped_column(ForeignKey("keys.id"))
     name: Mapped[str]  # what its sender calls it; never part of a path
-    state: Mapped[str]  # receiving | inspecting | ready | refused
-    bytes: Mapped[int | None] = mapped_column(BigInteger, default=None)
-    sha256: Mapped[str | None] = mapped_column(default=None)
-    report: Mapped[dict[str, Any] | None] = mapped_column(default=None)  # or {"error": …}
-    path: Mapped[str]  # below the data folder
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str]
+    report: Mapped[dict[str, Any]]  # the inspection's
     created: Mapped[float]
 
 

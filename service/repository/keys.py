@@ -56,10 +56,6 @@ class KeyRepository:
         ).one_or_none()
         return key if key is not None and hmac.compare_digest(key.sha256, digest) else None
 
-    def get(self, key_id: str) -> Key | None:
-        """The key of this id, revoked or not."""
-        return self._session.get(Key, key_id)
-
     def all(self) -> Sequence[Key]:
         """All keys, oldest first, the revoked ones too."""
         return self._session.scalars(select(Key).order_by(Key.created, Key.id)).all()

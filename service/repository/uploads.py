@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from service.database import clock
@@ -20,21 +20,33 @@ class UploadRepository:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def add(self, upload_id: str, owner: str, name: str, path: str) -> Upload:
-        """A new upload that is being received.
+    def add(
+        self,
+        upload_id: str,
+        owner: str,
+        name: str,
+        *,
+        size: int,
+        sha256: str,
+        report: dict[str, Any],
+    ) -> Upload:
+        """A file that came whole and was found usable.
 
         Args:
-            upload_id: Chosen by the caller, who names the file after it.
+            upload_id: Chosen by the caller, who named the file after it.
             owner: Id of the sender's key.
             name: What the sender calls it.
-            path: The file, below the data folder.
+            size: Bytes.
+            sha256: Of these bytes, in hex.
+            report: What the inspection says of it.
         """
         upload = Upload(
             id=upload_id,
             owner=owner,
             name=name,
-            state="receiving",
-            path=path,
+            bytes=size,
+            sha256=sha256,
+            report=report,
             created=self._session.execute(select(clock())).scalar_one(),
         )
         self._session.add(upload)
@@ -60,17 +72,6 @@ class UploadRepository:
         if owner is not None:
             query = query.where(Upload.owner == owner)
         return self._session.scalars(query).all()
-
-    def change(self, upload_id: str, **values: Any) -> Upload | None:
-        """Set columns of an upload: `state`, `bytes`, `sha256`, `report`. None where it is gone."""
-        statement = (
-            update(Upload)
-            .where(Upload.id == upload_id)
-            .values(**values)
-            .returning(Upload)
-            .execution_options(synchronize_session=False, populate_existing=True)
-        )
-        return self._session.scalars(statement).one_or_none()
 
     def remove(self, upload_id: str) -> None:
         """Forget the upload; its file is the caller's to remove."""

@@ -41,7 +41,7 @@ async def put_upload(
     upload_id = uuid.uuid4().hex
     received = await receive(
         request.stream(),
-        services.storage.uploads / upload_id,
+        services.storage.upload(upload_id),
         limit_bytes=services.settings.upload_limit_bytes,
         declared_bytes=content_length,
         sha256=announced,
@@ -72,37 +72,32 @@ def delete_upload(upload_id: str, services: ServicesOf, caller: CallerOf) -> Non
     """Remove an upload that no unfinished job needs."""
     with services.database.writing() as session:
         uploads = UploadRepository(session)
-        upload = _found(uploads.get(upload_id, caller.scope), upload_id)
+        _found(uploads.get(upload_id, caller.scope), upload_id)
         if (job := JobRepository(session).needing(upload_id)) is not None:
             raise UploadInUse(f"job {job.id} needs the upload; dismiss it first", job=job.id)
         uploads.remove(upload_id)
-    services.storage.upload(upload.path).unlink(missing_ok=True)
+    services.storage.upload(upload_id).unlink(missing_ok=True)
 
 
 def _keep(
     services: Services, caller: Caller, upload_id: str, name: str, received: Received
 ) -> Upload:
     """Looks at a file that came whole; it enters the database, or leaves the disk."""
-    path = services.storage.uploads / upload_id
+    path = services.storage.upload(upload_id)
     try:
         report = services.inspector.file(path, {upload_id: name})
         with services.database.writing() as session:
-            uploads = UploadRepository(session)
-            uploads.add(
-                upload_id, caller.key_id, name, str(path.relative_to(services.storage.root))
-            )
-            kept = uploads.change(
+            return UploadRepository(session).add(
                 upload_id,
-                state="ready",
-                bytes=received.bytes,
+                caller.key_id,
+                name,
+                size=received.bytes,
                 sha256=received.sha256,
                 report=report,
             )
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    assert kept is not None
-    return kept
 
 
 def _found(upload: Upload | None, upload_id: str) -> Upload:

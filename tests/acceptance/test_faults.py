@@ -98,7 +98,9 @@ class Farm:
         (self.storage.uploads / "u1").write_bytes(ORTHO)
         with self.database.writing() as session:
             self.owner = KeyRepository(session).create("somebody", "user")[0].id
-            UploadRepository(session).add("u1", self.owner, "ortho.tif", "uploads/u1")
+            UploadRepository(session).add(
+                "u1", self.owner, "ortho.tif", size=6, sha256="", report={}
+            )
 
     def hire(self) -> psutil.Popen:
         """Start one more worker."""

@@ -74,7 +74,7 @@ def bench(tmp_path: Path, database: Database, owner: str) -> Iterator[Bench]:
     engine = Engine(settings.engine_command)
     (storage.uploads / "u1").write_bytes(b"pixels")
     with database.writing() as session:
-        UploadRepository(session).add("u1", owner, "ortho.tif", "uploads/u1")
+        UploadRepository(session).add("u1", owner, "ortho.tif", size=6, sha256="", report={})
     supervisor = Supervisor(settings, database, storage, engine, "me", leaving)
     yield Bench(settings, database, storage, engine, leaving, supervisor, owner)
     engine.stop()

@@ -39,11 +39,9 @@ def _create_uploads() -> None:
         sa.Column("id", sa.String(), primary_key=True),
         sa.Column("owner", sa.String(), sa.ForeignKey("keys.id"), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
-        sa.Column("state", sa.String(), nullable=False),
-        sa.Column("bytes", sa.BigInteger()),
-        sa.Column("sha256", sa.String()),
-        sa.Column("report", sa.JSON(none_as_null=True)),
-        sa.Column("path", sa.String(), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.Column("sha256", sa.String(), nullable=False),
+        sa.Column("report", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("created", sa.Double(), nullable=False),
     )
     op.create_index("uploads_of_owner", "uploads", ["owner", "created"])
