@@ -81,11 +81,11 @@ class ModelConfig(_Frozen):
     encoder: EncoderConfig
     tuning: str = Field(default="mmadapter", description="a key of network.tuning.TUNINGS")
     fusion: str = Field(default="dfm", description="a key of network.fusion.FUSIONS")
-    modalities: tuple[Modality, ...] = (ORTHO, NDSM)
+    modalities: tuple[Modality, ...] = Field(default=(ORTHO, NDSM), min_length=1)
     classes: ClassScheme = ISPRS
     window_px: int = 256
     stride_px: int = Field(default=128, description="default distance between windows")
-    decode_channels: int = 64
+    decode_channels: int = Field(default=64, ge=16, multiple_of=16)
     gsd_m: float | None = Field(default=None, description="ground sampling distance trained at")
     base: BaseWeights | None = Field(default=None, description="what the encoder's weights are")
     metrics: dict[str, Any] = Field(default_factory=dict, description="measured, with conditions")
@@ -97,6 +97,13 @@ class ModelConfig(_Frozen):
             raise ValueError(
                 f"window_px is {self.window_px}; expected a multiple of 32 from 160 upwards"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _modalities_differ(self) -> "ModelConfig":
+        names = [modality.name for modality in self.modalities]
+        if len(set(names)) < len(names):
+            raise ValueError(f"modalities are {', '.join(names)}; expected each name once")
         return self
 
 

@@ -85,3 +85,6 @@ class MFNet(nn.Module):
                     modality=modality.name,
                     shape=list(shape),
                 )
+        sizes = {m.name: tuple(inputs[m.name][:, 0].shape) for m in self.config.modalities}
+        if len(set(sizes.values())) > 1:
+            raise ModelInput(f"batch, height and width differ: {sizes}; expected the same of all")

@@ -1,6 +1,7 @@
 """The network: parameter counts, freezing, exactness of the attention, refusals."""
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -176,6 +177,14 @@ def test_sizes_that_the_decoder_cannot_take_are_refused(side: int) -> None:
         ModelConfig(encoder=TINY, window_px=side)
 
 
+@pytest.mark.parametrize(
+    "option", [{"modalities": ()}, {"modalities": (ORTHO, ORTHO)}, {"decode_channels": 20}]
+)
+def test_shapes_that_no_network_has_are_refused(option: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(option))):
+        ModelConfig(encoder=TINY, **option)
+
+
 def test_wrong_inputs_are_named() -> None:
     net = MFNet(ModelConfig(encoder=TINY)).eval()
     inputs = random_inputs(net)
@@ -183,6 +192,8 @@ def test_wrong_inputs_are_named() -> None:
         net({"ortho": inputs["ortho"]})
     with pytest.raises(ModelInput, match=r"'ortho' has shape \(2, 4, 256, 256\); expected"):
         net(inputs | {"ortho": torch.zeros(2, 4, 256, 256)})
+    with pytest.raises(ModelInput, match="height and width differ"):
+        net(inputs | {"ortho": torch.zeros(2, 3, 256, 160)})
     for side in (250, 128):
         with pytest.raises(ModelInput, match="multiples of 32 from 160"):
             net({name: x[..., :side] for name, x in inputs.items()})
