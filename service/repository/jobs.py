@@ -153,7 +153,7 @@ class JobRepository:
         """
         return self._change(
             Job.id == job_id,
-            or_(Job.state == State.ACCEPTED, _expired()),
+            _waiting(),
             Job.attempts < allowed,
             state=State.RUNNING,
             epoch=Job.epoch + 1,
@@ -228,14 +228,17 @@ class JobRepository:
 
     def due(self, limit: int = 1000) -> Sequence[str]:
         """Ids of the jobs that a worker could claim now, oldest first."""
-        query = select(Job.id).where(or_(Job.state == State.ACCEPTED, _expired()))
+        query = select(Job.id).where(_waiting())
         return self._session.scalars(query.order_by(Job.created, Job.id).limit(limit)).all()
 
     def fail_abandoned(self, allowed: int) -> Sequence[str]:
-        """Fail the jobs whose last allowed attempt ended without a word; returns their ids."""
+        """Fail the jobs whose last allowed attempt ended without a word; returns their ids.
+
+        So end, too, the jobs that wait for an attempt which a lower setting no longer allows.
+        """
         statement = (
             update(Job)
-            .where(_expired(), Job.attempts >= allowed)
+            .where(_waiting(), Job.attempts >= allowed)
             .values(
                 state=State.FAILED,
                 error=abandoned(allowed).to_dict(),
@@ -272,5 +275,7 @@ class JobRepository:
         return self._session.scalars(statement).one_or_none()
 
 
-def _expired() -> ColumnElement[bool]:
-    return and_(Job.state == State.RUNNING, Job.lease_until < clock())
+def _waiting() -> ColumnElement[bool]:
+    """Nobody works on it: accepted, or running under a lease that has run out."""
+    expired = and_(Job.state == State.RUNNING, Job.lease_until < clock())
+    return or_(Job.state == State.ACCEPTED, expired)

@@ -162,6 +162,20 @@ def test_a_vanished_workers_last_attempt_fails_the_job(database: Database, owner
     assert get(database, other).state is State.RUNNING
 
 
+def test_a_lower_number_of_attempts_leaves_no_job_waiting_for_ever(
+    database: Database, owner: str
+) -> None:
+    job, new = submit(database, owner), submit(database, owner)
+    for _ in range(2):
+        mine = claim(database, job)
+        assert mine is not None
+        with database.writing() as session:
+            assert JobRepository(session).fail(mine, CRASH, 3) is State.ACCEPTED
+    with database.writing() as session:
+        assert list(JobRepository(session).fail_abandoned(2)) == [job.id]
+        assert list(JobRepository(session).due()) == [new.id]
+
+
 @pytest.mark.parametrize("running", [False, True])
 def test_cancel_dismisses_and_the_worker_finds_out(
     database: Database, owner: str, running: bool
