@@ -6,12 +6,15 @@ a Redis server was killed and started again, a worker ran on for 60 s without a 
 found; ten more restarts did not show it. This does not depend on the cause.) So the broker is there
 for promptness, and no job depends on it.
 
+Now and then it also removes what killed processes left on the disk.
+
 It runs in the workers, not in the API: only where somebody can answer is there a point in ringing,
 and work goes on while the API is away. Several at once do no harm.
 """
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 
 from kombu.exceptions import OperationalError as BrokerAway
@@ -25,6 +28,7 @@ from service.storage import Storage
 from service.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
+_TIDY_S = 3600.0
 
 
 class Reconciler:
@@ -52,6 +56,7 @@ class Reconciler:
         self._doorbell = doorbell
         self._supervisor = supervisor
         self._waited: frozenset[str] = frozenset()  # what was due the last time, with us idle
+        self._tidy_at = 0.0  # by the monotonic clock
 
     def run(self, leaving: threading.Event) -> None:
         """Reconcile until `leaving` is set."""
@@ -74,6 +79,9 @@ class Reconciler:
             self._storage.keep_only(job_id, None)
         if due:
             self._ring(due)
+        if time.monotonic() >= self._tidy_at:
+            self._tidy_at = time.monotonic() + _TIDY_S
+            self._tidy()
         self._answer(due)
 
     def _ring(self, due: Sequence[str]) -> None:
@@ -86,6 +94,19 @@ class Reconciler:
             return
         for job_id in due:
             self._doorbell.ring(job_id)
+
+    def _tidy(self) -> None:
+        """Remove what an API that was killed had of an upload, and a worker of an ended job.
+
+        Files of which no row speaks stay: the database may be the wrong one, or an older backup.
+        """
+        self._storage.remove_parts(_TIDY_S)
+        there = self._storage.jobs()
+        with self._database.reading() as session:
+            ended = JobRepository(session).ended()
+        for job_id in there:
+            if job_id in ended:
+                self._storage.keep_only(job_id, ended[job_id])
 
     def _answer(self, due: Sequence[str]) -> None:
         """Work on the oldest job that waits although this worker was idle the last time too."""

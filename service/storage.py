@@ -1,6 +1,6 @@
 """The service's files: one folder, every name in it made by us.
 
-    uploads/<upload id>           what was sent
+    uploads/<upload id>           what was sent; with .part behind it while it arrives
     jobs/<job id>/<epoch>/        what one attempt wrote; the job's row names the one that counts
 
 An attempt has a folder of its own, so one that was taken over and wakes up again cannot touch
@@ -9,7 +9,10 @@ another's bytes. Nothing is a result until the database says so.
 
 import os
 import shutil
+import time
 from pathlib import Path
+
+PART = ".part"
 
 
 class Storage:
@@ -32,6 +35,19 @@ class Storage:
     def upload(self, upload_id: str) -> Path:
         """The file of an upload."""
         return self.uploads / upload_id
+
+    def remove_parts(self, idle_s: float) -> None:
+        """Remove uploads that never came whole and that nobody has written to for `idle_s`."""
+        for part in self.uploads.glob(f"*{PART}"):
+            try:
+                if part.stat().st_mtime < time.time() - idle_s:
+                    part.unlink()
+            except FileNotFoundError:
+                continue  # it came whole just now, or its sender gave up
+
+    def jobs(self) -> list[str]:
+        """Ids of the jobs that have files."""
+        return [folder.name for folder in self._jobs.iterdir()]
 
     def folder(self, job_id: str, epoch: int) -> Path:
         """What attempt `epoch` of the job writes or has written."""

@@ -2,7 +2,7 @@
 
 The body goes to `<target>.part`, which is flushed to the disk and renamed only when every byte has
 come and every check has passed. Whatever happens before that leaves no `target`, and all but a
-killed process leaves no `.part` either.
+killed process leaves no `.part` either; that one the reconciler removes.
 """
 
 import base64
@@ -27,8 +27,7 @@ from service.errors import (
     UploadIncomplete,
     UploadTooLarge,
 )
-
-PART = ".part"
+from service.storage import PART
 
 _BLOCK_BYTES = 1 << 20  # one hop to a thread for each; the socket's own chunks are 16 times smaller
 _NAME = re.compile(r"[^\x00-\x1f\x7f/\\]{1,200}")

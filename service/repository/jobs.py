@@ -252,6 +252,11 @@ class JobRepository:
         )
         return self._session.scalars(statement).all()
 
+    def ended(self) -> dict[str, int | None]:
+        """Of each job that has come to its end, the epoch whose files are its result, if any."""
+        query = select(Job.id, Job.result_epoch).where(Job.state.in_(FINAL))
+        return dict(self._session.execute(query).tuples().all())
+
     # ---- below -----------------------------------------------------------------------------
 
     def _of_key(self, owner: str, idempotency_key: str | None) -> Job | None:

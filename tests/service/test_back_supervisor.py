@@ -1,5 +1,6 @@
 """What a worker does with a job, with a stub for the engine; and the reconciler."""
 
+import os
 import sys
 import threading
 import time
@@ -305,6 +306,25 @@ def test_the_reconciler_fails_what_was_abandoned_and_removes_its_files(bench: Be
     bench.reconciler(doorbell).reconcile()
     assert bench.job(job_id).state is State.FAILED
     assert not (bench.storage.root / "jobs" / job_id).exists()
+
+
+def test_the_reconciler_removes_what_killed_processes_left(bench: Bench) -> None:
+    uploads = bench.storage.uploads
+    for name in ("dead.part", "arriving.part", "old"):
+        (uploads / name).write_bytes(b"x")
+    for name in ("dead.part", "old"):
+        os.utime(uploads / name, (0, 0))
+    done, cancelled, waiting = (bench.submit("quick") for _ in range(3))
+    bench.supervisor.work(done)
+    with bench.database.writing() as session:
+        JobRepository(session).cancel(cancelled)
+    for job_id in (done, cancelled, waiting, "of another database"):
+        bench.storage.begin(job_id, 7)
+    with bench.supervisor._at_work:
+        bench.reconciler(Doorbell(make_celery(bench.settings))).reconcile()
+    assert {path.name for path in uploads.iterdir()} == {"u1", "arriving.part", "old"}
+    assert sorted(bench.storage.jobs()) == sorted([done, waiting, "of another database"])
+    assert [path.name for path in bench.storage.folder(done, 1).parent.iterdir()] == ["1"]
 
 
 def test_a_broker_that_is_away_fails_no_ring(bench: Bench) -> None:
