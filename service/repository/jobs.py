@@ -255,7 +255,7 @@ class JobRepository:
     def ended(self) -> dict[str, int | None]:
         """Of each job that has come to its end, the epoch whose files are its result, if any."""
         query = select(Job.id, Job.result_epoch).where(Job.state.in_(FINAL))
-        return dict(self._session.execute(query).tuples().all())
+        return {job: epoch for job, epoch in self._session.execute(query)}  # noqa: C416 - rows
 
     # ---- below -----------------------------------------------------------------------------
 
