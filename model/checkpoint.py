@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from model.base import LOAD_ERRORS, PREFIX, base_tensors
 from model.config import ModelConfig
 from model.errors import BadCheckpoint, BadOption
-from model.library import CONFIG_KEY, FORMAT, FORMAT_KEY, NAME, find, read_config
+from model.library import CONFIG_KEY, FORMAT, FORMAT_KEY, NAME, find, installed, read_config
 from model.network.mfnet import MFNet
 from model.released import import_released
 
@@ -73,11 +73,13 @@ def import_file(source: Path, name: str, models_dir: Path) -> Path:
         The model's file.
 
     Raises:
-        BadOption: No name for a model.
+        BadOption: No name for a model, or that of one that there is.
         BadCheckpoint: No PyTorch checkpoint, or not of the released code.
     """
     if not re.fullmatch(NAME, name):
         raise BadOption(f"{name!r} is no name; expected letters, digits, '_', '.' and '-'")
+    if name in {path.stem for path in installed(models_dir)}:
+        raise BadOption(f"there is a model {name!r} already; choose another name", name=name)
     try:
         state_dict = torch.load(source, map_location="cpu", weights_only=True, mmap=True)
     except LOAD_ERRORS as error:

@@ -62,7 +62,9 @@ def sha256_of(path: Path) -> str:
 def _fetch(url: str, part: Path, progress: Callable[[int, int], None]) -> None:
     """Appends to `part` what it lacks; a server that cannot do that sends all of it again."""
     had = part.stat().st_size if part.exists() else 0
-    headers = {"Range": f"bytes={had}-"} if had else {}
+    headers = {"Accept-Encoding": "identity"}  # what is counted is what lies on the disk
+    if had:
+        headers["Range"] = f"bytes={had}-"
     with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=30) as response:
         if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
             return  # it was complete; if it was not, its sha256 says so

@@ -4,10 +4,12 @@ Source: the paper, figure 11; Selvaraju et al., "Grad-CAM", ICCV 2017, equations
 Shapes: M modality, B batch, C channels, h w tokens, S side of a window, K classes.
 """
 
+import math
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -15,19 +17,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model.classes import NODATA
+from model.errors import OutputNotWritable
 from model.inference.predictor import choose_device
 from model.inference.sweep import Sweep
 from model.inference.windows import WindowPlan
 from model.network.encoder import stack_modalities
 from model.network.mfnet import MFNet
 from model.options import require_known
+from model.outputs import check_outputs
 from model.raster.cog import CogWriter
 from model.raster.normalize import scalings, white_point
 from model.raster.pair import RasterPair
 
 BATCH_SIZE = 4
-ROWS = 256
-"""Rows written at a time."""
 
 
 class GradCam:
@@ -97,6 +99,8 @@ def explain(
     """
     config = model.config
     require_known("class", target, config.classes.names)
+    files = {m.name: out.with_name(f"{out.stem}_{m.name}.tif") for m in config.modalities}
+    check_outputs((ortho, height, dtm), files.values())
     on = choose_device(device)
     with RasterPair.open(ortho, height, dtm=dtm) as pair:
         grid = pair.grid
@@ -111,7 +115,6 @@ def explain(
             device=on,
             progress=progress,
         )
-        files = {m.name: out.with_name(f"{out.stem}_{m.name}.tif") for m in config.modalities}
         tags = {"MFNET_MODEL": config.name, "MFNET_CLASS": target}
         with ExitStack() as stack:
             writers = [
@@ -124,17 +127,29 @@ def explain(
 
 def _write(sweep: Sweep, pair: RasterPair, writers: list[CogWriter], folder: Path) -> None:
     """The strongest activation is known at the end alone, so heat waits on disk until then."""
-    height, width = pair.grid.height, pair.grid.width
-    peak = 0.0
-    with tempfile.TemporaryFile(dir=folder) as file:
-        heat_MHW = np.memmap(file, np.float32, "w+", shape=(len(writers), height, width))
-        for means in sweep.means(pair):
-            heat_MhW = means.mean_KhW * means.valid_hW
-            peak = max(peak, float(heat_MhW.max()))
-            heat_MhW = heat_MhW.masked_fill_(~means.valid_hW, torch.nan)
-            heat_MHW[:, means.row : means.row + heat_MhW.shape[1]] = heat_MhW.cpu().numpy()
-        for row in range(0, height, ROWS):
-            percent_MhW = 100 * heat_MHW[:, row : row + ROWS] / (peak or 1)
-            values_MhW = np.nan_to_num(percent_MhW.round(), nan=NODATA).astype(np.uint8)
-            for writer, values_hW in zip(writers, values_MhW, strict=True):
-                writer.write(row, values_hW)
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            peak, heights = _keep(sweep, pair, file)
+            file.seek(0)
+            row = 0
+            for height in heights:
+                shape = (len(writers), height, pair.grid.width)
+                heat_MhW = np.frombuffer(file.read(4 * math.prod(shape)), np.float32).reshape(shape)
+                percent_MhW = (100 * heat_MhW / (peak or 1)).round()
+                values_MhW = np.nan_to_num(percent_MhW, nan=NODATA).astype(np.uint8)
+                for writer, values_hW in zip(writers, values_MhW, strict=True):
+                    writer.write(row, values_hW)
+                row += height
+    except OSError as error:
+        raise OutputNotWritable(f"{folder}: {error.strerror}", path=str(folder)) from error
+
+
+def _keep(sweep: Sweep, pair: RasterPair, file: IO[bytes]) -> tuple[float, list[int]]:
+    """Writes the heat of each band, NaN without data; returns its peak and the bands' heights."""
+    peak, heights = 0.0, []
+    for means in sweep.means(pair):
+        heat_MhW = means.mean_KhW * means.valid_hW
+        peak = max(peak, float(heat_MhW.max()))
+        heights.append(heat_MhW.shape[1])
+        file.write(heat_MhW.masked_fill_(~means.valid_hW, torch.nan).cpu().numpy().tobytes())
+    return peak, heights

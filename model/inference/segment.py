@@ -1,20 +1,18 @@
 """The one path from a raster pair to a class raster; all who need a map call it."""
 
-import json
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from model.config import ModelConfig
-from model.errors import OutputNotWritable
 from model.inference.ahead import ahead
 from model.inference.predictor import Predictor
 from model.inference.sweep import Sweep
 from model.inference.windows import WindowPlan
 from model.network.mfnet import MFNet
+from model.outputs import check_outputs, write_json
 from model.raster.cog import CogWriter
 from model.raster.normalize import scalings, white_point
 from model.raster.pair import RasterPair
@@ -65,12 +63,14 @@ def segment(
         The statistics: pixels, m² and share of each class, the pair's report, the parameters.
 
     Raises:
-        InputError: The rasters or options are at fault; nothing was written.
-        Cancelled: Nothing was written.
-        EngineError: Nothing was written.
+        InputError: The rasters, options or outputs are at fault.
+        Cancelled: As `cancelled` asked.
+        EngineError: The network or the machine is at fault.
+
+    Files appear when all rows are done, each whole, the class raster last: where it is, all are.
     """
     config = model.config
-    _check_outputs((ortho, height, dtm), (out, statistics, confidence))
+    check_outputs((ortho, height, dtm), (out, statistics, confidence))
     predictor = Predictor(model, device, precision)
     with ExitStack() as stack:
         pair = stack.enter_context(RasterPair.open(ortho, height, dtm=dtm))
@@ -107,7 +107,7 @@ def segment(
             "parameters": tags,
         }
         if statistics is not None:
-            _write_json(statistics, summary)
+            write_json(statistics, summary)
     return summary
 
 
@@ -121,30 +121,3 @@ def _tags(config: ModelConfig, sweep: Sweep, precision: str) -> dict[str, str]:
         "MFNET_BLEND": sweep.blend,
         "MFNET_PRECISION": precision,
     }
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    """Writes a JSON file atomically."""
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("w") as file:
-            json.dump(value, file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise OutputNotWritable(f"{path}: cannot be written ({error.strerror})") from error
-
-
-def _check_outputs(inputs: Iterable[Path | None], outputs: Iterable[Path | None]) -> None:
-    """Refuses before the work what could not be written after it, or only over something else."""
-    taken = {path.resolve() for path in inputs if path is not None}
-    for path in (path for path in outputs if path is not None):
-        if path.resolve() in taken:
-            reason = "it is another file of this run; choose another name"
-        elif path.is_dir() or not os.access(path.parent, os.W_OK):
-            reason = "choose a file in a folder that exists and is yours"
-        else:
-            taken.add(path.resolve())
-            continue
-        raise OutputNotWritable(f"{path}: cannot be written: {reason}", path=str(path))

@@ -227,6 +227,8 @@ def test_a_file_of_the_released_code_becomes_a_model(tuning: str, tmp_path: Path
     path = import_file(tmp_path / "released.pth", "theirs", tmp_path / "models")
     net = load_model("theirs", tmp_path / "models")
     assert path == tmp_path / "models/theirs.safetensors"
+    with pytest.raises(BadOption, match="there is a model 'theirs' already"):
+        import_file(tmp_path / "released.pth", "theirs", tmp_path / "models")
     assert (net.config.name, net.config.tuning, len(net.config.classes)) == ("theirs", tuning, 6)
     expected = import_released(case.state_dict)
     for a, b in zip(net.parameters(), expected.parameters(), strict=True):
