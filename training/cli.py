@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from model.models_cli import USER_MODELS, ModelsDir
+
 app = typer.Typer(no_args_is_help=True)
 
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all of them if not given.")]
@@ -31,6 +33,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder for the model, its log and its state.")] = Path(
         "runs"
     ),
+    models_dir: ModelsDir = USER_MODELS,
     threads: Threads = None,
     resume: Annotated[bool, typer.Option(help="Go on with the run in OUT.")] = False,
     as_json: AsJson = False,
@@ -38,7 +41,7 @@ def train(
     """Train a model as a recipe says, then measure it on the held-out towns."""
     from training.command import run_train
 
-    typer.echo(run_train(recipe, out, threads, resume, as_json))
+    typer.echo(run_train(recipe, out, models_dir, threads, resume, as_json))
 
 
 @app.command()

@@ -24,22 +24,30 @@ from model.checkpoint import load_model, save
 from model.library import find, read_config
 from training.datasets.towns import TownPool, draw_pool
 from training.evaluate import evaluate
-from training.loop import Report, train
+from training.loop import Report, start, train
 from training.recipe import Recipe, read_recipe
 
 
 def run_train(
-    recipe_path: Path, out: Path, threads: int | None, resume: bool, as_json: bool
+    recipe_path: Path,
+    out: Path,
+    models_dir: Path,
+    threads: int | None,
+    resume: bool,
+    as_json: bool,
 ) -> str:
     """Trains, measures, and writes what was measured into the model; returns what to print."""
     recipe = read_recipe(recipe_path)
     if threads:
         torch.set_num_threads(threads)
+    run = start(recipe, models_dir)  # before the towns, which take minutes: it may be refused
+    if resume and (out / "state.pt").is_file():
+        run.resume(out / "state.pt")
     out.mkdir(parents=True, exist_ok=True)
     (out / "recipe.toml").write_bytes(recipe_path.read_bytes())
     pool, held_out = _pools(recipe, threads or os.cpu_count() or 1)
     with _progress(as_json, "training") as report:
-        path = train(recipe, pool, held_out, out, report=report, resume=resume)
+        path = train(run, pool, held_out, out, report=report)
     return run_evaluate(str(path), recipe_path, None, threads, as_json, record=True)
 
 

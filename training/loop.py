@@ -18,7 +18,8 @@ from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from model.checkpoint import save
+from model.base import installed_base
+from model.checkpoint import new_model, save
 from model.config import ModelConfig
 from model.errors import TrainingDiverged
 from model.network.mfnet import MFNet
@@ -66,11 +67,21 @@ class Run:
         self.step = self.average.updates = state["step"]
 
 
-def start(recipe: Recipe) -> Run:
-    """A run at step 0, its weights drawn from the recipe's seed."""
+def start(recipe: Recipe, models_dir: Path | None = None) -> Run:
+    """A run at step 0: SAM's weights unless the encoder is trained too, the rest from a seed.
+
+    Args:
+        recipe: What to do.
+        models_dir: Where the bases are installed.
+
+    Raises:
+        BaseMissing: The encoder is not to be trained, and no base of it is installed.
+    """
+    network = recipe.network
+    base = None if network.train_encoder else installed_base(network.encoder, models_dir)
     torch.manual_seed(recipe.optimizer.seed)
-    net = MFNet(recipe.model_config_for())
-    if not recipe.network.train_encoder:
+    net = new_model(recipe.model_config_for(base=base), models_dir)
+    if not network.train_encoder:
         net.freeze()
     trained = [p for p in net.parameters() if p.requires_grad]
     optimizer = AdamW(_decay_groups(trained, recipe.optimizer), lr=recipe.optimizer.learning_rate)
@@ -80,23 +91,21 @@ def start(recipe: Recipe) -> Run:
 
 
 def train(
-    recipe: Recipe,
+    run: Run,
     pool: TownPool,
     held_out: TownPool,
     out: Path,
     *,
     report: Report = lambda found: None,
-    resume: bool = False,
 ) -> Path:
-    """Trains a network and writes it, at each check and at the end.
+    """Does the steps that are left of a run; writes the network at each check and at the end.
 
     Args:
-        recipe: What to do.
+        run: From `start`, or from `resume`; is changed.
         pool: Towns to learn from.
         held_out: Towns to check on; nothing is chosen by them.
         out: Folder for `<name>.safetensors`, `state.pt` (to resume from) and `log.jsonl`.
         report: Hears of the progress.
-        resume: Go on from `state.pt`, if it is there.
 
     Returns:
         Path of the model: the mean of the weights, half precision.
@@ -104,9 +113,7 @@ def train(
     Raises:
         TrainingDiverged: The loss is NaN or Inf; the model of the last check stays.
     """
-    run = start(recipe)
-    if resume and (out / "state.pt").is_file():
-        run.resume(out / "state.pt")
+    recipe = run.recipe
     out.mkdir(parents=True, exist_ok=True)
     model = out / f"{recipe.name}.safetensors"
     with (out / "log.jsonl").open("a") as log:

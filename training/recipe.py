@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from model.base import PUBLISHED
 from model.config import ENCODERS, ORTHO, Modality, ModelConfig
 from model.errors import BadRecipe
 
@@ -18,7 +19,7 @@ class _Part(BaseModel):
 class NetworkRecipe(_Part):
     """Which network."""
 
-    encoder: str = Field(default="small", description="a key of model.config.ENCODERS")
+    encoder: str = Field(description="a key of model.config.ENCODERS")
     tuning: str = "mmadapter"
     modalities: tuple[Literal["ortho", "ndsm"], ...] = Field(
         default=("ortho", "ndsm"), min_length=1
@@ -28,7 +29,7 @@ class NetworkRecipe(_Part):
     )
     window_px: int = 256
     train_encoder: bool = Field(
-        default=False, description="train every weight, for an encoder without a base from SAM"
+        default=False, description="train every weight; else SAM's, installed, stay as they are"
     )
 
 
@@ -142,6 +143,11 @@ def _check(recipe: Recipe) -> None:
     if network.encoder not in ENCODERS:
         raise BadRecipe(
             f"network.encoder is {network.encoder!r}; expected one of {', '.join(ENCODERS)}"
+        )
+    if not network.train_encoder and network.encoder not in PUBLISHED:
+        raise BadRecipe(
+            f"network.encoder is {network.encoder!r}, of which SAM has no weights; expected "
+            f"network.train_encoder = true, or one of {', '.join(PUBLISHED)}"
         )
     training = range(data.first_seed, data.first_seed + data.towns)
     held_out = range(data.held_out_first_seed, data.held_out_first_seed + data.held_out_towns)

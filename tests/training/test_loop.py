@@ -6,10 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from model import load_model
-from model.config import ENCODERS, EncoderConfig
-from model.errors import BadRecipe, TrainingDiverged
+from model.base import base_tensors, import_base
+from model.config import ENCODERS, BaseWeights, EncoderConfig
+from model.errors import BadRecipe, BaseMissing, TrainingDiverged
+from model.models_cli import app as models_app
+from model.network.encoder import build_vit
 from training import loop
 from training.datasets.towns import TownPool, draw_pool
 from training.evaluate import evaluate
@@ -67,7 +71,7 @@ def test_a_run_lowers_the_loss_and_leaves_a_model(
     tmp_path: Path, pool: TownPool, held_out: TownPool
 ) -> None:
     said: list[dict[str, object]] = []
-    path = loop.train(parse_recipe(TOML), pool, held_out, tmp_path, report=said.append)
+    path = loop.train(loop.start(parse_recipe(TOML)), pool, held_out, tmp_path, report=said.append)
     logged = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert logged == said
     losses = [found["loss"] for found in logged if "loss" in found]
@@ -86,7 +90,7 @@ def test_the_same_seed_gives_the_same_weights(
     tmp_path: Path, pool: TownPool, held_out: TownPool
 ) -> None:
     recipe = changed(steps=2)
-    runs = [loop.train(recipe, pool, held_out, tmp_path / name) for name in "ab"]
+    runs = [loop.train(loop.start(recipe), pool, held_out, tmp_path / name) for name in "ab"]
     first, second = (load_model(path).state_dict() for path in runs)
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -103,10 +107,12 @@ def test_a_run_goes_on_from_its_state(
 
     monkeypatch.setattr(loop.Run, "save_state", save_and_stop)
     with pytest.raises(KeyboardInterrupt):
-        loop.train(parse_recipe(TOML), pool, held_out, tmp_path)
+        loop.train(loop.start(parse_recipe(TOML)), pool, held_out, tmp_path)
     monkeypatch.setattr(loop.Run, "save_state", save)
     said: list[dict[str, object]] = []
-    loop.train(parse_recipe(TOML), pool, held_out, tmp_path, report=said.append, resume=True)
+    run = loop.start(parse_recipe(TOML))
+    run.resume(tmp_path / "state.pt")
+    loop.train(run, pool, held_out, tmp_path, report=said.append)
     assert [found["step"] for found in said if "loss" in found] == [6, 7, 8, 9, 10]
 
 
@@ -115,18 +121,57 @@ def test_a_loss_that_is_no_number_stops_the_run_with_a_word(
 ) -> None:
     recipe = changed(learning_rate=1e30, warmup_steps=0, clip_norm=1e30)
     with pytest.raises(TrainingDiverged, match="learning_rate"):
-        loop.train(recipe, pool, held_out, tmp_path)
+        loop.train(loop.start(recipe), pool, held_out, tmp_path)
 
 
-def test_without_train_encoder_only_the_declared_parameters_move(
-    tmp_path: Path, pool: TownPool, held_out: TownPool
+ON_SAM = TOML.replace('encoder = "tiny"', 'encoder = "vit_b"').replace("train_encoder = true", "")
+
+
+@pytest.fixture
+def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BaseWeights:
+    """Random weights of the tiny shape, installed in tmp_path as if they were SAM's vit_b."""
+    monkeypatch.setitem(ENCODERS, "vit_b", ENCODERS["tiny"])
+    vit = build_vit(ENCODERS["tiny"])
+    source = tmp_path / "sam_vit_b_random.pth"
+    torch.save(
+        {f"image_encoder.{name}": torch.rand_like(w) for name, w in vit.state_dict().items()},
+        source,
+    )
+    return import_base(source, tmp_path)
+
+
+def test_without_train_encoder_sams_weights_stay_and_only_the_declared_parameters_move(
+    tmp_path: Path, pool: TownPool, held_out: TownPool, base: BaseWeights
 ) -> None:
-    recipe = parse_recipe(TOML.replace("train_encoder = true", ""))
-    run = loop.start(recipe)
-    assert not any(p.requires_grad for p in run.net.encoder.vit.parameters())
-    assert all(p.requires_grad for p in run.net.trainable_parameters())
+    run = loop.start(parse_recipe(ON_SAM.replace("steps = 10", "steps = 2")), tmp_path)
+    before = {name: weight.clone() for name, weight in run.net.state_dict().items()}
     trained = sum(len(group["params"]) for group in run.optimizer.param_groups)
     assert trained == len(list(run.net.trainable_parameters()))
+    net = load_model(loop.train(run, pool, held_out, tmp_path))
+    assert net.config.base == base
+    frozen = base_tensors(base, ENCODERS["vit_b"], tmp_path)
+    after = run.net.state_dict()
+    assert all(torch.equal(after[name], weight) for name, weight in frozen.items())
+    assert any(not torch.equal(after[name], weight) for name, weight in before.items())
+
+
+def test_a_model_trained_on_sam_is_exported_without_it(
+    tmp_path: Path, pool: TownPool, held_out: TownPool, base: BaseWeights
+) -> None:
+    run = loop.start(parse_recipe(ON_SAM.replace("steps = 10", "steps = 1")), tmp_path)
+    path = loop.train(run, pool, held_out, tmp_path)
+    out = tmp_path / "delta.safetensors"
+    command = ["export", str(path), "-o", str(out), "--delta", "--models-dir", str(tmp_path)]
+    done = CliRunner().invoke(models_app, command)
+    assert done.exit_code == 0, done.output
+    whole, delta = load_model(path).state_dict(), load_model(out, tmp_path).state_dict()
+    for name, weight in whole.items():
+        torch.testing.assert_close(delta[name], weight, rtol=1e-3, atol=1e-6)
+
+
+def test_without_sams_weights_there_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(BaseMissing, match="`mfnet models fetch-base vit_b`"):
+        loop.start(parse_recipe(ON_SAM), tmp_path)
 
 
 def test_the_rate_rises_and_falls_to_nothing() -> None:

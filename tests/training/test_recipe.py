@@ -8,7 +8,15 @@ from model.errors import BadRecipe
 from training.recipe import parse_recipe, read_recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "training" / "recipes").glob("*.toml"))
-SMALLEST = 'name = "tiny"\n[network]\n[data]\n[optimizer]\nsteps = 3\n'
+SMALLEST = """
+name = "tiny"
+[network]
+encoder = "small"
+train_encoder = true
+[data]
+[optimizer]
+steps = 3
+"""
 
 
 def test_the_smallest_recipe_is_one() -> None:
@@ -37,7 +45,8 @@ def test_both_models_see_the_same_towns_and_steps() -> None:
         ("nam = 'x'\n" + SMALLEST, "'nam'.*nearest.*'name'"),
         (SMALLEST.replace("steps = 3", "steps = 0"), "optimizer.steps.*greater than 0"),
         (SMALLEST.replace("steps = 3", ""), "optimizer.steps.*required"),
-        (SMALLEST.replace("[network]", '[network]\nencoder = "vit_x"'), "expected one of.*vit_b"),
+        (SMALLEST.replace("small", "vit_x"), "expected one of.*vit_b"),
+        (SMALLEST.replace("train_encoder = true", ""), "'small', of which SAM has no weights"),
         (SMALLEST.replace("[data]", "[data]\nheld_out_first_seed = 1100"), "held out and among"),
         (
             SMALLEST.replace("[data]", "[data]\nsize_px = 256").replace(

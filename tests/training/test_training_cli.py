@@ -17,6 +17,8 @@ from training.recipe import parse_recipe
 RECIPE = """
 name = "tiny"
 [network]
+encoder = "small"
+train_encoder = true
 window_px = 160
 [data]
 held_out_towns = 1
