@@ -241,3 +241,20 @@ def test_the_process_is_described_from_what_is_checked(api):
 
 def _nothing() -> dict[str, str]:
     return {"ortho": "nothing", "height": "nothing"}
+
+
+@pytest.fixture(params=[("*", "https"), ("127.0.0.1", "http")])
+def trusted(request, monkeypatch):
+    """Whom uvicorn believes, and the scheme that another one's word then gives; before `api`."""
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", request.param[0])
+    return request.param[1]
+
+
+def test_links_say_https_where_a_trusted_proxy_does(trusted, api):
+    proxy = httpx.HTTPTransport(local_address="127.0.0.2")
+    body = {"inputs": {role: api.upload(f"{role}.tif")["id"] for role in ("ortho", "height")}}
+    headers = {**api.user.headers, "X-Forwarded-Proto": "https"}
+    with httpx.Client(base_url=api.url, headers=headers, transport=proxy) as client:
+        reply = client.post("/processes/segment/execution", json=body).raise_for_status()
+    assert reply.headers["Location"].partition("://")[0] == trusted
+    assert {link["href"].partition("://")[0] for link in reply.json()["links"]} == {trusted}
