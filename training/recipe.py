@@ -1,26 +1,31 @@
 """A recipe: everything that decides a training run, read from TOML and kept with its result."""
 
 import tomllib
+from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from model.base import PUBLISHED
+from model.classes import ISPRS
 from model.config import ENCODERS, ORTHO, Modality, ModelConfig
 from model.errors import BadRecipe
+from model.network.fusion import FUSIONS
+from model.network.tuning import TUNINGS
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class NetworkRecipe(_Part):
     """Which network."""
 
     encoder: str = Field(description="a key of model.config.ENCODERS")
-    tuning: str = "mmadapter"
+    tuning: str = Field(default="mmadapter", description="a key of model.network.tuning.TUNINGS")
+    fusion: str = Field(default="dfm", description="a key of model.network.fusion.FUSIONS")
     modalities: tuple[Literal["ortho", "ndsm"], ...] = Field(
         default=("ortho", "ndsm"), min_length=1
     )
@@ -54,7 +59,9 @@ class OptimizerRecipe(_Part):
     weight_decay: float = Field(default=0.05, ge=0)
     warmup_steps: int = Field(default=100, ge=0)
     clip_norm: float = Field(default=1.0, gt=0)
-    class_weights: tuple[float, ...] | None = None
+    class_weights: tuple[Annotated[float, Field(gt=0)], ...] | None = Field(
+        default=None, description="of the cross entropy, one a class of ISPRS"
+    )
     dice: float = Field(default=0.0, ge=0)
     averaging: float = Field(default=0.998, ge=0, lt=1, description="decay of the mean of weights")
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -82,6 +89,7 @@ class Recipe(_Part):
             name=self.name,
             encoder=ENCODERS[self.network.encoder],
             tuning=self.network.tuning,
+            fusion=self.network.fusion,
             modalities=tuple(offered[name] for name in self.network.modalities),
             window_px=self.network.window_px,
             stride_px=self.network.window_px // 2,
@@ -138,17 +146,42 @@ def _refuse_unknown(values: dict[str, Any], part: type[BaseModel], prefix: str) 
 
 
 def _check(recipe: Recipe) -> None:
-    """What concerns more than one key."""
-    data, network = recipe.data, recipe.network
-    if network.encoder not in ENCODERS:
+    """What pydantic does not: names, and what concerns more than one key."""
+    _check_network(recipe.network)
+    _check_towns(recipe.data, recipe.network.window_px)
+    weights = recipe.optimizer.class_weights
+    if weights is not None and len(weights) != len(ISPRS):
         raise BadRecipe(
-            f"network.encoder is {network.encoder!r}; expected one of {', '.join(ENCODERS)}"
+            f"optimizer.class_weights are {len(weights)}; expected {len(ISPRS)}, for "
+            f"{', '.join(ISPRS.names)}"
         )
+    try:
+        recipe.model_config_for()
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise BadRecipe(f"recipe table 'network': {reason}") from error
+
+
+def _check_network(network: NetworkRecipe) -> None:
+    _require_known("encoder", network.encoder, ENCODERS)
+    _require_known("tuning", network.tuning, TUNINGS)
+    _require_known("fusion", network.fusion, FUSIONS)
     if not network.train_encoder and network.encoder not in PUBLISHED:
         raise BadRecipe(
             f"network.encoder is {network.encoder!r}, of which SAM has no weights; expected "
             f"network.train_encoder = true, or one of {', '.join(PUBLISHED)}"
         )
+    low, high = network.height_range_m
+    if not low < high:
+        raise BadRecipe(f"network.height_range_m is {low} to {high}; expected low below high")
+
+
+def _require_known(key: str, name: str, known: Collection[str]) -> None:
+    if name not in known:
+        raise BadRecipe(f"network.{key} is {name!r}; expected one of {', '.join(known)}")
+
+
+def _check_towns(data: DataRecipe, window_px: int) -> None:
     training = range(data.first_seed, data.first_seed + data.towns)
     held_out = range(data.held_out_first_seed, data.held_out_first_seed + data.held_out_towns)
     if training.start < held_out.stop and held_out.start < training.stop:
@@ -156,8 +189,8 @@ def _check(recipe: Recipe) -> None:
             f"towns {held_out.start} to {held_out.stop - 1} are held out and among the training "
             f"towns {training.start} to {training.stop - 1}; choose another held_out_first_seed"
         )
-    if data.size_px < network.window_px:
-        raise BadRecipe(
-            f"data.size_px is {data.size_px}; "
-            f"expected at least network.window_px, {network.window_px}"
-        )
+    for key, size_px in (("size_px", data.size_px), ("held_out_size_px", data.held_out_size_px)):
+        if size_px < window_px:
+            raise BadRecipe(
+                f"data.{key} is {size_px}; expected at least network.window_px, {window_px}"
+            )

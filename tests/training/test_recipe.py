@@ -19,10 +19,21 @@ steps = 3
 """
 
 
+def with_network(line: str) -> str:
+    return SMALLEST.replace("[data]", f"{line}\n[data]")
+
+
 def test_the_smallest_recipe_is_one() -> None:
     recipe = parse_recipe(SMALLEST)
     assert recipe.optimizer.steps == 3
     assert recipe.model_config_for().name == "tiny"
+
+
+def test_a_recipe_names_the_mechanism_and_the_fusion_module() -> None:
+    config = parse_recipe(with_network('tuning = "mmlora"\nfusion = "sum"')).model_config_for()
+    assert (config.tuning, config.fusion) == ("mmlora", "sum")
+    config = parse_recipe(SMALLEST).model_config_for()
+    assert (config.tuning, config.fusion) == ("mmadapter", "dfm")
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
@@ -54,6 +65,22 @@ def test_both_models_see_the_same_towns_and_steps() -> None:
             ),
             "data.size_px is 256.*at least.*320",
         ),
+        (
+            with_network("window_px = 320").replace("[data]", "[data]\nheld_out_size_px = 256"),
+            "data.held_out_size_px is 256.*at least.*320",
+        ),
+        (with_network('tuning = "mmadaptor"'), "network.tuning is 'mmadaptor'.*one of.*mmlora"),
+        (with_network('fusion = "dmf"'), "network.fusion is 'dmf'.*one of dfm, sum"),
+        (with_network("height_range_m = [0, 0]"), "height_range_m is 0.0 to 0.0.*low below high"),
+        (with_network("height_range_m = [0, inf]"), "network.height_range_m.*finite"),
+        (with_network("window_px = 100"), "window_px is 100.*multiple of 32 from 160"),
+        (
+            with_network('modalities = ["ndsm", "ndsm"]'),
+            "ndsm, ndsm.*each name once",
+        ),
+        (SMALLEST + "class_weights = [1, 2]\n", "class_weights are 2; expected 6, for imperv"),
+        (SMALLEST + "class_weights = [1, 1, 0, 1, 1, 1]\n", "class_weights.2.*greater than 0"),
+        (SMALLEST + "learning_rate = inf\n", "learning_rate.*finite"),
         ("name = [", "no TOML"),
     ],
 )
