@@ -204,7 +204,12 @@ def _batches(
 
 
 def _decay_groups(parameters: list[nn.Parameter], recipe: OptimizerRecipe) -> list[dict[str, Any]]:
-    """Weight decay for matrices and kernels; none for biases, norms and scales."""
+    """Weight decay for what has two axes or more, none for the rest.
+
+    So it meets matrices and kernels, but also positions, tables of relative positions and of
+    biases by distance, and the modalities' mixing weights (M, 1); biases, norms and the decoder's
+    shares (2,) are spared.
+    """
     matrices = [p for p in parameters if p.ndim > 1]
     others = [p for p in parameters if p.ndim <= 1]
     return [
