@@ -114,7 +114,28 @@ def save(net: MFNet, path: Path, dtype: torch.dtype = torch.float32, *, full: bo
         for name, tensor in net.state_dict().items()
         if not name.endswith("num_batches_tracked") and (full or not name.startswith(PREFIX))
     }
-    metadata = {FORMAT_KEY: FORMAT, CONFIG_KEY: net.config.model_dump_json()}
+    _write(tensors, path, net.config)
+
+
+def rewrite_config(path: Path, config: ModelConfig) -> None:
+    """Replaces the configuration in a model's file atomically; the tensors stay as they are.
+
+    Args:
+        path: Whole or without its base, of any dtype.
+        config: Of the same network: what is measured or said of it may differ.
+
+    Raises:
+        BadCheckpoint: The file is damaged.
+    """
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise BadCheckpoint(f"{path} cannot be loaded: {str(error)[:300]}") from error
+    _write(tensors, path, config)
+
+
+def _write(tensors: dict[str, torch.Tensor], path: Path, config: ModelConfig) -> None:
+    metadata = {FORMAT_KEY: FORMAT, CONFIG_KEY: config.model_dump_json()}
     part = path.with_name(path.name + ".part")
     save_file(tensors, part, metadata)
     part.chmod(0o644)  # safetensors makes files for their owner alone; a worker may be another

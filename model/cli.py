@@ -89,10 +89,10 @@ def predict(
     blend: Annotated[Blend, typer.Option(help="How overlapping windows are weighed.")] = Blend.MEAN,
     white: White = None,
     confidence: Annotated[
-        bool, typer.Option("--confidence", help="Also write confidence.tif beside the map.")
+        bool, typer.Option("--confidence", help="Also write STEM_confidence.tif beside the map.")
     ] = False,
     statistics: Annotated[
-        Path | None, typer.Option(help="Default: statistics.json beside the map.")
+        Path | None, typer.Option(help="Default: STEM_statistics.json beside the map.")
     ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Windows a batch.")] = None,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
@@ -105,6 +105,7 @@ def predict(
     beside it, and the square metres of each class.
     """
     from model.console import emit, progress, show_areas
+    from model.outputs import beside
     from model.raster.inspection import inspect_pair
 
     _check_model(model, models_dir)
@@ -113,9 +114,9 @@ def predict(
         inspect_pair(ortho, height, dtm=dtm, progress=advance)
     from model import load_model, segment
 
-    files = {"classes": out, "statistics": statistics or out.with_name("statistics.json")}
+    files = {"classes": out, "statistics": statistics or beside(out, "statistics.json")}
     if confidence:
-        files["confidence"] = out.with_name("confidence.tif")
+        files["confidence"] = beside(out, "confidence.tif")
     net = load_model(model, models_dir)
     with progress("segmenting", "windows", as_json=as_json) as advance:
         summary = segment(
@@ -194,15 +195,20 @@ def explain(
 def panel(
     ortho: Ortho,
     height: Height,
-    classes: Annotated[Path, typer.Argument(help="The map, with statistics.json beside it.")],
+    classes: Annotated[Path, typer.Argument(help="The map.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="PNG to write.")],
     dtm: Dtm = None,
+    statistics: Annotated[
+        Path | None, typer.Option(help="The map's; default: STEM_statistics.json beside it.")
+    ] = None,
     truth: Annotated[Path | None, typer.Option(help="Classes to show beside the map.")] = None,
 ) -> None:
     """Draw a result for people: orthophoto, heights, map and legend in one picture."""
+    from model.outputs import beside
     from model.panel import write_panel
 
-    write_panel(ortho, height, classes, out, dtm=dtm, truth=truth)
+    statistics = statistics or beside(classes, "statistics.json")
+    write_panel(ortho, height, classes, statistics, out, dtm=dtm, truth=truth)
 
 
 def main() -> None:

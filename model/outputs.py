@@ -9,6 +9,11 @@ from typing import Any
 from model.errors import OutputNotWritable
 
 
+def beside(path: Path, what: str) -> Path:
+    """`maps/a.tif` and `statistics.json` make `maps/a_statistics.json`: maps may share a folder."""
+    return path.with_name(f"{path.stem}_{what}")
+
+
 def check_outputs(inputs: Iterable[Path | None], outputs: Iterable[Path | None]) -> None:
     """Refuses before the work what could not be written after it, or only over something else."""
     taken = {path.resolve() for path in inputs if path is not None}

@@ -45,6 +45,7 @@ def write_panel(
     ortho: Path,
     height: Path,
     classes: Path,
+    statistics: Path,
     out: Path,
     *,
     dtm: Path | None = None,
@@ -55,7 +56,8 @@ def write_panel(
     Args:
         ortho: The orthophoto.
         height: The height raster.
-        classes: The map, with its `statistics.json` beside it.
+        classes: The map.
+        statistics: The map's, as `segment` writes them: titles, colours and shares of the legend.
         out: The PNG.
         dtm: What to subtract from `height`.
         truth: A class raster on the same grid to show beside the map.
@@ -63,7 +65,7 @@ def write_panel(
     Raises:
         InputError: A raster that is missing or unfit, or a picture that cannot be written.
     """
-    legend = _read_legend(classes)
+    legend = _read_legend(statistics)
     view = read_view(ortho, height, dtm)
     maps = {"Land cover": classes} | ({"Truth": truth} if truth is not None else {})
     pictures = 2 + len(maps)
@@ -146,14 +148,11 @@ def _save(figure: Figure, out: Path) -> None:
         ) from error
 
 
-def _read_legend(classes: Path) -> list[dict[str, Any]]:
+def _read_legend(statistics: Path) -> list[dict[str, Any]]:
     """Title, colour and share of each class, in the order of their values."""
-    path = classes.with_name("statistics.json")
-    if not path.is_file():
-        raise RasterMissing(
-            f"no {path}; expected a map as `mfnet predict` wrote it, with its statistics beside it"
-        )
-    legend: list[dict[str, Any]] = json.loads(path.read_text())["classes"]
+    if not statistics.is_file():
+        raise RasterMissing(f"no {statistics}; expected the map's statistics: see --statistics")
+    legend: list[dict[str, Any]] = json.loads(statistics.read_text())["classes"]
     return legend
 
 

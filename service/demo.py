@@ -169,6 +169,7 @@ def _show_areas(statistics: dict[str, Any], console: Console) -> None:
 def _draw_panel(rasters: Rasters, out: Path) -> None:
     further = ["--dtm", rasters.dtm] if rasters.dtm else []
     further += ["--truth", rasters.truth] if rasters.truth else []
+    further += ["--statistics", out / "statistics.json"]
     pair = (rasters.ortho, rasters.height, out / "classes.tif")
     _mfnet("panel", *pair, "-o", out / "panel.png", *further)
 

@@ -59,8 +59,8 @@ def test_a_pair_becomes_a_map_with_its_statistics(
         "classes.qml",
         "classes.tif",
         "classes.tif.aux.xml",
-        "confidence.tif",
-        "statistics.json",
+        "classes_confidence.tif",
+        "classes_statistics.json",
     ]
 
 

@@ -46,7 +46,7 @@ def classes(tmp_path: Path) -> Path:
         {"title": item.title, "color": item.color, "share": 0.5, "area_m2": 1.0}
         for item in ISPRS.classes
     ]
-    (tmp_path / "statistics.json").write_text(json.dumps({"classes": legend}))
+    (tmp_path / "classes_statistics.json").write_text(json.dumps({"classes": legend}))
     return write(tmp_path / "classes.tif", values, 255)
 
 
@@ -83,7 +83,13 @@ def test_16_bit_pixels_are_stretched_to_be_seen(tmp_path, pair):
 @pytest.mark.parametrize("with_truth", [False, True])
 def test_the_picture_has_the_map_in_its_colours(tmp_path, pair, classes, with_truth):
     out = tmp_path / "panel.png"
-    write_panel(*pair, classes, out, truth=classes if with_truth else None)
+    write_panel(
+        *pair,
+        classes,
+        classes.with_name("classes_statistics.json"),
+        out,
+        truth=classes if with_truth else None,
+    )
     picture = np.round(imread(out)[..., :3] * 255).astype(int)
     assert picture.shape[1] > (2000 if with_truth else 1500)
     pixels = picture.reshape(-1, 3)
@@ -95,10 +101,10 @@ def test_the_picture_has_the_map_in_its_colours(tmp_path, pair, classes, with_tr
 
 def test_without_statistics_there_is_no_legend(tmp_path, pair):
     with pytest.raises(RasterMissing, match=r"statistics\.json"):
-        write_panel(*pair, tmp_path / "classes.tif", tmp_path / "panel.png")
+        write_panel(*pair, tmp_path / "a.tif", tmp_path / "a_statistics.json", tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("name", ["missing/panel.png", "panel.tif.strange"])
 def test_a_picture_that_cannot_be_written_is_refused(tmp_path, pair, classes, name):
     with pytest.raises(OutputNotWritable, match="cannot be written"):
-        write_panel(*pair, classes, tmp_path / name)
+        write_panel(*pair, classes, classes.with_name("classes_statistics.json"), tmp_path / name)
