@@ -6,8 +6,9 @@ Orders go to its standard input and replies come from its standard output, one J
     ← {"progress": [windows done, windows in all]}      any number of times
     ← {"done": {…}}  or  {"error": {code, message, params, input_fault}}
 
-The child is started by exec, not fork, holds the last model warm between orders, and ends when its
-standard input does: when this process is killed, the kernel closes the pipe.
+The child is started by exec, not fork, without secrets and with GDAL fenced in, since it opens
+strangers' rasters. It holds the last model warm between orders, and ends when its standard input
+does: when this process is killed, the kernel closes the pipe.
 """
 
 import json
@@ -17,6 +18,9 @@ import subprocess
 import threading
 from collections.abc import Sequence
 from typing import IO, Any
+
+from service import gdal
+from service.settings import environment_without_secrets
 
 _log = logging.getLogger(__name__)
 
@@ -99,6 +103,7 @@ class Engine:
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
+            env=environment_without_secrets() | gdal.FENCE,
             start_new_session=True,
         )
         # Each child has a queue of its own, so that nothing of a former one is left in it.

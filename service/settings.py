@@ -5,6 +5,7 @@ also read under their usual names, `DATABASE_URL` and `REDIS_URL`. The defaults 
 data folder holds the database, the broker's file, uploads and results.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,11 @@ from typing import Literal
 import typer
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_SECRETS = {
+    *("DATABASE_URL", "REDIS_URL", "MFNET_DATABASE_URL", "MFNET_REDIS_URL"),
+    *("POSTGRES_PASSWORD", "REDIS_PASSWORD"),  # compose hands all of .env on
+}
 
 
 class Settings(BaseSettings):
@@ -94,3 +100,8 @@ class Settings(BaseSettings):
     def broker_file(self) -> Path:
         """The embedded broker's file; meaningless where `redis_url` is set."""
         return self.data_dir / "broker.sqlite3"
+
+
+def environment_without_secrets() -> dict[str, str]:
+    """This process's environment for a child that reads strangers' files."""
+    return {name: value for name, value in os.environ.items() if name.upper() not in _SECRETS}

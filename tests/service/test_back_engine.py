@@ -72,6 +72,26 @@ def test_a_program_that_does_not_start_is_a_died_engine(tmp_path: Path) -> None:
         run(broken, "quick", tmp_path)
 
 
+def test_the_child_knows_no_secret_and_no_driver_but_geotiffs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for prefix in ("", "MFNET_"):
+        monkeypatch.setenv(f"{prefix}DATABASE_URL", "postgresql://secret")
+        monkeypatch.setenv(f"{prefix}REDIS_URL", "redis://secret")
+    monkeypatch.setenv("POSTGRES_PASSWORD", "secret")
+    monkeypatch.setenv("KEPT", "here")
+    told = "dict(drivers=sorted(gdal.drivers()), environment=dict(os.environ))"
+    code = f"import json, os, rasterio\nwith rasterio.Env() as gdal: print(json.dumps({told}))"
+    child = Engine([sys.executable, "-c", code])
+    child.order({})
+    reply = child.reply(30)
+    child.stop()
+    assert reply is not None
+    assert reply["drivers"] == ["COG", "GTiff", "MEM"]
+    assert reply["environment"]["KEPT"] == "here"
+    assert "secret" not in str(reply["environment"])
+
+
 def test_stop_leaves_no_process(engine: Engine, tmp_path: Path) -> None:
     engine.order({"model": "silent", "ortho": "", "out": str(tmp_path)})
     assert engine.reply(0.01) is None
