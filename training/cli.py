@@ -48,6 +48,7 @@ def train(
 def evaluate(
     model: Annotated[str, typer.Argument(help="A model's name or .safetensors file.")],
     recipe: Annotated[Path, typer.Argument(help="Whose held-out towns are mapped.")],
+    models_dir: ModelsDir = USER_MODELS,
     stride: Annotated[int | None, typer.Option(min=1, help="Pixels between windows.")] = None,
     record: Annotated[
         bool, typer.Option("--record", help="Write the figures into the model's file.")
@@ -61,7 +62,9 @@ def evaluate(
     """Measure a model on the held-out towns of a recipe, through the engine that users run."""
     from training.command import run_evaluate
 
-    found = run_evaluate(model, recipe, stride, threads, as_json, record=record, baseline=baseline)
+    found = run_evaluate(
+        model, recipe, models_dir, stride, threads, as_json, record=record, baseline=baseline
+    )
     typer.echo(found)
 
 

@@ -20,7 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from model.checkpoint import load_model, save
+from model.checkpoint import load_model, rewrite_config
 from model.library import find, read_config
 from training.datasets.towns import TownPool, draw_pool
 from training.evaluate import evaluate
@@ -48,12 +48,13 @@ def run_train(
     pool, held_out = _pools(recipe, threads or os.cpu_count() or 1)
     with _progress(as_json, "training") as report:
         path = train(run, pool, held_out, out, report=report)
-    return run_evaluate(str(path), recipe_path, None, threads, as_json, record=True)
+    return run_evaluate(str(path), recipe_path, models_dir, None, threads, as_json, record=True)
 
 
 def run_evaluate(
     model: str,
     recipe_path: Path,
+    models_dir: Path,
     stride: int | None,
     threads: int | None,
     as_json: bool,
@@ -66,6 +67,7 @@ def run_evaluate(
     Args:
         model: Name or path.
         recipe_path: Whose held-out towns are mapped.
+        models_dir: Of further models, and of SAM's weights.
         stride: Pixels between windows; the model's own if not given.
         threads: Of the CPU.
         as_json: JSON instead of a table.
@@ -75,8 +77,8 @@ def run_evaluate(
     recipe = read_recipe(recipe_path)
     if threads:
         torch.set_num_threads(threads)
-    path = find(model)
-    net = load_model(path)
+    path = find(model, models_dir)
+    net = load_model(path, models_dir)
     with _progress(as_json, "towns") as report:
         found = evaluate(
             net,
@@ -85,16 +87,18 @@ def run_evaluate(
             progress=lambda done, total: report({"step": done, "steps": total}),
         )
     if record:
-        metrics = found if baseline is None else {**found, "baseline": _recorded(baseline)}
+        metrics = (
+            found if baseline is None else {**found, "baseline": _recorded(baseline, models_dir)}
+        )
         origin = {"recipe": recipe.model_dump(mode="json"), "commit": _commit(recipe_path.parent)}
-        net.config = net.config.model_copy(update={"metrics": metrics, "provenance": origin})
-        save(net, path, torch.float16)
+        config = net.config.model_copy(update={"metrics": metrics, "provenance": origin})
+        rewrite_config(path, config)
     return json.dumps(found) if as_json else _table(found)
 
 
-def _recorded(model: str) -> dict[str, Any]:
+def _recorded(model: str, models_dir: Path) -> dict[str, Any]:
     """Name and figures of a model as they were recorded in its file."""
-    config = read_config(find(model))
+    config = read_config(find(model, models_dir))
     return {"name": config.name, **config.metrics}
 
 

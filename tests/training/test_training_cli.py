@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 import rasterio
+import torch
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from model.checkpoint import save
+from model.checkpoint import rewrite_config, save
 from model.config import EncoderConfig
+from model.errors import UnknownModel
 from model.library import read_config
 from model.network.mfnet import MFNet
 from training.cli import app
@@ -67,3 +70,32 @@ def test_evaluate_prints_the_figures_and_records_them_in_the_model(
     second = CliRunner().invoke(app, [*arguments, "--baseline", str(model)])
     assert second.exit_code == 0, second.output
     assert read_config(model).metrics["baseline"]["miou"] == figures["miou"]
+
+
+def test_recording_leaves_the_tensors_as_they_are(tmp_path: Path, model: Path) -> None:
+    """Single precision stays, and a file without its base does not become a whole one."""
+    tensors = load_file(model)
+    config = read_config(model).model_copy(update={"metrics": {"miou": 0.5}})
+    for kept in (tensors, {"decoder": tensors["decoder.merge_4.shares"].half()}):
+        save_file(kept, model, {"format": "1", "mfnet": "{}"})
+        rewrite_config(model, config)
+        again = load_file(model)
+        assert again.keys() == kept.keys()
+        assert all(again[n].dtype == t.dtype and torch.equal(again[n], t) for n, t in kept.items())
+        assert read_config(model) == config
+
+
+def test_evaluate_finds_models_and_baselines_by_name(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(RECIPE)
+    dtypes = {name: tensor.dtype for name, tensor in load_file(model).items()}
+    monkeypatch.setenv("MFNET_MODELS_DIR", str(tmp_path))
+    arguments = ["evaluate", "tiny", str(recipe), "--record", "--baseline", "tiny"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert read_config(model).metrics["baseline"]["name"] == "tiny"
+    assert {name: tensor.dtype for name, tensor in load_file(model).items()} == dtypes
+    refused = CliRunner().invoke(app, [*arguments, "--models-dir", str(tmp_path / "none")])
+    assert isinstance(refused.exception, UnknownModel)
