@@ -65,14 +65,16 @@ def read_config(path: Path) -> ModelConfig:
     metadata = read_metadata(path)
     if metadata.get(FORMAT_KEY) != FORMAT or CONFIG_KEY not in metadata:
         raise BadCheckpoint(
-            f"{path} has checkpoint format {metadata.get(FORMAT_KEY)!r}; this program reads "
+            f"{path.name} has checkpoint format {metadata.get(FORMAT_KEY)!r}; this program reads "
             f"{FORMAT!r}: a newer mfnet may be needed, or it is no mfnet model",
-            path=str(path),
+            path=path.name,
         )
     try:
         return ModelConfig.model_validate_json(metadata[CONFIG_KEY])
     except ValidationError as error:
-        raise BadCheckpoint(f"{path} holds a bad configuration: {error}", path=str(path)) from error
+        raise BadCheckpoint(
+            f"{path.name} holds a bad configuration: {error}", path=path.name
+        ) from error
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -85,8 +87,10 @@ def read_metadata(path: Path) -> dict[str, str]:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if length > _MAX_HEADER_BYTES:
-                raise BadCheckpoint(f"{path} is no .safetensors file", path=str(path))
+                raise BadCheckpoint(f"{path.name} is no .safetensors file", path=path.name)
             header = json.loads(file.read(length))
         return dict(header.get("__metadata__", {}))
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise BadCheckpoint(f"{path} is no readable .safetensors file", path=str(path)) from error
+        raise BadCheckpoint(
+            f"{path.name} is no readable .safetensors file", path=path.name
+        ) from error

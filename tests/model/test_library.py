@@ -59,8 +59,10 @@ def test_names_do_not_leave_the_folder(tmp_path: Path, name: str) -> None:
 def test_what_is_no_checkpoint_of_ours_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.safetensors"
     path.write_bytes(content)
-    with pytest.raises(BadCheckpoint):
+    with pytest.raises(BadCheckpoint) as refused:
         read_config(path)
+    assert refused.value.params == {"path": "bad.safetensors"}
+    assert str(tmp_path) not in refused.value.message  # the service's users read it
 
 
 @pytest.mark.parametrize(
@@ -75,8 +77,10 @@ def test_what_is_no_checkpoint_of_ours_is_refused(tmp_path: Path, content: bytes
 def test_later_formats_and_bad_configurations_are_refused(
     tmp_path: Path, metadata: dict[str, str]
 ) -> None:
-    with pytest.raises(BadCheckpoint):
+    with pytest.raises(BadCheckpoint) as refused:
         read_config(checkpoint(tmp_path / "bad.safetensors", metadata))
+    assert refused.value.params == {"path": "bad.safetensors"}
+    assert str(tmp_path) not in refused.value.message
 
 
 def test_reading_a_configuration_needs_no_torch(tmp_path: Path) -> None:
