@@ -18,10 +18,10 @@ from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from model.base import installed_base
+from model.base import LOAD_ERRORS, installed_base
 from model.checkpoint import new_model, save
 from model.config import ModelConfig
-from model.errors import TrainingDiverged
+from model.errors import BadCheckpoint, BadRecipe, TrainingDiverged
 from model.network.mfnet import MFNet
 from training.averaging import WeightAverage
 from training.datasets.towns import TownPool
@@ -49,22 +49,48 @@ class Run:
     step: int = 0
 
     def save_state(self, path: Path) -> None:
-        """Writes what `resume` reads."""
+        """Writes what `resume` reads, atomically."""
         part = path.with_name(path.name + ".part")
         state = {
             name: getattr(self, name).state_dict() for name in ("net", "optimizer", "schedule")
         }
         state |= {"average": self.average.net.state_dict(), "step": self.step}
+        state["origin"] = self._origin()
         torch.save(state, part)
         part.replace(path)
 
     def resume(self, path: Path) -> None:
-        """Goes on from where `save_state` was called."""
-        state = torch.load(path, weights_only=True)
+        """Goes on from where `save_state` was called.
+
+        Raises:
+            BadCheckpoint: The file is damaged, or no state of a run.
+            BadRecipe: It is of a run of another recipe, or on another base; says what differs.
+        """
+        try:
+            state = torch.load(path, weights_only=True)
+            then, now = state["origin"], self._origin()
+        except (*LOAD_ERRORS, KeyError, TypeError) as error:
+            raise BadCheckpoint(
+                f"{path} is no state of a training run; train without --resume"
+            ) from error
+        differing = [
+            f"{key} was {then.get(key)}, is {now[key]}" for key in now if then.get(key) != now[key]
+        ]
+        if differing:
+            raise BadRecipe(
+                f"the run in {path.parent} cannot go on, its recipe has changed: "
+                f"{'; '.join(differing)}; give the recipe as it was, or train without --resume"
+            )
         for name in ("net", "optimizer", "schedule"):
             getattr(self, name).load_state_dict(state[name])
         self.average.net.load_state_dict(state["average"])
         self.step = self.average.updates = state["step"]
+
+    def _origin(self) -> dict[str, Any]:
+        """What decides the run, JSON values by the recipe's dotted keys, and the base's sha256."""
+        origin = _flat(self.recipe.model_dump(mode="json"))
+        base = self.net.config.base
+        return {**origin, "base": None if base is None else base.sha256}
 
 
 def start(recipe: Recipe, models_dir: Path | None = None) -> Run:
@@ -191,6 +217,15 @@ def _step(run: Run, batch: Batch, loss_of: nn.Module) -> float:
     run.schedule.step()
     run.average.update(run.net)
     return float(loss.detach())
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of nested tables by dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        whole = prefix + key
+        flat |= _flat(value, f"{whole}.") if isinstance(value, dict) else {whole: value}
+    return flat
 
 
 def _batches(

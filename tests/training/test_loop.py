@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from model import load_model
 from model.base import base_tensors, import_base
 from model.config import ENCODERS, BaseWeights, EncoderConfig
-from model.errors import BadRecipe, BaseMissing, TrainingDiverged
+from model.errors import BadCheckpoint, BadRecipe, BaseMissing, TrainingDiverged
 from model.models_cli import app as models_app
 from model.network.encoder import build_vit
 from training import loop
@@ -114,6 +114,40 @@ def test_a_run_goes_on_from_its_state(
     run.resume(tmp_path / "state.pt")
     loop.train(run, pool, held_out, tmp_path, report=said.append)
     assert [found["step"] for found in said if "loss" in found] == [6, 7, 8, 9, 10]
+
+
+def test_a_run_of_another_recipe_does_not_go_on(
+    tmp_path: Path, pool: TownPool, held_out: TownPool
+) -> None:
+    loop.train(loop.start(changed(steps=2)), pool, held_out, tmp_path)
+    other = loop.start(changed(steps=1, learning_rate=0.5))
+    words = r"steps was 2, is 1; optimizer\.learning_rate was 0\.01, is 0\.5; give"
+    with pytest.raises(BadRecipe, match=words):
+        other.resume(tmp_path / "state.pt")
+
+
+def test_a_run_that_has_ended_has_nothing_left_to_do(
+    tmp_path: Path, pool: TownPool, held_out: TownPool
+) -> None:
+    path = loop.train(loop.start(changed(steps=2)), pool, held_out, tmp_path)
+    content = path.read_bytes()
+    again = loop.start(changed(steps=2))
+    again.resume(tmp_path / "state.pt")
+    said: list[dict[str, object]] = []
+    assert loop.train(again, pool, held_out, tmp_path, report=said.append) == path
+    assert (said, path.read_bytes()) == ([], content)
+
+
+def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
+    run = loop.start(parse_recipe(TOML))
+    run.save_state(tmp_path / "state.pt")
+    content = (tmp_path / "state.pt").read_bytes()
+    (tmp_path / "state.pt").write_bytes(content[: len(content) // 2])
+    with pytest.raises(BadCheckpoint, match="train without --resume"):
+        run.resume(tmp_path / "state.pt")
+    torch.save({"step": 3}, tmp_path / "state.pt")
+    with pytest.raises(BadCheckpoint, match="no state of a training run"):
+        run.resume(tmp_path / "state.pt")
 
 
 def test_a_loss_that_is_no_number_stops_the_run_with_a_word(
