@@ -188,6 +188,6 @@ class BadRecipe(InputError):
 
 
 class TrainingDiverged(EngineError):
-    """The loss became NaN or Inf."""
+    """The loss or its gradient became NaN or Inf."""
 
     code = "training.diverged"

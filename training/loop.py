@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -137,7 +137,7 @@ def train(
         Path of the model: the mean of the weights, half precision.
 
     Raises:
-        TrainingDiverged: The loss is NaN or Inf; the model of the last check stays.
+        TrainingDiverged: The loss or its gradient is NaN or Inf; the model of the last check stays.
     """
     recipe = run.recipe
     out.mkdir(parents=True, exist_ok=True)
@@ -204,19 +204,25 @@ def _step(run: Run, batch: Batch, loss_of: nn.Module) -> float:
     with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bf16"):
         logits_BKHW = run.net(batch.inputs)
     loss = loss_of(logits_BKHW, batch.truth_BHW)
-    if not bool(torch.isfinite(loss)):
-        raise TrainingDiverged(
-            f"the loss is {loss.item()} at step {run.step}; expected a finite number: lower "
-            f"optimizer.learning_rate ({recipe.learning_rate}) or set optimizer.precision to fp32",
-            step=run.step,
-        )
+    _require_finite("loss", loss, run)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    nn.utils.clip_grad_norm_(run.net.parameters(), recipe.clip_norm)
+    norm = nn.utils.clip_grad_norm_(run.net.parameters(), recipe.clip_norm)
+    _require_finite("gradient's norm", norm, run)  # clipping by it would make all weights NaN
     run.optimizer.step()
     run.schedule.step()
     run.average.update(run.net)
     return float(loss.detach())
+
+
+def _require_finite(what: str, value: Tensor, run: Run) -> None:
+    if not bool(torch.isfinite(value)):
+        rate = run.recipe.optimizer.learning_rate
+        raise TrainingDiverged(
+            f"the {what} is {value.item()} at step {run.step}; expected a finite number: lower "
+            f"optimizer.learning_rate ({rate}) or set optimizer.precision to fp32",
+            step=run.step,
+        )
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

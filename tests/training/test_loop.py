@@ -158,6 +158,20 @@ def test_a_loss_that_is_no_number_stops_the_run_with_a_word(
         loop.train(loop.start(recipe), pool, held_out, tmp_path)
 
 
+def test_a_gradient_that_is_no_number_stops_the_run_before_the_step(
+    tmp_path: Path, pool: TownPool, held_out: TownPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def steep(logits_BKHW: torch.Tensor, truth_BHW: torch.Tensor) -> torch.Tensor:
+        return (logits_BKHW * 0).sum().sqrt()  # 0, of infinite slope
+
+    monkeypatch.setattr(loop, "SegmentationLoss", lambda *_: steep)
+    run = loop.start(parse_recipe(TOML))
+    before = [weight.detach().clone() for weight in run.net.parameters()]
+    with pytest.raises(TrainingDiverged, match="gradient's norm is nan at step 0"):
+        loop.train(run, pool, held_out, tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(before, run.net.parameters(), strict=True))
+
+
 ON_SAM = TOML.replace('encoder = "tiny"', 'encoder = "vit_b"').replace("train_encoder = true", "")
 
 
