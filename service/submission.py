@@ -1,5 +1,7 @@
 """From a request to a job: the uploads found, the pair looked at, the job kept, the bell rung."""
 
+import hashlib
+
 from sqlalchemy.orm import Session
 
 from service.auth import Caller
@@ -22,22 +24,37 @@ def submit(
         Refused: The pair or the model is at fault; no GPU has been touched.
         IdempotencyMismatch: The earlier request had other inputs.
     """
+    # The names of uploads as they were sent: a newer file of that name is no other request.
+    sha256 = hashlib.sha256(inputs.model_dump_json().encode()).hexdigest()
     with services.database.reading() as session:
+        if idempotency_key is not None and (
+            first := JobRepository(session).submitted(caller.key_id, idempotency_key)
+        ):
+            return _repeated(first, sha256)
         rasters = _rasters(session, caller, inputs)
     _inspect(services, rasters, inputs.model)
     kept = inputs.model_dump(exclude_none=True) | {
         role: upload.id for role, upload in rasters.items()
     }
     with services.database.writing() as session:
-        job, new = JobRepository(session).submit(caller.key_id, SEGMENT, kept, idempotency_key)
-    if job.inputs != kept:
-        raise IdempotencyMismatch(
-            f"Idempotency-Key {idempotency_key!r} came before with other inputs; use a new key",
-            job=job.id,
+        job, new = JobRepository(session).submit(
+            caller.key_id, SEGMENT, kept, idempotency_key, sha256
         )
-    if new:
-        services.doorbell.ring(job.id)
+    if not new:  # the same request came twice at once
+        return _repeated(job, sha256)
+    services.doorbell.ring(job.id)
     return job
+
+
+def _repeated(first: Job, sha256: str) -> Job:
+    """The job of the first request with this idempotency key, if that had the same inputs."""
+    if first.request_sha256 != sha256:
+        raise IdempotencyMismatch(
+            f"Idempotency-Key {first.idempotency_key!r} came before with other inputs; "
+            "use a new key",
+            job=first.id,
+        )
+    return first
 
 
 def _rasters(session: Session, caller: Caller, inputs: SegmentInputs) -> dict[str, Upload]:

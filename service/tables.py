@@ -69,6 +69,7 @@ class Job(Table):
     # model's name, everything else is an option of `model.inference.segment.segment`.
     inputs: Mapped[dict[str, Any]]
     idempotency_key: Mapped[str | None] = mapped_column(default=None)
+    request_sha256: Mapped[str | None] = mapped_column(default=None)  # of the inputs as sent
 
     epoch: Mapped[int] = mapped_column(default=0)  # rises with each claim, never falls
     attempts: Mapped[int] = mapped_column(default=0)  # claims that were not handed back

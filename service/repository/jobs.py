@@ -33,14 +33,22 @@ class JobRepository:
         process: str,
         inputs: dict[str, Any],
         idempotency_key: str | None = None,
+        request_sha256: str | None = None,
     ) -> tuple[Job, bool]:
         """Accept a job. Ring for it after the commit.
 
+        Args:
+            owner: Id of the caller's key.
+            process: What is to be run.
+            inputs: As `tables.Job` keeps them.
+            idempotency_key: The caller's name for this request.
+            request_sha256: Of the inputs as they were sent.
+
         Returns:
             The job, and whether it is new: the same owner's same idempotency key finds the job
-            of the first request, whose inputs may differ (the caller compares them).
+            of the first request, which may have been another (the caller compares them).
         """
-        if idempotency_key is not None and (job := self._of_key(owner, idempotency_key)):
+        if idempotency_key is not None and (job := self.submitted(owner, idempotency_key)):
             return job, False
         now = self._session.execute(select(clock())).scalar_one()
         job = Job(
@@ -50,6 +58,7 @@ class JobRepository:
             state=State.ACCEPTED,
             inputs=inputs,
             idempotency_key=idempotency_key,
+            request_sha256=request_sha256,
             created=now,
             updated=now,
         )
@@ -58,11 +67,15 @@ class JobRepository:
                 self._session.add(job)
         except IntegrityError:
             # Another request with this idempotency key was committed since we looked.
-            first = self._of_key(owner, idempotency_key)
-            if first is None:
+            if idempotency_key is None or not (first := self.submitted(owner, idempotency_key)):
                 raise
             return first, False
         return job, True
+
+    def submitted(self, owner: str, idempotency_key: str) -> Job | None:
+        """The job that the owner's first request with this idempotency key made."""
+        query = select(Job).where(Job.owner == owner, Job.idempotency_key == idempotency_key)
+        return self._session.scalars(query).one_or_none()
 
     def get(self, job_id: str, owner: str | None = None) -> Job | None:
         """The job, if it exists and belongs to `owner` (None: to anybody)."""
@@ -258,10 +271,6 @@ class JobRepository:
         return {job: epoch for job, epoch in self._session.execute(query)}  # noqa: C416 - rows
 
     # ---- below -----------------------------------------------------------------------------
-
-    def _of_key(self, owner: str, idempotency_key: str | None) -> Job | None:
-        query = select(Job).where(Job.owner == owner, Job.idempotency_key == idempotency_key)
-        return self._session.scalars(query).one_or_none()
 
     def _change_mine(self, job: Job, **values: Any) -> Job | None:
         """Change the job if the epoch that `job` was claimed with is still the newest."""

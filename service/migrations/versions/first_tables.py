@@ -56,6 +56,7 @@ def _create_jobs() -> None:
         sa.Column("state", sa.Enum(*_STATES, native_enum=False, length=16), nullable=False),
         sa.Column("inputs", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("idempotency_key", sa.String()),
+        sa.Column("request_sha256", sa.String()),
         sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("worker", sa.String()),

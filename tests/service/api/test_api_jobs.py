@@ -91,6 +91,36 @@ def test_idempotency_key_makes_one_job(api):
     assert len(api.user.get("/jobs").json()["jobs"]) == 1
 
 
+def test_a_repeated_request_is_answered_without_a_second_look(api):
+    uploads = {role: api.upload(f"{role}.tif")["id"] for role in ("ortho", "height")}
+    body = {"inputs": {role: f"{role}.tif" for role in uploads}}
+    headers = {"Idempotency-Key": "monday"}
+    first = api.user.post("/processes/segment/execution", json=body, headers=headers).json()
+    api.finish(first["id"], {"classes.tif": b"x"})
+    api.upload("ortho.tif")
+    api.user.delete(f"/uploads/{uploads['height']}").raise_for_status()
+    again = api.user.post("/processes/segment/execution", json=body, headers=headers)
+    assert (again.status_code, again.json()["id"]) == (201, first["id"])
+    assert again.json()["status"] == "successful"
+    assert len(api.inspections.pairs) == len(api.bell.rung) == 1
+
+
+def test_the_same_request_twice_at_once_makes_one_job(api, monkeypatch):
+    ids = {role: api.upload(f"{role}.tif")["id"] for role in ("ortho", "height")}
+    body, headers = {"inputs": ids}, {"Idempotency-Key": "monday"}
+    first = api.user.post("/processes/segment/execution", json=body, headers=headers).json()
+    found, looked = JobRepository.submitted, []
+
+    def too_early(jobs, *key):
+        looked.append(key)
+        return found(jobs, *key) if len(looked) > 1 else None
+
+    monkeypatch.setattr(JobRepository, "submitted", too_early)
+    again = api.user.post("/processes/segment/execution", json=body, headers=headers)
+    assert (again.status_code, again.json()["id"]) == (201, first["id"])
+    assert api.bell.rung == [first["id"]]
+
+
 def test_jobs_come_in_pages_newest_first(api):
     ids = [api.submit()["id"] for _ in range(5)]
     api.submit(by=api.other)
