@@ -15,7 +15,7 @@ from rasterio.windows import Window
 
 from model.classes import NODATA, ClassScheme
 from model.errors import OutputNotWritable
-from model.raster.geotiff import GDAL_OPTIONS
+from model.raster.geotiff import CACHE_BYTES, GDAL_OPTIONS
 from model.raster.grid import Grid
 from model.raster.legend import color_table, gdal_sidecar, qgis_style
 
@@ -158,7 +158,8 @@ class CogWriter:
         try:
             self._close()
             finished = self._folder / self.path.name
-            with rasterio.Env(**GDAL_OPTIONS):
+            # Without a limit GDAL's cache takes a share of the machine, as far as the raster fills it.
+            with rasterio.Env(**GDAL_OPTIONS, GDAL_CACHEMAX=CACHE_BYTES):
                 rasterio.shutil.copy(
                     self._folder / "rows.tif", finished, driver="COG", **self._cog_options()
                 )
