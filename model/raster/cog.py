@@ -158,7 +158,7 @@ class CogWriter:
         try:
             self._close()
             finished = self._folder / self.path.name
-            # Without a limit GDAL's cache takes a share of the machine, as far as the raster fills it.
+            # Without a limit GDAL's cache takes as much as the raster fills, up to a share of all.
             with rasterio.Env(**GDAL_OPTIONS, GDAL_CACHEMAX=CACHE_BYTES):
                 rasterio.shutil.copy(
                     self._folder / "rows.tif", finished, driver="COG", **self._cog_options()
