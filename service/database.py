@@ -14,9 +14,14 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Double, create_engine, event, text
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolEmpty
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
+
+AWAY = (OperationalError, InterfaceError, PoolEmpty)
+"""What says that the database cannot be asked now, but perhaps later."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 # A server that is gone without a word is noticed in seconds: a heartbeat must not hang for minutes.

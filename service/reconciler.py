@@ -18,9 +18,8 @@ import time
 from collections.abc import Sequence
 
 from kombu.exceptions import OperationalError as BrokerAway
-from sqlalchemy.exc import DBAPIError
 
-from service.database import Database
+from service.database import AWAY, Database
 from service.queue import Doorbell
 from service.repository.jobs import JobRepository
 from service.settings import Settings
@@ -63,8 +62,8 @@ class Reconciler:
         while not leaving.wait(self._settings.reconcile_s):
             try:
                 self.reconcile()
-            except DBAPIError as error:
-                _log.warning("will reconcile later: %s", error)
+            except AWAY as error:
+                _log.warning("will reconcile later, the database is away: %s", error)
             except Exception:
                 # Without this thread a lost message would be lost for good.
                 _log.exception("fault while reconciling; will try again")

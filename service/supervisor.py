@@ -7,9 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy.exc import InterfaceError, OperationalError
-
-from service.database import Database
+from service.database import AWAY, Database
 from service.engine import Engine, EngineDied
 from service.jobs import FINAL, Failure, State, percent
 from service.repository.jobs import JobRepository
@@ -172,7 +170,7 @@ class Supervisor:
         try:
             with self._database.writing() as session:
                 ours = JobRepository(session).beat(job, self._settings.lease_s, progress, message)
-        except (OperationalError, InterfaceError) as error:
+        except AWAY as error:
             # While the database is away, nobody else can claim the job either.
             _log.warning("job %s: no heartbeat, the database is away: %s", job.id, error)
             return
@@ -234,7 +232,7 @@ class Supervisor:
             try:
                 with self._database.writing() as session:
                     return change(JobRepository(session))
-            except (OperationalError, InterfaceError) as error:
+            except AWAY as error:
                 _log.warning("the database is away: %s", error)
             if self._leaving.wait(self._settings.heartbeat_s):
                 return None

@@ -1,7 +1,11 @@
 """What holds for every route: keys, scopes, problem+json, headers, limits; OGC documents."""
 
+from unittest.mock import Mock
+
 import httpx
 import pytest
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolEmpty
 
 from service import errors, http_errors
 from service.repository.keys import KeyRepository
@@ -189,7 +193,6 @@ def test_a_fault_of_ours_says_nothing_but_where_to_look(api, fault, caplog):
 
 def test_database_and_broker_away_are_503(api, monkeypatch):
     from kombu.exceptions import OperationalError as BrokerAway
-    from sqlalchemy.exc import OperationalError as DatabaseAway
 
     assert api.nobody.get("/health/live").json() == {"status": "ok"}
     assert api.nobody.get("/health/ready").json() == {"status": "ok"}
@@ -203,12 +206,13 @@ def test_database_and_broker_away_are_503(api, monkeypatch):
     assert int(reply.headers["retry-after"]) > 0
     assert "secret" not in reply.text
 
-    def down():
-        raise DatabaseAway("SELECT secret", {}, Exception())
-
-    monkeypatch.setattr(type(api.services.database), "reading", lambda _: down())
-    for path in ("/health/ready", "/jobs"):
-        assert api.user.get(path).json()["code"] == "service.not_ready"
+    what = ("SELECT secret", {}, Exception())
+    for error in (OperationalError(*what), InterfaceError(*what), PoolEmpty("secret")):
+        monkeypatch.setattr(api.services.database, "reading", Mock(side_effect=error))
+        for path in ("/health/ready", "/jobs"):
+            reply = api.user.get(path)
+            assert (reply.status_code, reply.json()["code"]) == (503, "service.not_ready")
+            assert "secret" not in reply.text
     assert api.nobody.get("/health/live").status_code == 200
 
 
