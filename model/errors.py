@@ -73,6 +73,12 @@ class RasterUnreadable(InputError):
     code = "raster.unreadable"
 
 
+class WrongClasses(InputError):
+    """A class raster with values that the scheme does not have."""
+
+    code = "raster.wrong_classes"
+
+
 class WrongBands(InputError):
     """The number or kind of bands is not what the role asks for."""
 

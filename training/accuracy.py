@@ -3,10 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import rasterio
+from numpy.typing import NDArray
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
 
 from model.classes import ISPRS
 from model.errors import InputError
+from model.raster.geotiff import gdal
+from model.raster.screening import screen
 from training.metrics import Confusion
 
 
@@ -18,12 +24,25 @@ def accuracy(classes: Path, truth: Path) -> dict[str, Any]:
         truth: The class raster that is right, of the same size.
 
     Raises:
-        InputError: The sizes differ.
+        InputError: The sizes differ; or RasterMissing, NotGeoTiff, RasterForbidden,
+            RasterTooLarge, RasterUnreadable, WrongClasses.
     """
     confusion = Confusion(ISPRS)
-    with rasterio.open(classes) as mapped, rasterio.open(truth) as true:
+    with _open(classes) as mapped, _open(truth) as true:
         if mapped.shape != true.shape:
             raise InputError(f"{classes} has {mapped.shape} pixels, {truth} has {true.shape}")
         for _, window in true.block_windows(1):
-            confusion.add(true.read(1, window=window), mapped.read(1, window=window))
+            confusion.add(_read(true, window), _read(mapped, window))
     return confusion.summary()
+
+
+def _open(path: Path) -> DatasetReader:
+    screen(path)
+    with gdal(path):
+        return rasterio.open(path)
+
+
+def _read(raster: DatasetReader, window: Window) -> NDArray[np.integer[Any]]:
+    with gdal(Path(raster.name)):
+        values: NDArray[np.integer[Any]] = raster.read(1, window=window)
+    return values

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.classes import NODATA, ClassScheme
+from model.errors import WrongClasses
 
 
 class Confusion:
@@ -23,16 +24,17 @@ class Confusion:
         """Counts the pixels of two class rasters of the same shape.
 
         Raises:
-            ValueError: A value is neither a class nor nodata.
+            WrongClasses: A value is neither a class nor nodata.
         """
         known = (truth != NODATA) & (mapped != NODATA)
         pairs = truth[known].astype(np.int64), mapped[known].astype(np.int64)
         classes = len(self.scheme)
-        for values in pairs:
+        for role, values in zip(("truth", "map"), pairs, strict=True):
             if values.size and not 0 <= values.min() <= values.max() < classes:
-                raise ValueError(
-                    f"class values run from {values.min()} to {values.max()}; "
-                    f"expected 0 to {classes - 1}, or {NODATA} for nodata"
+                raise WrongClasses(
+                    f"the {role}'s values run from {values.min()} to {values.max()}; expected the "
+                    f"classes {self.scheme.name!r}, 0 to {classes - 1}, or {NODATA} for nodata",
+                    role=role,
                 )
         cells = np.bincount(pairs[0] * classes + pairs[1], minlength=classes * classes)
         self.counts += cells.reshape(classes, classes)

@@ -7,7 +7,7 @@ import pytest
 import rasterio
 from rasterio.transform import from_origin
 
-from model.errors import InputError
+from model.errors import InputError, NotGeoTiff, RasterMissing, RasterUnreadable, WrongClasses
 from training.accuracy import accuracy
 
 
@@ -38,3 +38,22 @@ def test_rasters_of_two_sizes_are_not_compared(tmp_path):
     small, large = np.zeros((2, 2), np.uint8), np.zeros((2, 3), np.uint8)
     with pytest.raises(InputError, match=r"\(2, 2\)"):
         accuracy(write(tmp_path / "map.tif", small), write(tmp_path / "truth.tif", large))
+
+
+def test_files_that_cannot_be_compared_are_refused_with_a_code(tmp_path):
+    rng = np.random.default_rng(0)
+    truth = write(tmp_path / "truth.tif", rng.integers(0, 6, (300, 300), np.uint8))
+    foreign = write(tmp_path / "foreign.tif", np.full((300, 300), 6, np.uint8))
+    with pytest.raises(RasterMissing, match=r"none\.tif"):
+        accuracy(tmp_path / "none.tif", truth)
+    with pytest.raises(WrongClasses, match=r"map.s values run from 6 to 6; expected .* 0 to 5"):
+        accuracy(foreign, truth)
+    with pytest.raises(WrongClasses, match="the truth's values"):
+        accuracy(truth, foreign)
+    (tmp_path / "text.tif").write_text("no raster")
+    with pytest.raises(NotGeoTiff, match=r"text\.tif"):
+        accuracy(truth, tmp_path / "text.tif")
+    cut = tmp_path / "cut.tif"
+    cut.write_bytes(truth.read_bytes()[:-70_000])
+    with pytest.raises(RasterUnreadable, match=r"cut\.tif"):
+        accuracy(cut, truth)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.classes import ISPRS, NODATA
+from model.errors import WrongClasses
 from training.metrics import Confusion
 
 
@@ -64,7 +65,7 @@ def test_no_pixel_gives_no_figure() -> None:
 
 
 def test_a_value_outside_the_scheme_is_refused() -> None:
-    with pytest.raises(ValueError, match="expected 0 to 5"):
+    with pytest.raises(WrongClasses, match="0 to 5, or 255 for nodata"):
         Confusion(ISPRS).add(np.array([6]), np.array([0]))
 
 
