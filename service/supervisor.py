@@ -87,6 +87,15 @@ class Supervisor:
             return
         _log.info("job %s: attempt %d as epoch %d", job.id, job.attempts, job.epoch)
         try:
+            self._see_through(job)
+        except Exception:
+            # A fault of ours must not stop the worker, and the job's owner must hear of it.
+            _log.exception("job %s: fault in epoch %d", job.id, job.epoch)
+            self._fail(job, Failure("internal", "The service failed; its log says why.", {}))
+
+    def _see_through(self, job: Job) -> None:
+        """An attempt and its end, whichever of the foreseen ones it is."""
+        try:
             self._attempt(job)
         except _LeaseLost:
             self._give_up(job)
@@ -94,10 +103,6 @@ class Supervisor:
             self._hand_back(job)
         except _AttemptFailed as failed:
             self._fail(job, failed.failure)
-        except Exception:
-            # A fault of ours must not stop the worker, and the job's owner must hear of it.
-            _log.exception("job %s: fault in epoch %d", job.id, job.epoch)
-            self._fail(job, Failure("internal", "The service failed; its log says why.", {}))
 
     # ---- one attempt -----------------------------------------------------------------------
 
@@ -171,7 +176,8 @@ class Supervisor:
             with self._database.writing() as session:
                 ours = JobRepository(session).beat(job, self._settings.lease_s, progress, message)
         except AWAY as error:
-            # While the database is away, nobody else can claim the job either.
+            # Maybe it is away for us alone, and another worker claims the job once our lease has
+            # run out. Then the epoch has risen: nothing that we write finds a row any more.
             _log.warning("job %s: no heartbeat, the database is away: %s", job.id, error)
             return
         if not ours:

@@ -212,11 +212,12 @@ class JobRepository:
         """
         state = after_failure(failure, job.attempts, allowed)
         final = state is State.FAILED
+        why = failure.message.replace("\0", "")  # which PostgreSQL takes in no text
         changed = self._change_mine(
             job,
             state=state,
             error=failure.to_dict(),
-            message=failure.message if final else f"attempt {job.attempts} failed; trying again",
+            message=why if final else f"attempt {job.attempts} failed; trying again",
             finished=clock() if final else None,
             **_CLEARED,
         )

@@ -135,6 +135,16 @@ def test_the_callers_mistake_is_not_tried_again(database: Database, owner: str) 
     assert (failed.error["code"], failed.attempts) == ("pair.no_overlap", 1)
 
 
+def test_a_message_with_a_nul_character_fails_the_job_too(database: Database, owner: str) -> None:
+    job = submit(database, owner)
+    mine = claim(database, job)
+    assert mine is not None
+    with database.writing() as session:
+        torn = MISTAKE._replace(message="tag \0 is torn", params={"tag": "\0"})
+        assert JobRepository(session).fail(mine, torn, 3) is State.FAILED
+    assert get(database, job).message == "tag  is torn"
+
+
 def test_handing_back_costs_no_attempt_but_an_epoch(database: Database, owner: str) -> None:
     job = submit(database, owner)
     for _ in range(5):

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from kombu.exceptions import OperationalError as BrokerAway
 from sqlalchemy import update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 
 from service.database import Database, clock
 from service.engine import Engine
-from service.jobs import State
+from service.jobs import Failure, State
 from service.queue import Doorbell, make_celery
 from service.reconciler import Reconciler
 from service.repository.jobs import JobRepository
@@ -237,6 +237,24 @@ def test_a_fault_of_the_supervisor_itself_is_told_and_survived(
     bench.supervisor.work(job_id)
     assert bench.job(job_id).state is State.SUCCESSFUL
     assert bench.job(job_id).error is None
+
+
+def test_a_failure_that_cannot_be_recorded_is_a_fault_that_can(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = JobRepository.fail
+
+    def fail(jobs: JobRepository, job: Job, failure: Failure, allowed: int) -> State | None:
+        if failure.code != "internal":
+            raise DataError("UPDATE jobs", {}, Exception("not storable"))
+        return recorded(jobs, job, failure, allowed)
+
+    monkeypatch.setattr(JobRepository, "fail", fail)
+    job_id = bench.submit("refuse")
+    bench.supervisor.work(job_id)
+    job = bench.job(job_id)
+    assert job.error is not None
+    assert (job.state, job.error["code"]) == (State.ACCEPTED, "internal")
 
 
 def test_a_database_that_is_away_in_the_middle_costs_nothing_but_time(
