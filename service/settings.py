@@ -8,10 +8,10 @@ data folder holds the database, the broker's file, uploads and results.
 import os
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import typer
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _SECRETS = {
@@ -80,6 +80,15 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="the least severe log lines that are written"
     )
+
+    @model_validator(mode="after")
+    def _lease_outlives_a_heartbeat(self) -> Self:
+        if self.heartbeat_s * 2 > self.lease_s:
+            raise ValueError(
+                f"MFNET_HEARTBEAT_S: got {self.heartbeat_s:g}, expected at most half of "
+                f"MFNET_LEASE_S ({self.lease_s:g}): a late heartbeat must not cost the lease"
+            )
+        return self
 
     @property
     def database(self) -> str:

@@ -1,5 +1,6 @@
 """`mfnet keys`, and what the command line does with settings."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -54,13 +55,19 @@ def test_a_mistake_is_told_with_exit_status_2(
     assert said in " ".join(result.output.replace("│", " ").split())
 
 
+@pytest.mark.parametrize(("lease_s", "heartbeat_s", "fine"), [(10, 5, True), (9.9, 5, False)])
+def test_a_lease_lasts_for_two_heartbeats(lease_s: float, heartbeat_s: float, fine: bool) -> None:
+    with nullcontext() if fine else pytest.raises(ValueError, match="half of MFNET_LEASE_S"):
+        Settings(lease_s=lease_s, heartbeat_s=heartbeat_s)
+
+
 def test_every_setting_is_described_and_read_under_its_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
-    monkeypatch.setenv("MFNET_LEASE_S", "7")
+    monkeypatch.setenv("MFNET_LEASE_S", "12")
     monkeypatch.setenv("DATABASE_URL", "postgresql://h/d")
     monkeypatch.setenv("REDIS_URL", "redis://h/1")
     settings = Settings()
-    assert (settings.lease_s, settings.broker) == (7, "redis://h/1")
+    assert (settings.lease_s, settings.broker) == (12, "redis://h/1")
     assert settings.database == "postgresql+psycopg://h/d"
