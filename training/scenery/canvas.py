@@ -5,11 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from model.classes import ISPRS
 from training.scenery.noise import Field, layered_noise
 from training.scenery.setting import RGB, Setting
 
-IMPERVIOUS, BUILDING, LOW_VEGETATION, TREE, CAR, CLUTTER = range(6)
-"""Values of `model.classes.ISPRS`."""
+IMPERVIOUS, BUILDING, LOW_VEGETATION, TREE, CAR, CLUTTER = map(
+    ISPRS.names.index,
+    ("impervious_surface", "building", "low_vegetation", "tree", "car", "clutter"),
+)
 
 
 @dataclass(frozen=True)

@@ -123,8 +123,7 @@ def _covering(patch: Patch, house: House, rng: np.random.Generator) -> Field:
     if house.shape == "flat":
         seams = np.abs(patch.across % np.float32(4.0)) < 0.13
         return np.where(seams, np.float32(0.93), np.float32(1))
-    along_slope = np.maximum(np.abs(patch.across), 0.0)
-    courses = np.sin(along_slope * np.float32(2 * np.pi / rng.uniform(0.3, 0.5)))
+    courses = np.sin(np.abs(patch.across) * np.float32(2 * np.pi / rng.uniform(0.3, 0.5)))
     tone = 1 + np.float32(rng.uniform(0.0, 0.07)) * courses
     ridge = (np.abs(patch.across) < 0.12) & (house.shape in ("gable", "half_hip", "hip"))
     return np.where(ridge, np.float32(1.12), tone).astype(np.float32)
