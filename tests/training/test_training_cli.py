@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from model.checkpoint import rewrite_config, save
-from model.config import EncoderConfig
+from model.config import ENCODERS, EncoderConfig
 from model.errors import UnknownModel
 from model.library import read_config
 from model.network.mfnet import MFNet
@@ -32,14 +32,21 @@ steps = 1
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> Path:
-    """A model of the smallest shape, with random weights."""
+def tiny(monkeypatch: pytest.MonkeyPatch) -> EncoderConfig:
+    """The smallest encoder, which recipes may call "tiny"."""
     encoder = EncoderConfig(
         embed_dim=16, depth=1, num_heads=2, global_attn_indexes=(0,), window_size=4, grid=10
     )
+    monkeypatch.setitem(ENCODERS, "tiny", encoder)
+    return encoder
+
+
+@pytest.fixture
+def model(tmp_path: Path, tiny: EncoderConfig) -> Path:
+    """A model of the smallest shape, with random weights."""
     config = parse_recipe(RECIPE).model_config_for()
     path = tmp_path / "tiny.safetensors"
-    save(MFNet(config.model_copy(update={"encoder": encoder})), path)
+    save(MFNet(config.model_copy(update={"encoder": tiny})), path)
     return path
 
 
@@ -99,3 +106,25 @@ def test_evaluate_finds_models_and_baselines_by_name(
     assert {name: tensor.dtype for name, tensor in load_file(model).items()} == dtypes
     refused = CliRunner().invoke(app, [*arguments, "--models-dir", str(tmp_path / "none")])
     assert isinstance(refused.exception, UnknownModel)
+
+
+def test_train_leaves_a_measured_model_and_evaluate_finds_the_same(
+    tmp_path: Path, tiny: EncoderConfig
+) -> None:
+    recipe, out = tmp_path / "recipe.toml", tmp_path / "run"
+    towns = "[data]\nsize_px = 256\ntowns = 2"
+    text = RECIPE.replace('"small"', '"tiny"').replace("[data]", towns)
+    recipe.write_text(text.replace("steps = 1", "steps = 2\nbatch_size = 1"))
+    command = ["train", str(recipe), "--out", str(out), "--threads", "1", "--json"]
+    trained = CliRunner().invoke(app, command)
+    assert trained.exit_code == 0, trained.output
+    lines = [json.loads(line) for line in trained.output.splitlines()]
+    assert [line["step"] for line in lines if "miou" in line and "step" in line] == [2]
+    config = read_config(out / "tiny.safetensors")
+    assert config.metrics == lines[-1]
+    assert config.provenance["recipe"]["optimizer"]["steps"] == 2
+    assert (out / "recipe.toml").read_bytes() == recipe.read_bytes()
+    command = ["evaluate", str(out / "tiny.safetensors"), str(recipe), "--threads", "1", "--json"]
+    measured = CliRunner().invoke(app, command)
+    assert measured.exit_code == 0, measured.output
+    assert json.loads(measured.output.splitlines()[-1]) == config.metrics
