@@ -96,9 +96,15 @@ def revoke(
 
 def _settings(**chosen: Any) -> "Settings":
     """What was given on the command line, then the environment, then the defaults."""
-    from service.settings import Settings
+    from pydantic import ValidationError
+    from pydantic_settings import SettingsError
 
-    return Settings(**{name: value for name, value in chosen.items() if value is not None})
+    from service.settings import Settings, faults
+
+    try:
+        return Settings(**{name: value for name, value in chosen.items() if value is not None})
+    except (ValidationError, SettingsError) as error:
+        raise typer.BadParameter(faults(error)) from error
 
 
 def _database(data_dir: Path | None) -> "Database":

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal, Self
 
 import typer
-from pydantic import AliasChoices, Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 _SECRETS = {
     *("DATABASE_URL", "REDIS_URL", "MFNET_DATABASE_URL", "MFNET_REDIS_URL"),
@@ -109,6 +109,18 @@ class Settings(BaseSettings):
     def broker_file(self) -> Path:
         """The embedded broker's file; meaningless where `redis_url` is set."""
         return self.data_dir / "broker.sqlite3"
+
+
+def faults(error: ValidationError | SettingsError) -> str:
+    """What is wrong with which variables, for whoever set them."""
+    if isinstance(error, SettingsError):  # raised for what is no JSON, where a list is wanted
+        return f"MFNET_ENGINE_COMMAND: expected a JSON list of strings ({error})"
+    return "; ".join(
+        f"MFNET_{str(fault['loc'][0]).upper()}: got {fault['input']!r}: {fault['msg']}"
+        if fault["loc"]
+        else fault["msg"].removeprefix("Value error, ")  # names its variables itself
+        for fault in error.errors()
+    )
 
 
 def environment_without_secrets() -> dict[str, str]:

@@ -55,6 +55,26 @@ def test_a_mistake_is_told_with_exit_status_2(
     assert said in " ".join(result.output.replace("│", " ").split())
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MFNET_LEASE_S", "long"),
+        ("MFNET_PORT", "99999"),
+        ("MFNET_HEARTBEAT_S", "20"),
+        ("MFNET_ENGINE_COMMAND", "python"),
+        ("MFNET_ENGINE_COMMAND", "[1]"),
+    ],
+)
+@pytest.mark.parametrize("command", [["worker"], ["serve"], ["keys", "list"]])
+def test_a_bad_setting_is_named_with_exit_status_2(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: list[str], name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    result = CliRunner().invoke(app, [*command, "--data-dir", str(tmp_path)])
+    assert result.exit_code == 2
+    assert f"{name}: " in result.output
+
+
 @pytest.mark.parametrize(("lease_s", "heartbeat_s", "fine"), [(10, 5, True), (9.9, 5, False)])
 def test_a_lease_lasts_for_two_heartbeats(lease_s: float, heartbeat_s: float, fine: bool) -> None:
     with nullcontext() if fine else pytest.raises(ValueError, match="half of MFNET_LEASE_S"):
