@@ -103,6 +103,7 @@ class Engine:
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
+            errors="replace",  # what is no text is no reply either, and shall be seen as such
             env=environment_without_secrets() | gdal.FENCE,
             start_new_session=True,
         )
@@ -127,7 +128,9 @@ class Engine:
 
 
 def _pump(lines: IO[str], into: "queue.SimpleQueue[str]") -> None:
-    with lines:
-        for line in lines:
-            into.put(line)
-    into.put("")
+    try:
+        with lines:
+            for line in lines:
+                into.put(line)
+    finally:
+        into.put("")  # or whoever listens would wait out MFNET_STALL_S

@@ -1,5 +1,7 @@
 """The engine child: warm between orders, replaced after a crash, never left behind."""
 
+import io
+import queue
 import sys
 import time
 from collections.abc import Iterator
@@ -9,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from service.engine import Engine, EngineDied
+from service.engine import Engine, EngineDied, _pump
 
 STUB = (sys.executable, str(Path(__file__).with_name("engine_stub.py")))
 
@@ -64,6 +66,24 @@ def test_what_is_no_reply_ends_the_child(engine: Engine, tmp_path: Path) -> None
     with pytest.raises(EngineDied, match="no reply"):
         run(engine, "babble", tmp_path)
     assert engine.pid is None
+
+
+def test_bytes_that_are_no_text_are_no_reply_either() -> None:
+    loud = Engine([sys.executable, "-c", "import sys; sys.stdout.buffer.write(b'\\xff\\n')"])
+    loud.order({})
+    with pytest.raises(EngineDied, match="no reply"):
+        loud.reply(30)
+
+
+def test_output_that_cannot_be_read_has_an_end() -> None:
+    class Torn(io.StringIO):
+        def __next__(self) -> str:
+            raise OSError("torn")
+
+    replies: queue.SimpleQueue[str] = queue.SimpleQueue()
+    with pytest.raises(OSError, match="torn"):
+        _pump(Torn(), replies)
+    assert replies.get_nowait() == ""
 
 
 def test_a_program_that_does_not_start_is_a_died_engine(tmp_path: Path) -> None:
