@@ -47,11 +47,15 @@ def _files(job_id: str, services: Services, caller: Caller) -> dict[str, Path]:
     Raises:
         NoSuchJob: Not there, or not the caller's.
         ResultNotReady, ResultGone, JobFailed, JobBroken: There are none.
+        NoSuchResult: They were removed since their row was read.
     """
     with services.database.reading() as session:
         job = found(JobRepository(session).get(job_id, caller.scope), job_id)
     epoch = _result_epoch(job)
-    return {path.name: path for path in services.storage.folder(job_id, epoch).iterdir()}
+    try:
+        return {path.name: path for path in services.storage.folder(job_id, epoch).iterdir()}
+    except FileNotFoundError:
+        raise NoSuchResult(f"the results of job {job_id} are no longer there", job=job_id) from None
 
 
 def _result_epoch(job: Job) -> int:

@@ -176,6 +176,15 @@ def test_only_results_are_served(api, name):
 
 
 @pytest.mark.parametrize("path", ["results", "results/classes.tif"])
+def test_results_that_go_away_meanwhile(api, path):
+    job = api.submit()
+    api.finish(job["id"], {"classes.tif": b"x"})
+    api.services.storage.keep_only(job["id"], None)
+    reply = api.user.get(f"/jobs/{job['id']}/{path}")
+    assert (reply.status_code, reply.json()["code"]) == (404, "result.unknown")
+
+
+@pytest.mark.parametrize("path", ["results", "results/classes.tif"])
 def test_results_before_the_job_is_done(api, path):
     job = api.submit()
     reply = api.user.get(f"/jobs/{job['id']}/{path}")
