@@ -58,6 +58,12 @@ class NoSuchUpload(ServiceError):
     code = "upload.unknown"
 
 
+class BadInterval(ServiceError):
+    """No instant and no interval of time."""
+
+    code = "job.bad_datetime"
+
+
 class NoSuchResult(ServiceError):
     """The job has no result of this name."""
 

@@ -40,6 +40,7 @@ ANSWERS: dict[type[errors.ServiceError], Answer] = {
     errors.NoSuchProcess: Answer(404, _OGC + "no-such-process"),
     errors.NoSuchJob: Answer(404, _OGC + "no-such-job"),
     errors.NoSuchUpload: Answer(404),
+    errors.BadInterval: Answer(400),
     errors.NoSuchResult: Answer(404),
     errors.ResultNotReady: Answer(404, _OGC + "result-not-ready"),
     errors.ResultGone: Answer(410),

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request
 
 from service.auth import CallerOf
 from service.errors import NoSuchJob
+from service.interval import Interval, interval
 from service.jobs import State
 from service.repository.jobs import JobRepository
 from service.schemas import JobList, Link, StatusInfo, moment
@@ -18,6 +19,17 @@ _REL = "http://www.opengis.net/def/rel/ogc/1.0/"
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 States = Annotated[list[State], Query(alias="status", description="only jobs in one of these")]
+Processes = Annotated[
+    list[str], Query(alias="processID", description="only jobs of one of these processes")
+]
+Created = Annotated[
+    str | None,
+    Query(
+        alias="datetime",
+        description="only jobs created then: an instant, or START/END, where "
+        "one may be `..`; RFC 3339",
+    ),
+]
 After = Annotated[str | None, Query(description="id of the last job of the page before")]
 
 
@@ -28,12 +40,21 @@ def list_jobs(
     caller: CallerOf,
     limit: Limit = 10,
     status: States = [],  # noqa: B006 - FastAPI copies it
+    process: Processes = [],  # noqa: B006
+    created: Created = None,
     after: After = None,
 ) -> JobList:
     """Your jobs, newest first."""
+    span = interval(created) if created is not None else Interval()
     with services.database.reading() as session:
         jobs = JobRepository(session).page(
-            caller.scope, limit=limit + 1, after=after, states=status
+            caller.scope,
+            limit=limit + 1,
+            after=after,
+            states=status,
+            processes=process,
+            created_from=span.start,
+            created_to=span.end,
         )
     links = [Link(href=str(request.url), rel="self", type="application/json")]
     if len(jobs) > limit:

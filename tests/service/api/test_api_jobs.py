@@ -138,6 +138,48 @@ def test_jobs_come_in_pages_newest_first(api):
     assert len(api.admin.get("/jobs").json()["jobs"]) == 6
 
 
+def test_jobs_of_a_process(api):
+    job = api.submit()["id"]
+    for processes, found in (["segment"], [job]), (["other", "segment"], [job]), (["other"], []):
+        told = api.user.get("/jobs", params={"processID": processes}).json()["jobs"]
+        assert [job["id"] for job in told] == found
+
+
+def test_jobs_of_a_time(api):
+    jobs = [api.submit() for _ in range(3)]
+    first, second, third = (job["created"] for job in jobs)
+
+    def created(span):
+        reply = api.user.get("/jobs", params={"datetime": span}).raise_for_status()
+        return [job["id"] for job in reply.json()["jobs"]][::-1]
+
+    ids = [job["id"] for job in jobs]
+    assert created(f"{first}/{third}") == ids
+    assert created(f"{second}/..") == created(f"{second}/") == ids[1:]
+    assert created(f"../{second}") == ids[:2]
+    assert created(second) == [ids[1]]
+    assert created("2000-01-01T00:00:00+01:00/2000-01-02T00:00:00+01:00") == []
+
+
+@pytest.mark.parametrize(
+    "span",
+    [
+        "",
+        "..",
+        "../..",
+        "/",
+        "yesterday",
+        "2026-01-01T00:00:00",
+        "a/b/c",
+        "2026-01-02/..",
+        "2026-01-02T00:00:00Z/2026-01-01T00:00:00Z",
+    ],
+)
+def test_what_is_no_time_is_refused(api, span):
+    reply = api.user.get("/jobs", params={"datetime": span})
+    assert (reply.status_code, reply.json()["code"]) == (400, "job.bad_datetime")
+
+
 def test_results_when_the_job_is_done(api):
     job = api.submit()
     files = {"classes.tif": bytes(range(256)), "classes.tif.aux.xml": b"<x/>", "a.bin": b"?"}
