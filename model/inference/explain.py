@@ -111,6 +111,7 @@ def explain(
             predict=GradCam(model.to(on).eval(), config.classes.names.index(target)),
             scalings=scalings(config, white),
             classes=len(config.modalities),
+            blend="hann",  # a window's heat has a scale of its own: no seams where two meet
             batch_size=BATCH_SIZE,
             device=on,
             progress=progress,
