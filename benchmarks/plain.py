@@ -27,7 +27,9 @@ class PlainMFNet(nn.Module):
         for block, tuning in zip(encoder.vit.blocks, encoder.tuning, strict=True):
             streams = _run_block(block, tuning, streams)
         features = [encoder.vit.neck(x_BhwD.permute(0, 3, 1, 2)) for x_BhwD in streams]
-        logits_BKHW: Tensor = self.net.decoder(self.net.fusion(torch.stack(features)))
+        levels = self.net.fusion(torch.stack(features))
+        height = inputs[self.net.config.modalities[0].name].shape[-2]
+        logits_BKHW: Tensor = self.net.decoder(levels, height=height)
         return logits_BKHW
 
     def _embed(self, image_BcHW: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ square product of the same precision, timed in the same turns.
 """
 
 import argparse
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from model.config import ENCODERS, ModelConfig
+from model.inference.predictor import Predictor
 from model.network.mfnet import MFNet
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -47,13 +49,14 @@ def measure(size: str, device: str, batch: int, repeat: int) -> list[Row]:
         for m in net.config.modalities
     }
     error = _assert_equal(net, inputs)
+    net.to(device)
+    inputs = {name: image.to(device) for name, image in inputs.items()}
     calls = {}
-    for precision, dtype in PRECISIONS.items():
-        lowered = _random_net(size).to(device, dtype)
-        x = {name: image.to(device, dtype) for name, image in inputs.items()}
-        calls[f"plain {precision}"] = partial(PlainMFNet(lowered), x)
-        calls[f"ours {precision}"] = partial(lowered, x)
-    gflop = {name: _gflop(call) / batch for name, call in calls.items()}
+    for precision in PRECISIONS:
+        calls[f"plain {precision}"] = partial(_run_plain, PlainMFNet(net), inputs, precision)
+        calls[f"ours {precision}"] = partial(Predictor(net, device, precision), inputs)
+    # The counter does not go with autocast; a precision changes no count.
+    gflop = {name: _gflop(calls[f"{name.split()[0]} fp32"]) / batch for name in calls}
     products = {f"matrix {p}": _matrix_product(device, d) for p, d in PRECISIONS.items()}
     seconds = take_turns({**calls, **products}, repeat, device)
     side = _side(device)
@@ -91,7 +94,15 @@ def _assert_equal(net: MFNet, inputs: dict[str, Tensor]) -> float:
     return error
 
 
-def _gflop(call: partial[Tensor]) -> float:
+def _run_plain(plain: PlainMFNet, inputs: dict[str, Tensor], precision: str) -> Tensor:
+    """As `Predictor` runs ours: autocast for bf16."""
+    device = next(iter(inputs.values())).device.type
+    with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+        logits_BKHW: Tensor = plain(inputs)
+    return logits_BKHW
+
+
+def _gflop(call: Callable[[], Tensor]) -> float:
     with FlopCounterMode(display=False) as counter:
         call()
     return counter.get_total_flops() / 1e9

@@ -1,0 +1,33 @@
+"""The benchmarks run, at tiny sizes; what they find out is not asked here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.acceptance
+
+FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "rows"),
+    [
+        ("window", ["--sizes", "small", "--repeat", "1"], 4),
+        ("engine", ["--sizes", "300", "--repeat", "1"], 4),
+        ("memory", ["--rows", "300", "600", "--width", "300"], 2),
+    ],
+)
+def test_benchmark_runs(script: str, options: list[str], rows: int, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(FOLDER / f"{script}.py"), *options, "--out", str(tmp_path)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / f"{script}.json").read_text())
+    assert record["benchmark"] == script
+    assert record["machine"]
+    assert len(record["rows"]) == rows
