@@ -86,7 +86,9 @@ def whole_raster_logits(
     sums = np.zeros((classes, height, width))
     total = np.zeros((height, width))
     padding = ((0, 0), (0, height - plan.height), (0, width - plan.width))
-    ortho, ndsm = (np.pad(x, padding, mode="edge").astype(np.float64) for x in (source.ortho, source.ndsm))
+    ortho, ndsm = (
+        np.pad(x, padding, mode="edge").astype(np.float64) for x in (source.ortho, source.ndsm)
+    )
     side = window_weights(blend, plan.window).double().numpy()
     weights = side[:, None] * side
     for top in plan.tops:
