@@ -12,7 +12,7 @@ from rasterio.windows import Window
 from model.classes import ISPRS
 from model.errors import InputError
 from model.raster.geotiff import gdal
-from model.raster.screening import screen
+from model.raster.tags import walk
 from training.metrics import Confusion
 
 
@@ -24,8 +24,8 @@ def accuracy(classes: Path, truth: Path) -> dict[str, Any]:
         truth: The class raster that is right, of the same size.
 
     Raises:
-        InputError: The sizes differ; or RasterMissing, NotGeoTiff, RasterForbidden,
-            RasterTooLarge, RasterUnreadable, WrongClasses.
+        InputError: The sizes differ; or RasterMissing, NotGeoTiff, RasterUnreadable,
+            WrongClasses.
     """
     confusion = Confusion(ISPRS)
     with _open(classes) as mapped, _open(truth) as true:
@@ -37,9 +37,9 @@ def accuracy(classes: Path, truth: Path) -> dict[str, Any]:
 
 
 def _open(path: Path) -> DatasetReader:
-    screen(path)
+    walk(path)  # refuses what is no TIFF by name; a class raster has a palette, so no screening
     with gdal(path):
-        return rasterio.open(path)
+        return rasterio.open(path, driver="GTiff")
 
 
 def _read(raster: DatasetReader, window: Window) -> NDArray[np.integer[Any]]:

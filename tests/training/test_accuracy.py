@@ -17,6 +17,7 @@ def write(path: Path, values_HW: np.ndarray) -> Path:
     transform = from_origin(5e5, 5.4e6, 0.5, 0.5)
     with rasterio.open(path, "w", transform=transform, tiled=True, **profile) as file:
         file.write(values_HW, 1)
+        file.write_colormap(1, {0: (255, 255, 255, 255), 1: (0, 0, 255, 255)})  # as a map has one
     return path
 
 
