@@ -16,7 +16,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
     ("script", "options", "rows"),
     [
         ("window", ["--sizes", "small", "--repeat", "1"], 4),
-        ("engine", ["--sizes", "300", "--repeat", "1"], 4),
+        ("engine", ["--sizes", "300", "--repeat", "1"], 5),
         ("memory", ["--rows", "300", "600", "--width", "300"], 2),
     ],
 )
