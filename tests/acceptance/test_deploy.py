@@ -117,5 +117,6 @@ def test_wheel_holds_what_an_image_needs_beside_code(tmp_path: Path) -> None:
         "service/migrations/**/*.py",
     ):
         wanted = {path.relative_to(ROOT).as_posix() for path in ROOT.glob(pattern)}
+        assert wanted, pattern
         assert wanted <= names, pattern
     assert "service/settings.py" in names
