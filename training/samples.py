@@ -51,7 +51,11 @@ class Batch:
 
 
 def collate(samples: Sequence[Sample], modalities: Sequence[Modality]) -> Batch:
-    """Normalises samples into a batch, as the engine normalises rasters: gaps become 0."""
+    """Normalises samples into a batch, as the engine normalises rasters: gaps become 0.
+
+    One difference: the engine reads heights below the ground as 0, here they stay negative. The
+    model that comes along was trained so.
+    """
     inputs = {
         m.name: torch.from_numpy(np.stack([_normalised(s, m) for s in samples])) for m in modalities
     }
