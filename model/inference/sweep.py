@@ -80,12 +80,12 @@ class Sweep:
             raise BadOption(f"the batch size is {self.batch_size}; expected 1 or more")
 
     def run(self, source: Source) -> Generator["Band", None, None]:
-        """Classes of finished rows from the top; raises what `means` does."""
+        """Classes of the plan's wanted rows from the top; raises what `means` does."""
         for means in self.means(source):
             yield self._decide(means)
 
     def means(self, source: Source) -> Generator["Means", None, None]:
-        """Mean logits of finished rows from the top, reading ahead in a thread.
+        """Mean logits of the plan's wanted rows from the top, reading ahead in a thread.
 
         Raises:
             Cancelled: `cancelled` said so.
@@ -101,7 +101,9 @@ class Sweep:
                 self._add_windows(sums, strip, step.top, lefts)
                 done += len(lefts)
                 self.progress(done, len(self.plan))
-            yield self._finish(sums, strip, step)
+            means = self._finish(sums, strip, step)
+            if step.wanted:
+                yield means
 
     @property
     def _batch(self) -> int:
@@ -122,10 +124,12 @@ class Sweep:
         sums.add(logits_BKSS[: len(lefts)], top, lefts)
 
     def _finish(self, sums: RowBand, strip: "Strip", step: Step) -> "Means":
+        finished_KhW = sums.finish(step.top, step.final)
+        wanted = slice(step.wanted.start - step.top, step.wanted.stop - step.top)
         return Means(
-            row=step.top,
-            mean_KhW=sums.finish(step.top, step.final)[:, :, : self.plan.width],
-            valid_hW=strip.valid_SW[: step.final - step.top, : self.plan.width],
+            row=step.wanted.start,
+            mean_KhW=finished_KhW[:, wanted, : self.plan.width],
+            valid_hW=strip.valid_SW[wanted, : self.plan.width],
         )
 
     def _decide(self, means: "Means") -> "Band":

@@ -4,7 +4,7 @@ Rows and columns are counted from the upper left pixel; a window is named by its
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from model.errors import BadOption
@@ -22,6 +22,7 @@ class WindowPlan:
         width: Of the raster, pixels.
         window: Side of a window, pixels.
         stride: Distance between windows, pixels, 1 to `window`.
+        rows: The raster rows that are wanted; all of them if not given.
 
     Raises:
         BadOption: The stride would leave gaps.
@@ -31,8 +32,11 @@ class WindowPlan:
     width: int
     window: int
     stride: int
+    rows: range = range(0)
 
     def __post_init__(self) -> None:
+        if not self.rows:
+            object.__setattr__(self, "rows", range(self.height))
         if not 1 <= self.stride <= self.window:
             raise BadOption(
                 f"the stride is {self.stride}; expected 1 to {self.window}, the window's side",
@@ -41,13 +45,23 @@ class WindowPlan:
             )
 
     def __len__(self) -> int:
-        """The number of windows."""
-        return len(self.tops) * len(self.lefts)
+        """The number of windows that touch the wanted rows."""
+        return len(self.wanted_tops) * len(self.lefts)
+
+    def part(self, rows: range) -> "WindowPlan":
+        """The same windows, as far as they touch `rows`: rows come out as of the whole plan."""
+        return replace(self, rows=rows)
 
     @cached_property
     def tops(self) -> tuple[int, ...]:
-        """First row of each row of windows, ascending."""
+        """First row of each row of windows, ascending; of all, wanted or not."""
         return _offsets(self.height, self.window, self.stride)
+
+    @cached_property
+    def wanted_tops(self) -> tuple[int, ...]:
+        """Those whose windows touch a wanted row."""
+        first, stop = self.rows.start, self.rows.stop
+        return tuple(top for top in self.tops if top < stop and top + self.window > first)
 
     @cached_property
     def lefts(self) -> tuple[int, ...]:
@@ -56,11 +70,13 @@ class WindowPlan:
 
     def steps(self) -> Iterator["Step"]:
         """The rows of windows from the top, each with the raster rows that it needs and ends."""
-        read = 0
-        for i, top in enumerate(self.tops):
+        tops = self.wanted_tops
+        read = tops[0]
+        for top, following in zip(tops, (*tops[1:], self.rows.stop), strict=True):
             stop = min(top + self.window, self.height)
-            final = self.tops[i + 1] if i + 1 < len(self.tops) else self.height
-            yield Step(top=top, read=read, read_rows=stop - read, final=final)
+            final = min(following, self.rows.stop)
+            wanted = range(max(top, self.rows.start), final)
+            yield Step(top=top, read=read, read_rows=stop - read, final=final, wanted=wanted)
             read = stop
 
 
@@ -73,12 +89,14 @@ class Step:
         read: First raster row that no earlier step has read.
         read_rows: How many rows this step adds to those read.
         final: Rows before this one can be touched by no later step.
+        wanted: The wanted ones among the rows from `top` to before `final`; may be empty.
     """
 
     top: int
     read: int
     read_rows: int
     final: int
+    wanted: range
 
 
 def _offsets(size: int, window: int, stride: int) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Generator, Mapping
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -95,6 +96,20 @@ def test_two_crops_agree_wherever_their_windows_coincide(blend: str) -> None:
     whole = run(Sweep(WindowPlan(96, 96, 16, stride), predict, AS_IT_IS, 4, blend), source)
     part = run(Sweep(WindowPlan(64, 96, 16, stride), predict, AS_IT_IS, 4, blend), crop)
     np.testing.assert_array_equal(whole[32 + 16 :], part[16:])
+
+
+@settings(deadline=None, max_examples=60)
+@given(side, side, strides, blends, seeds, st.lists(st.integers(1, 69), max_size=3))
+def test_parts_are_the_rows_of_the_whole(
+    height: int, width: int, stride: int, blend: str, seed: int, cuts: list[int]
+) -> None:
+    source, predict = random_source(height, width, seed), convolution(5, seed)
+    plan = WindowPlan(height, width, 16, stride)
+    whole = run(Sweep(plan, predict, AS_IT_IS, 5, blend), source)
+    bounds = [0, *sorted({cut for cut in cuts if cut < height}), height]
+    for first, stop in pairwise(bounds):
+        part = Sweep(plan.part(range(first, stop)), predict, AS_IT_IS, 5, blend)
+        np.testing.assert_array_equal(run(part, source), whole[first:stop])
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 64])

@@ -37,6 +37,7 @@ def test_steps_read_and_finish_each_row_once_and_in_time(plan: WindowPlan) -> No
         read += step.read_rows
         assert read == min(step.top + plan.window, plan.height)  # all that its windows need
         assert step.top == finished
+        assert step.wanted == range(step.top, step.final)
         finished = step.final
         assert following is None or following.top >= step.final  # no later window touches it
     assert read == finished == plan.height

@@ -65,8 +65,8 @@ def convolution(classes: int, seed: int) -> Callable[[Mapping[str, Tensor]], Ten
 
 
 def run(sweep: Sweep, source: ArraySource) -> NDArray[np.uint8]:
-    """The sweep's classes, (H, W); asserts that each row comes once and in order."""
-    bands, row = [], 0
+    """The sweep's classes, (H, W); asserts that each wanted row comes once and in order."""
+    bands, row = [], sweep.plan.rows.start
     for band in sweep.run(source):
         assert band.row == row
         row += len(band.classes_hW)
