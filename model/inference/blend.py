@@ -3,7 +3,7 @@
 Shapes: B batch, K classes, S side of a window, W width of the raster.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -33,8 +33,8 @@ def window_weights(blend: str, side: int) -> Tensor:
 class RowBand:
     """Weighted sums of logits for as many raster rows as a window is high.
 
-    Row r lies at r modulo S, so nothing is ever moved: `add` sums windows in, `finish` hands out
-    the rows that no later window touches, and clears them for the rows to come.
+    Row r lies at r modulo S, so nothing is ever moved: `add` sums windows in, `sums` shows the rows
+    that no later window touches, and `clear` makes room for the rows to come.
 
     Args:
         plan: The windows to come.
@@ -50,28 +50,40 @@ class RowBand:
         weights_S = window_weights(blend, plan.window).to(device)
         self._window_SS = None if blend == "mean" else weights_S[:, None] * weights_S[None, :]
         # A window's weights are a product, and so are their sums over a grid of windows.
-        self._rows = _summed(plan.tops, weights_S, max(plan.height, plan.window))
+        self._rows_H1 = _summed(plan.tops, weights_S, max(plan.height, plan.window))[:, None]
         self._columns_W = _summed(plan.lefts, weights_S, width)
 
     def add(self, logits_BKSS: Tensor, top: int, lefts: Sequence[int]) -> None:
         """Adds the windows at row `top` and columns `lefts`."""
         if self._window_SS is not None:
             logits_BKSS = logits_BKSS * self._window_SS
-        first = top % self._side
-        above = self._side - first  # rows of the window before the buffer wraps around
-        for logits_KSS, left in zip(logits_BKSS, lefts, strict=True):
-            columns = slice(left, left + self._side)
-            self._sums_KSW[:, first:, columns] += logits_KSS[:, :above]
-            if first:
-                self._sums_KSW[:, :first, columns] += logits_KSS[:, above:]
+        for rows in self.pieces(range(top, top + self._side)):
+            here = slice(rows.start - top, rows.stop - top)
+            sums_KhW = self.sums(rows)
+            for logits_KSS, left in zip(logits_BKSS, lefts, strict=True):
+                sums_KhW[:, :, left : left + self._side] += logits_KSS[:, here]
 
-    def finish(self, start: int, stop: int) -> Tensor:
-        """Mean logits of the rows from `start` to before `stop`, (K, rows, W)."""
-        rows = torch.arange(start, stop, device=self._sums_KSW.device)
-        slots = rows % self._side
-        sums_KrW = self._sums_KSW.index_select(1, slots)
-        self._sums_KSW.index_fill_(1, slots, 0)
-        return sums_KrW / (self._rows[rows][:, None] * self._columns_W)
+    def pieces(self, rows: range) -> Iterator[range]:
+        """The rows, cut where they wrap around: each piece lies in one place."""
+        start = rows.start
+        while start < rows.stop:
+            stop = min(rows.stop, start - start % self._side + self._side)
+            yield range(start, stop)
+            start = stop
+
+    def sums(self, piece: range) -> Tensor:
+        """Weighted sums of the rows of one piece, (K, h, W); a view."""
+        first = piece.start % self._side
+        return self._sums_KSW[:, first : first + len(piece)]
+
+    def weights(self, piece: range) -> Tensor:
+        """What its sums are to be divided by to become means, (h, W)."""
+        return self._rows_H1[piece.start : piece.stop] * self._columns_W
+
+    def clear(self, rows: range) -> None:
+        """Makes room for the rows S further down."""
+        for piece in self.pieces(rows):
+            self.sums(piece).zero_()
 
 
 def _summed(offsets: Sequence[int], weights_S: Tensor, size: int) -> Tensor:

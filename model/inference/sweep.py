@@ -7,6 +7,8 @@ window and the batch, never by the raster's height.
 Shapes: B batch, C bands, K classes, S side of a window, h rows, W width of the raster.
 """
 
+import math
+from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -15,12 +17,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from model.classes import NODATA
 from model.errors import BadOption, Cancelled, NonFiniteLogits
 from model.inference.ahead import ahead
 from model.inference.blend import RowBand
+from model.inference.decision import highest, percent_of_highest
+from model.inference.strip import Strip
+from model.inference.transfer import Transfer, Upload
 from model.inference.windows import Step, WindowPlan
 from model.raster.normalize import Scaling
 
@@ -80,37 +84,67 @@ class Sweep:
             raise BadOption(f"the batch size is {self.batch_size}; expected 1 or more")
 
     def run(self, source: Source) -> Generator["Band", None, None]:
-        """Classes of the plan's wanted rows from the top; raises what `means` does."""
-        for means in self.means(source):
-            yield self._decide(means)
-
-    def means(self, source: Source) -> Generator["Means", None, None]:
-        """Mean logits of the plan's wanted rows from the top, reading ahead in a thread.
+        """Classes of the plan's wanted rows from the top, reading ahead in a thread.
 
         Raises:
             Cancelled: `cancelled` said so.
             NonFiniteLogits: Naming the windows.
         """
-        strip = Strip(self)
+        transfer = Transfer(self.device)
+        # Handed out one band late: a device then already has the next windows to work on.
+        waiting: deque[Callable[[], Band]] = deque()
+        for finished in self._finished(source, transfer):
+            waiting.append(self._decide(finished, transfer))
+            if len(waiting) > 1:
+                yield waiting.popleft()()
+        for band in waiting:
+            yield band()
+
+    def means(self, source: Source) -> Generator["Means", None, None]:
+        """Mean logits of the plan's wanted rows from the top; raises what `run` does."""
+        for finished in self._finished(source, Transfer(self.device)):
+            valid_hW = torch.tensor(finished.valid_hW, device=self.device)
+            yield Means(finished.row, finished.mean_KhW(), valid_hW)
+
+    def _finished(self, source: Source, transfer: Transfer) -> Generator["Finished", None, None]:
+        """Sums that no later window touches; each valid until the next is asked for."""
+        strip = Strip(self.plan, self.scalings, self.device)
         sums = RowBand(self.plan, self.classes, self.blend, self.device)
         done = 0
-        for step, rows in ahead(_read(source, self.plan)):
-            strip.advance(step, rows)
+        for arrival in ahead(self._arrivals(source, transfer)):
+            step = arrival.step
+            strip.advance(step, arrival.values.wait(), arrival.unknown.wait(), arrival.valid_hW)
             for first in range(0, len(self.plan.lefts), self._batch):
                 lefts = self.plan.lefts[first : first + self._batch]
                 self._add_windows(sums, strip, step.top, lefts)
                 done += len(lefts)
                 self.progress(done, len(self.plan))
-            means = self._finish(sums, strip, step)
-            if step.wanted:
-                yield means
+            for piece in sums.pieces(step.wanted):
+                sums_KhW = sums.sums(piece)[:, :, : self.plan.width]
+                weights_hW = sums.weights(piece)[:, : self.plan.width]
+                yield Finished(piece.start, sums_KhW, weights_hW, strip.valid(piece))
+            sums.clear(range(step.top, step.final))
 
     @property
     def _batch(self) -> int:
-        """The one batch shape of this raster: no wider than a row of windows."""
-        return min(self.batch_size, len(self.plan.lefts))
+        """The one batch shape of this raster: a row of windows in equal shares."""
+        windows = len(self.plan.lefts)
+        return math.ceil(windows / math.ceil(windows / self.batch_size))
 
-    def _add_windows(self, sums: RowBand, strip: "Strip", top: int, lefts: Sequence[int]) -> None:
+    def _arrivals(self, source: Source, transfer: Transfer) -> Generator["_Arrival", None, None]:
+        """Rows, read and on their way to the device."""
+        names, first = list(self.scalings), next(iter(self.scalings))
+        for step in self.plan.steps():
+            rows = source.read(step.read, step.read_rows)
+            masks = {name: ~rows.valid[name] for name in names if not rows.valid[name].all()}
+            yield _Arrival(
+                step=step,
+                values=transfer.upload({name: rows.arrays[name] for name in names}),
+                unknown=transfer.upload(masks),
+                valid_hW=rows.valid[first],
+            )
+
+    def _add_windows(self, sums: RowBand, strip: Strip, top: int, lefts: Sequence[int]) -> None:
         if self.cancelled():
             raise Cancelled("cancelled by the caller")
         lefts = [left for left in lefts if strip.has_data(left)]
@@ -123,27 +157,51 @@ class Sweep:
             raise NonFiniteLogits(f"{error.message} {where}", row=top, columns=lefts) from error
         sums.add(logits_BKSS[: len(lefts)], top, lefts)
 
-    def _finish(self, sums: RowBand, strip: "Strip", step: Step) -> "Means":
-        finished_KhW = sums.finish(step.top, step.final)
-        wanted = slice(step.wanted.start - step.top, step.wanted.stop - step.top)
-        return Means(
-            row=step.wanted.start,
-            mean_KhW=finished_KhW[:, wanted, : self.plan.width],
-            valid_hW=strip.valid_SW[wanted, : self.plan.width],
-        )
+    def _decide(self, finished: "Finished", transfer: Transfer) -> Callable[[], "Band"]:
+        """Starts to decide; the band is there when what is returned is called."""
+        # A pixel's sums differ from its means by one factor: the highest is the same.
+        classes = transfer.download(highest(finished.sums_KhW))
+        percent = None
+        if self.confidence:
+            percent = transfer.download(percent_of_highest(finished.mean_KhW()))
+        empty_hW = None if finished.valid_hW.all() else ~finished.valid_hW
 
-    def _decide(self, means: "Means") -> "Band":
-        # max finds the same index as argmax, and on a CPU thirty times sooner.
-        best_hW, classes_hW = means.mean_KhW.max(0)
-        classes_hW = classes_hW.to(torch.uint8).masked_fill_(~means.valid_hW, NODATA)
-        percent_hW = self._percent(means, best_hW) if self.confidence else None
-        return Band(means.row, classes_hW.cpu().numpy(), percent_hW)
+        def band() -> Band:
+            classes_hW = _masked(classes(), empty_hW)
+            percent_hW = None if percent is None else _masked(percent(), empty_hW)
+            return Band(finished.row, classes_hW, percent_hW)
 
-    def _percent(self, means: "Means", best_hW: Tensor) -> NDArray[np.uint8]:
-        share_hW = (best_hW - means.mean_KhW.logsumexp(0)).exp()
-        percent_hW = (100 * share_hW).round().to(torch.uint8)
-        values: NDArray[np.uint8] = percent_hW.masked_fill_(~means.valid_hW, NODATA).cpu().numpy()
-        return values
+        return band
+
+
+@dataclass(frozen=True)
+class _Arrival:
+    """Rows that a step adds; arguments as of `Strip.advance`."""
+
+    step: Step
+    values: Upload
+    unknown: Upload
+    valid_hW: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Finished rows, still in the engine's own memory.
+
+    Args:
+        row: The first one.
+        sums_KhW: Weighted sums over the windows that touch a pixel, on the device.
+        weights_hW: The sums of the weights.
+        valid_hW: Where the raster has data, on the host.
+    """
+
+    row: int
+    sums_KhW: Tensor
+    weights_hW: Tensor
+    valid_hW: NDArray[np.bool_]
+
+    def mean_KhW(self) -> Tensor:  # noqa: N802
+        return self.sums_KhW / self.weights_hW
 
 
 @dataclass(frozen=True)
@@ -176,70 +234,8 @@ class Band:
     confidence_hW: NDArray[np.uint8] | None
 
 
-class Strip:
-    """The raster rows under one row of windows, normalised, on the device.
-
-    Zero stands for what a modality does not know. What of a window lies beyond the raster repeats
-    its rim: black would look like something.
-    """
-
-    def __init__(self, sweep: Sweep) -> None:
-        plan, self._device = sweep.plan, sweep.device
-        self._side, self._width = plan.window, max(plan.width, plan.window)
-        self._scalings = sweep.scalings
-        self._values: dict[str, Tensor] = {}
-        self._batches: dict[str, Tensor] = {}
-        self._top = 0
-        self.valid_SW = torch.zeros(0, self._width, dtype=torch.bool, device=self._device)
-        self._valid_before: list[int] = []
-
-    def advance(self, step: Step, rows: Rows) -> None:
-        """Moves down to `step`: drops the rows above it, appends the new ones."""
-        passed, self._top = step.top - self._top, step.top
-        for name, scaling in self._scalings.items():
-            new = self._normalized(rows.arrays[name], rows.valid[name], scaling)
-            old = self._values.get(name, new[:, :0])
-            self._values[name] = torch.cat([old[:, passed:], new], dim=1)
-        first = next(iter(self._scalings))
-        beyond = (0, self._width - rows.valid[first].shape[-1])
-        new_valid = F.pad(torch.from_numpy(rows.valid[first]).to(self._device), beyond)
-        self.valid_SW = torch.cat([self.valid_SW[passed:], new_valid])
-        self._valid_before = F.pad(self.valid_SW.any(0).cumsum(0), (1, 0)).tolist()
-
-    def has_data(self, left: int) -> bool:
-        """Whether the window at column `left` has one valid pixel."""
-        return self._valid_before[left + self._side] > self._valid_before[left]
-
-    def windows(self, lefts: Sequence[int], batch: int) -> Mapping[str, Tensor]:
-        """The windows at columns `lefts`, by modality, (batch, C, S, S), zeros behind the last.
-
-        Valid until the next call.
-        """
-        for name, values_CSW in self._values.items():
-            windows_BCSS = self._batch(name, batch)
-            windows_BCSS[len(lefts) :] = 0
-            for window_CSS, left in zip(windows_BCSS, lefts, strict=False):
-                part = values_CSW[:, :, left : left + self._side]
-                window_CSS[:, : part.shape[1]] = part
-                window_CSS[:, part.shape[1] :] = part[:, -1:]
-        return self._batches
-
-    def _batch(self, name: str, batch: int) -> Tensor:
-        """Room for one batch of a modality, used again for the next one."""
-        if name not in self._batches:
-            shape = (batch, self._values[name].shape[0], self._side, self._side)
-            self._batches[name] = torch.zeros(shape, device=self._device)
-        return self._batches[name]
-
-    def _normalized(
-        self, values_ChW: NDArray[Any], valid_hW: NDArray[np.bool_], scaling: Scaling
-    ) -> Tensor:
-        values = torch.from_numpy(values_ChW).to(self._device).float()
-        values = values.mul_(scaling.scale).add_(scaling.offset)
-        values.masked_fill_(~torch.from_numpy(valid_hW).to(self._device), 0)
-        return F.pad(values, (0, self._width - values.shape[-1]), mode="replicate")
-
-
-def _read(source: Source, plan: WindowPlan) -> Generator[tuple[Step, Rows], None, None]:
-    for step in plan.steps():
-        yield step, source.read(step.read, step.read_rows)
+def _masked(values_hW: NDArray[np.uint8], empty_hW: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
+    """The values, 255 where the raster is empty."""
+    if empty_hW is not None:
+        np.putmask(values_hW, empty_hW, NODATA)
+    return values_hW
