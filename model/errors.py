@@ -73,6 +73,12 @@ class RasterUnreadable(InputError):
     code = "raster.unreadable"
 
 
+class InputChanged(InputError):
+    """The file was replaced, rewritten or truncated while it was being read."""
+
+    code = "raster.changed"
+
+
 class WrongClasses(InputError):
     """A class raster with values that the scheme does not have."""
 
@@ -170,6 +176,18 @@ class OutputNotWritable(InputError):
     """The result cannot be written where it was asked for."""
 
     code = "output.not_writable"
+
+
+class DiskFull(OutputNotWritable):
+    """Too little room for the result where it was asked for: told before the work, or during it."""
+
+    code = "output.disk_full"
+
+
+class PartMissing(EngineError):
+    """A part of a map that is to be joined is not there, or not whole."""
+
+    code = "part.missing"
 
 
 class Cancelled(MfnetError):

@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from model.errors import OutputNotWritable
+from model.errors import DiskFull, OutputNotWritable
 
 
 def beside(path: Path, what: str) -> Path:
@@ -28,14 +30,73 @@ def check_outputs(inputs: Iterable[Path | None], outputs: Iterable[Path | None])
         raise OutputNotWritable(f"{path}: cannot be written: {reason}", path=str(path))
 
 
+def check_space(needed: Iterable[tuple[Path, int]]) -> None:
+    """Refuses before the work what a disk has no room for.
+
+    Args:
+        needed: Folders and the bytes that are to be written there; folders may lie on one disk.
+
+    Raises:
+        DiskFull: Naming the folder, the bytes needed and the bytes free.
+    """
+    by_disk: Counter[int] = Counter()
+    for folder, count in needed:
+        by_disk[folder.stat().st_dev] += count
+        wanted, free = by_disk[folder.stat().st_dev], shutil.disk_usage(folder).free
+        if free < wanted:
+            raise DiskFull(
+                f"{folder}: {free:,} bytes are free, expected at least {wanted:,} for the result "
+                "and its temporary files: make room, or choose another folder",
+                folder=str(folder),
+                needed_bytes=wanted,
+                free_bytes=free,
+            )
+
+
+def not_writable(path: Path, reason: str, next_bytes: int = 1) -> OutputNotWritable:
+    """The error for what could not be written, or not to its end.
+
+    Args:
+        path: What was asked for; its folder exists or not.
+        reason: What the system said.
+        next_bytes: What was to be written: where less is free, that is the reason.
+    """
+    folder = path.parent
+    free = shutil.disk_usage(folder).free if folder.is_dir() else next_bytes
+    if free < next_bytes:
+        return DiskFull(
+            f"{path}: the disk ran full ({free:,} bytes are free); nothing was kept: make room, or "
+            "choose another folder",
+            path=str(path),
+            free_bytes=free,
+        )
+    return OutputNotWritable(
+        f"{path}: cannot be written ({reason}); choose a file in a folder that exists, is yours "
+        "and has space",
+        path=str(path),
+    )
+
+
+def sync(path: Path) -> None:
+    """Forces a file or folder to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Writes a JSON file atomically."""
     part = path.with_name(path.name + ".part")
+    text = json.dumps(value, indent=2)
     try:
         with part.open("w") as file:
-            json.dump(value, file, indent=2)
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        raise OutputNotWritable(f"{path}: cannot be written ({error.strerror})") from error
+        failed = not_writable(path, error.strerror or str(error), len(text))
+        part.unlink(missing_ok=True)
+        raise failed from error

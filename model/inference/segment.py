@@ -1,21 +1,27 @@
 """The one path from a raster pair to a class raster; all who need a map call it."""
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from model.config import ModelConfig
+import torch
+
 from model.inference.ahead import ahead
 from model.inference.predictor import Predictor
-from model.inference.sweep import Sweep
+from model.inference.sweep import Band, Sweep
 from model.inference.windows import WindowPlan
 from model.network.mfnet import MFNet
-from model.outputs import check_outputs, write_json
-from model.raster.cog import CogWriter
+from model.outputs import check_outputs, check_space, write_json
+from model.raster.cog import CogWriter, disk_bytes
 from model.raster.normalize import scalings, white_point
 from model.raster.pair import RasterPair
+from model.raster.part import PartWriter, part_path, read_part
 from model.raster.statistics import ClassAreas
 
 BATCH_SIZE = {"cpu": 8, "cuda": 64}
@@ -69,55 +75,188 @@ def segment(
 
     Files appear when all rows are done, each whole, the class raster last: where it is, all are.
     """
-    config = model.config
     check_outputs((ortho, height, dtm), (out, statistics, confidence))
-    predictor = Predictor(model, device, precision)
-    with ExitStack() as stack:
-        pair = stack.enter_context(RasterPair.open(ortho, height, dtm=dtm))
-        grid = pair.grid
-        white = white_point(pair.ortho_dtype) if white is None else white
+    with RasterPair.open(ortho, height, dtm=dtm) as pair:
+        whole = Segmentation(
+            pair,
+            model,
+            confidence=confidence is not None,
+            stride=stride,
+            blend=blend,
+            white=white,
+            batch_size=batch_size,
+            device=device,
+            precision=precision,
+            progress=progress,
+            cancelled=cancelled,
+        )
+        return whole.map(out, statistics, confidence)
+
+
+class Segmentation:
+    """A pair and a network, for one map: made at once, or in parts by any number of processes.
+
+    Every process opens the pair and loads the network for itself; what each part must fit to is
+    in `key`. Where the raster is cut, and who computes which part how often, changes no byte.
+
+    Args:
+        pair: Open; it stays so.
+        model: From `load_model`.
+        confidence: Also say how sure the network is.
+
+    The other arguments are those of `segment`, and so is what is raised.
+    """
+
+    def __init__(
+        self,
+        pair: RasterPair,
+        model: MFNet,
+        *,
+        confidence: bool = False,
+        stride: int | None = None,
+        blend: str = "mean",
+        white: float | None = None,
+        batch_size: int | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        progress: Callable[[int, int], None] = lambda done, total: None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
+        config = model.config
+        predictor = Predictor(model, device, precision)
+        self.pair = pair
+        self._model = model
+        self._white = white_point(pair.ortho_dtype) if white is None else white
         stride = config.stride_px if stride is None else stride
-        sweep = Sweep(
-            plan=WindowPlan(grid.height, grid.width, config.window_px, stride),
+        self._sweep = Sweep(
+            plan=WindowPlan(pair.grid.height, pair.grid.width, config.window_px, stride),
             predict=predictor,
-            scalings=scalings(config, white),
+            scalings=scalings(config, self._white),
             classes=len(config.classes),
             blend=blend,
             batch_size=BATCH_SIZE[predictor.device.type] if batch_size is None else batch_size,
             device=predictor.device,
-            confidence=confidence is not None,
+            confidence=confidence,
             progress=progress,
             cancelled=cancelled,
         )
-        tags = _tags(config, sweep, predictor.precision)
-        classes = stack.enter_context(
-            CogWriter(out, grid, description="land cover", scheme=config.classes, tags=tags)
-        )
-        percent = confidence and stack.enter_context(
-            CogWriter(confidence, grid, description="confidence, percent", tags=tags)
-        )
-        areas = ClassAreas(grid, config.classes)
-        for band in ahead(sweep.run(pair)):
-            classes.write(band.row, band.classes_hW)
-            areas.add(band.row, band.classes_hW)
-            if percent and band.confidence_hW is not None:
-                percent.write(band.row, band.confidence_hW)
-        summary = areas.summary() | {
-            "pair": pair.report.model_dump(mode="json"),
-            "parameters": tags,
+        self._layers = ("classes", "confidence") if confidence else ("classes",)
+        self.tags = {
+            "MFNET_VERSION": version("mfnet"),
+            "MFNET_MODEL": config.name,
+            "MFNET_WINDOW": str(config.window_px),
+            "MFNET_STRIDE": str(stride),
+            "MFNET_BLEND": blend,
+            "MFNET_PRECISION": predictor.precision,
         }
-        if statistics is not None:
-            write_json(statistics, summary)
-    return summary
+
+    @cached_property
+    def key(self) -> str:
+        """A name for everything that the bytes of a part depend on, its rows aside."""
+        told = self.tags | {
+            "files": [(stamp.size_bytes, stamp.modified_ns) for stamp in self.pair.stamps],
+            "weights": _digest(self._model),
+            "layers": self._layers,
+            "white": self._white,
+            "batch_size": self._sweep.batch_size,
+            "device": self._sweep.device.type,
+            "torch": torch.__version__,
+        }
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
+
+    def map(
+        self, out: Path, statistics: Path | None = None, confidence: Path | None = None
+    ) -> dict[str, Any]:
+        """The whole map, and its statistics; see `segment`."""
+        return self._write(ahead(self._sweep.run(self.pair)), out, statistics, confidence)
+
+    def map_part(self, rows: range, folder: Path) -> Path:
+        """Computes a range of rows into a folder that processes share; at once if it is there.
+
+        Returns:
+            The part's folder. It lies below `key`, so parts of other inputs, models or options
+            never meet.
+        """
+        folder = folder / self.key
+        if (path := part_path(folder, rows)).is_dir():
+            return path
+        grid = self.pair.grid
+        # Who starts on the first part wants to know whether there is room for all of them.
+        to_come = (grid.height - rows.start) * grid.width + disk_bytes(grid)
+        folder.mkdir(parents=True, exist_ok=True)
+        check_space([(folder, len(self._layers) * to_come)])
+        sweep = replace(self._sweep, plan=self._sweep.plan.part(rows))
+        with PartWriter(folder, rows, grid.width, self._layers) as part:
+            for band in ahead(sweep.run(self.pair)):
+                layers = (band.classes_hW, band.confidence_hW)
+                part.write(band.row, *(layer for layer in layers if layer is not None))
+            self.pair.check_unchanged()
+        return path
+
+    def join(
+        self,
+        parts: Sequence[range],
+        folder: Path,
+        out: Path,
+        statistics: Path | None = None,
+        confidence: Path | None = None,
+    ) -> dict[str, Any]:
+        """The map of finished parts: what `map` writes and returns, byte for byte.
+
+        Args:
+            parts: Their rows, from the top, without a gap.
+            folder: As given to `map_part`.
+            out: As in `segment`, and so are the others.
+
+        Raises:
+            PartMissing: One is not there under our `key`.
+        """
+        return self._write(self._finished(parts, folder / self.key), out, statistics, confidence)
+
+    def _finished(self, parts: Sequence[range], folder: Path) -> Iterator[Band]:
+        for rows in parts:
+            for row, (classes_hW, *percent_hW) in read_part(
+                folder, rows, self.pair.grid.width, self._layers
+            ):
+                yield Band(row, classes_hW, percent_hW[0] if percent_hW else None)
+
+    def _write(
+        self, bands: Iterable[Band], out: Path, statistics: Path | None, confidence: Path | None
+    ) -> dict[str, Any]:
+        """Rows from the top, wherever they come from, to the files of a map."""
+        grid, scheme = self.pair.grid, self._model.config.classes
+        check_space((path.parent, disk_bytes(grid)) for path in (out, confidence) if path)
+        with ExitStack() as stack:
+            classes = stack.enter_context(
+                CogWriter(out, grid, description="land cover", scheme=scheme, tags=self.tags)
+            )
+            percent = confidence and stack.enter_context(
+                CogWriter(confidence, grid, description="confidence, percent", tags=self.tags)
+            )
+            areas = ClassAreas(grid, scheme)
+            for band in bands:
+                classes.write(band.row, band.classes_hW)
+                areas.add(band.row, band.classes_hW)
+                if percent and band.confidence_hW is not None:
+                    percent.write(band.row, band.confidence_hW)
+            self.pair.check_unchanged()
+            summary = areas.summary() | {
+                "pair": self.pair.report.model_dump(mode="json"),
+                "parameters": self.tags,
+            }
+            # What may still fail comes first; then everything appears, the class raster last.
+            classes.finish()
+            if percent:
+                percent.finish()
+            if statistics is not None:
+                write_json(statistics, summary)
+        return summary
 
 
-def _tags(config: ModelConfig, sweep: Sweep, precision: str) -> dict[str, str]:
-    """What made the map, as TIFF tags."""
-    return {
-        "MFNET_VERSION": version("mfnet"),
-        "MFNET_MODEL": config.name,
-        "MFNET_WINDOW": str(sweep.plan.window),
-        "MFNET_STRIDE": str(sweep.plan.stride),
-        "MFNET_BLEND": sweep.blend,
-        "MFNET_PRECISION": precision,
-    }
+def _digest(model: MFNet) -> str:
+    """SHA-256 of what the network is: its configuration and all of its weights."""
+    digest = hashlib.sha256(model.config.model_dump_json().encode())
+    for name, weights in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(weights.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

@@ -1,6 +1,5 @@
 """Writes a class raster, or another of one byte a pixel, as a Cloud Optimized GeoTIFF (COG)."""
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -15,6 +14,7 @@ from rasterio.windows import Window
 
 from model.classes import NODATA, ClassScheme
 from model.errors import OutputNotWritable
+from model.outputs import not_writable, sync
 from model.raster.geotiff import CACHE_BYTES, GDAL_OPTIONS
 from model.raster.grid import Grid
 from model.raster.legend import color_table, gdal_sidecar, qgis_style
@@ -22,12 +22,19 @@ from model.raster.legend import color_table, gdal_sidecar, qgis_style
 BLOCK_PX = 512
 
 
+def disk_bytes(grid: Grid) -> int:
+    """At most, for a COG of one byte a pixel, its overviews and its temporary file."""
+    image = grid.height * grid.width
+    return 2 * image + image // 3
+
+
 class CogWriter:
     """A raster that grows from top to bottom and is published all at once.
 
-    Rows go into a tiled temporary file, which becomes the COG when the `with` block is left
-    normally. Everything is written in a temporary folder beside the result, forced to disk and
-    renamed, the raster last; when the block is left by an exception, nothing remains.
+    Rows go into a tiled temporary file as they are, so that each pixel is encoded once and never
+    decoded. That file becomes the COG when the `with` block is left normally. Everything is written
+    in a temporary folder beside the result, forced to disk and renamed, the raster last; when the
+    block is left by an exception, nothing remains.
     """
 
     def __init__(
@@ -57,7 +64,8 @@ class CogWriter:
         self.tags = tags or {}
         self.nodata = nodata
         self._next_row = 0
-        # Rows that do not fill a row of tiles yet: a tile is compressed and written once.
+        self._finished: list[Path] = []
+        # Rows that do not fill a row of tiles yet: a tile is written once.
         self._pending = np.empty((BLOCK_PX, grid.width), np.uint8)
 
     def __enter__(self) -> Self:
@@ -132,8 +140,7 @@ class CogWriter:
                 tiled=True,
                 blockxsize=BLOCK_PX,
                 blockysize=BLOCK_PX,
-                compress="deflate",
-                zlevel=1,
+                sparse_ok=True,  # tiles without data take no room
                 bigtiff="IF_SAFER",
             )
             rows.set_band_description(1, self.description)
@@ -150,25 +157,50 @@ class CogWriter:
         except Exception as error:  # rasterio's own, or a bare CPLE error of a full disk
             raise self._not_writable(str(error)) from error
 
-    def _publish(self) -> None:
-        """The COG and its sidecars, built aside, then renamed: the raster last."""
+    def finish(self) -> None:
+        """Build the COG aside, all rows being written; it appears at the end of the block.
+
+        Leaving the block does this, too: whoever publishes other files along with it can know
+        before that nothing is in the way any more.
+
+        Raises:
+            OutputNotWritable: The disk is full or gone.
+        """
         assert self._next_row == self.grid.height, (
             f"{self._next_row} of {self.grid.height} rows written"
         )
+        finished, rows = self._folder / self.path.name, self._folder / "rows.tif"
         try:
             self._close()
-            finished = self._folder / self.path.name
             # Without a limit GDAL's cache takes as much as the raster fills, up to a share of all.
             with rasterio.Env(**GDAL_OPTIONS, GDAL_CACHEMAX=CACHE_BYTES):
-                rasterio.shutil.copy(
-                    self._folder / "rows.tif", finished, driver="COG", **self._cog_options()
-                )
-            for path in (*self._write_sidecars(), finished):
-                _sync(path)
-                path.replace(self.path.parent / path.name)
-            _sync(self.path.parent)
+                rasterio.shutil.copy(rows, finished, driver="COG", **self._cog_options())
+            rows.unlink()
+            self._check_end(finished)
+            self._finished = [*self._write_sidecars(), finished]
+            for path in self._finished:
+                sync(path)
         except Exception as error:  # as in _flush
             raise self._not_writable(str(error)) from error
+
+    def _publish(self) -> None:
+        """The COG and its sidecars appear: the raster last."""
+        if not self._finished:
+            self.finish()
+        try:
+            for path in self._finished:
+                path.replace(self.path.parent / path.name)
+            sync(self.path.parent)
+        except OSError as error:
+            raise self._not_writable(str(error)) from error
+
+    def _check_end(self, finished: Path) -> None:
+        """Read the last row of tiles back: closing a file, GDAL keeps a full disk to itself."""
+        rows = (self.grid.height - 1) % BLOCK_PX + 1
+        window = Window(0, self.grid.height - rows, self.grid.width, rows)
+        with rasterio.Env(**GDAL_OPTIONS), rasterio.open(finished, driver="GTiff") as raster:
+            if not np.array_equal(raster.read(1, window=window), self._pending[:rows]):
+                raise OSError("what was written last is not there")
 
     def _cog_options(self) -> dict[str, Any]:
         # Codes and names have no mean: the nearest value for whatever has no scheme.
@@ -198,17 +230,4 @@ class CogWriter:
             self._rows.close()
 
     def _not_writable(self, reason: str) -> OutputNotWritable:
-        return OutputNotWritable(
-            f"{self.path}: cannot be written ({reason}); choose a file in a folder that exists, "
-            "is yours and has space",
-            path=str(self.path),
-        )
-
-
-def _sync(path: Path) -> None:
-    """Force a file or folder to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return not_writable(self.path, reason, next_bytes=self._pending.nbytes)

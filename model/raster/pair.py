@@ -7,12 +7,14 @@ from typing import Self
 import numpy as np
 from rasterio.windows import Window
 
+from model.errors import RasterUnreadable
 from model.raster.align import AlignedHeight
 from model.raster.geotiff import CACHE_BYTES, GeoTiff, Role, gdal
 from model.raster.grid import Grid, Rows
 from model.raster.heights import check_above_ground, height_remarks, percentiles
 from model.raster.remarks import pair_remarks
 from model.raster.report import PairReport, describe, estimate
+from model.raster.stamp import Stamp
 
 __all__ = ["Grid", "RasterPair", "Rows"]
 
@@ -33,9 +35,17 @@ class RasterPair:
         height: The height raster: an nDSM, or a DSM if there is a `dtm`.
         dtm: The terrain model to be subtracted from it.
         report: What was found while opening.
+        stamps: Of the files, as they were just before they were opened.
     """
 
-    def __init__(self, ortho: GeoTiff, height: AlignedHeight, dtm: AlignedHeight | None) -> None:
+    def __init__(
+        self,
+        ortho: GeoTiff,
+        height: AlignedHeight,
+        dtm: AlignedHeight | None,
+        stamps: tuple[Stamp, ...],
+    ) -> None:
+        self.stamps = stamps
         self.ortho = ortho
         self.height = height
         self.dtm = dtm
@@ -69,6 +79,7 @@ class RasterPair:
                 whose heights are not above ground; see `model.errors`.
         """
         opened: list[GeoTiff | AlignedHeight] = []
+        stamps = tuple(Stamp.of(path) for path in (ortho, height, dtm) if path is not None)
         try:
             picture = GeoTiff(Path(ortho), Role.ORTHO)
             opened.append(picture)
@@ -78,7 +89,7 @@ class RasterPair:
                 opened.append(source)
                 aligned.append(AlignedHeight(source, picture.grid))
                 opened.append(aligned[-1])
-            return cls(picture, aligned[0], aligned[1] if dtm is not None else None)
+            return cls(picture, aligned[0], aligned[1] if dtm is not None else None, stamps)
         except BaseException:
             for part in reversed(opened):
                 part.close()
@@ -117,11 +128,16 @@ class RasterPair:
 
         Raises:
             RasterUnreadable: A block that cannot be decoded.
+            InputChanged: The same, and the files are not what they were when opened.
         """
         window = Window(0, row, self.grid.width, min(rows, self.grid.height - row))
-        with gdal(self.ortho.path, self._cache_bytes):
-            ortho, ortho_valid = self.ortho.read(window)
-            heights = self._heights(window)
+        try:
+            with gdal(self.ortho.path, self._cache_bytes):
+                ortho, ortho_valid = self.ortho.read(window)
+                heights = self._heights(window)
+        except RasterUnreadable:
+            self.check_unchanged()
+            raise
         known = np.isfinite(heights)
         # Below the ground stands nothing: noise of the two models, or an undeclared nodata value.
         ndsm = np.where(known, np.maximum(heights, 0), np.float32(0))[np.newaxis]
@@ -130,6 +146,15 @@ class RasterPair:
             arrays={"ortho": np.where(ortho_valid, ortho, ortho.dtype.type(0)), "ndsm": ndsm},
             valid={"ortho": ortho_valid, "ndsm": known},
         )
+
+    def check_unchanged(self) -> None:
+        """Refuse what was read from files that have changed since they were opened.
+
+        Raises:
+            InputChanged: One was replaced, written to, truncated or removed.
+        """
+        for stamp in self.stamps:
+            stamp.check()
 
     def _heights(self, window: Window) -> np.ndarray:
         """Metres above ground (h, w) float32, as the files have them; NaN where unknown."""

@@ -4,6 +4,7 @@ import math
 
 from pydantic import BaseModel, Field
 
+from model.raster.cog import disk_bytes
 from model.raster.geotiff import GeoTiff
 from model.raster.grid import Grid
 
@@ -111,8 +112,7 @@ def estimate(grid: Grid, cache_bytes: int, window_px: int = 256, classes: int = 
     """
     logits = 4 * classes * window_px * grid.width
     pixels = 2 * (4 * 4 + 2) * window_px * grid.width
-    image = grid.height * grid.width
     return Estimate(
         memory_bytes=logits + pixels + cache_bytes,
-        disk_bytes=2 * image + image // 3,
+        disk_bytes=disk_bytes(grid),
     )

@@ -1,0 +1,128 @@
+"""A disk that runs full at any byte: a coded error, nothing half visible, all space given back."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from rasterio.crs import CRS
+
+from model.errors import DiskFull, OutputNotWritable
+from model.outputs import check_space, write_json
+from model.raster.cog import CogWriter, disk_bytes
+from model.raster.grid import Grid
+from model.raster.part import PartWriter, read_part
+
+GRID = Grid(1500, 1300, Affine(0.2, 0, 500_000, 0, -0.2, 5_700_000), CRS.from_epsg(25832))
+VALUES = np.random.default_rng(0).integers(0, 6, (GRID.height, GRID.width), dtype=np.uint8)
+KIB = 1024
+
+
+class Disk:
+    """A file system in memory, whose size can be changed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir()
+        self.mounted = self._mount("size=64m")
+
+    def resize(self, size_bytes: int) -> None:
+        assert self._mount(f"remount,size={size_bytes}")
+
+    def used(self) -> int:
+        return shutil.disk_usage(self.path).used
+
+    def close(self) -> None:
+        if self.mounted:
+            subprocess.run(["umount", self.path], check=True)
+
+    def _mount(self, options: str) -> bool:
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", self.path]
+        try:
+            return subprocess.run(command, capture_output=True).returncode == 0
+        except OSError:
+            return False
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    disk = Disk(tmp_path / "disk")
+    if not disk.mounted:
+        pytest.skip("this user may not mount a file system of a chosen size")
+    yield disk
+    disk.close()
+
+
+def write_cog(path: Path) -> None:
+    with CogWriter(path, GRID, description="land cover") as cog:
+        for row in range(0, GRID.height, 100):
+            cog.write(row, VALUES[row : row + 100])
+
+
+def write_part(folder: Path) -> None:
+    with PartWriter(folder, range(0, 1500), GRID.width, ["classes"]) as part:
+        for row in range(0, GRID.height, 100):
+            part.write(row, VALUES[row : row + 100])
+
+
+def test_a_cog_is_whole_or_not_there_however_much_room_there_is(disk: Disk) -> None:
+    ends = []
+    for size in range(64 * KIB, disk_bytes(GRID) + 200 * KIB, 96 * KIB):
+        disk.resize(size)
+        try:
+            write_cog(disk.path / "a.tif")
+        except OutputNotWritable as error:
+            ends.append(error.code)
+            assert list(disk.path.iterdir()) == []
+        else:
+            ends.append("whole")
+            with rasterio.open(disk.path / "a.tif") as raster:
+                assert np.array_equal(raster.read(1), VALUES)
+            (disk.path / "a.tif").unlink()
+        assert disk.used() == 0
+    assert ends[-1] == "whole"  # with the room that is asked for beforehand
+    assert "output.disk_full" in ends
+    assert ends == [end for end in ends if end != "whole"] + ["whole"] * ends.count("whole")
+
+
+def test_a_part_is_whole_or_not_there_however_much_room_there_is(disk: Disk) -> None:
+    ends = []
+    for size in range(64 * KIB, 1500 * 1300 + 200 * KIB, 64 * KIB):
+        disk.resize(size)
+        try:
+            write_part(disk.path)
+        except DiskFull:
+            ends.append("full")
+            assert list(disk.path.iterdir()) == []
+        else:
+            ends.append("whole")
+            rows = [layers[0] for _, layers in read_part(disk.path, range(1500), 1300, ["classes"])]
+            assert np.array_equal(np.concatenate(rows), VALUES)
+            shutil.rmtree(disk.path / "0-1500")
+        assert disk.used() == 0
+    assert ends == ["full"] * ends.count("full") + ["whole"] * ends.count("whole")
+    assert {*ends} == {"full", "whole"}
+
+
+def test_statistics_that_do_not_fit_leave_the_earlier_ones(disk: Disk) -> None:
+    path = disk.path / "statistics.json"
+    write_json(path, {"earlier": True})
+    disk.resize(8 * KIB)
+    with pytest.raises(DiskFull):
+        write_json(path, {"later": "x" * 40_000})
+    assert [file.name for file in disk.path.iterdir()] == [path.name]
+    assert "earlier" in path.read_text()
+
+
+def test_files_on_one_disk_share_its_room(disk: Disk) -> None:
+    disk.resize(100 * KIB)
+    (disk.path / "sub").mkdir()
+    check_space([(disk.path, 50 * KIB), (disk.path / "sub", 50 * KIB)])
+    with pytest.raises(DiskFull) as told:
+        check_space([(disk.path, 50 * KIB), (disk.path / "sub", 51 * KIB)])
+    params = told.value.params
+    assert (params["needed_bytes"], params["free_bytes"]) == (101 * KIB, 100 * KIB)
