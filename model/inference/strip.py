@@ -81,22 +81,29 @@ class Strip:
         return bool(self._valid_before[left + self._side] > self._valid_before[left])
 
     def windows(self, lefts: Sequence[int], batch: int) -> Mapping[str, Tensor]:
-        """The windows at columns `lefts`, by modality, (batch, C, S, S), zeros behind the last.
+        """The windows at columns `lefts`, by modality, (batch, C, S, S), last in the batch.
 
-        Valid until the next call; not to be written to.
+        What comes before them is filling: the windows before the first, or zeros. Valid until the
+        next call; not to be written to.
         """
-        spacings = {right - left for left, right in pairwise(lefts)}
-        if len(lefts) == batch and len(spacings) <= 1:
-            return self._views(lefts, spacings.pop() if spacings else self._side)
+        spacing = self._spacing(lefts)
+        first = lefts[0] - (batch - len(lefts)) * spacing
+        if spacing and first >= 0:
+            return self._views(slice(first, lefts[-1] + self._side), spacing)
         for name, values_CSW in self._present().items():
             windows_BCSS = self._batch(name, batch)
-            windows_BCSS[len(lefts) :] = 0
-            for window_CSS, left in zip(windows_BCSS, lefts, strict=False):
+            filling = batch - len(lefts)
+            windows_BCSS[:filling] = 0
+            for window_CSS, left in zip(windows_BCSS[filling:], lefts, strict=True):
                 window_CSS.copy_(values_CSW[:, :, left : left + self._side])
         return self._batches
 
-    def _views(self, lefts: Sequence[int], spacing: int) -> Mapping[str, Tensor]:
-        columns = slice(lefts[0], lefts[-1] + self._side)
+    def _spacing(self, lefts: Sequence[int]) -> int:
+        """Columns from each window to the next; 0 if they differ."""
+        spacings = {right - left for left, right in pairwise(lefts)} or {self._side}
+        return spacings.pop() if len(spacings) == 1 else 0
+
+    def _views(self, columns: slice, spacing: int) -> Mapping[str, Tensor]:
         return {
             name: values_CSW[:, :, columns].unfold(2, self._side, spacing).permute(2, 0, 1, 3)
             for name, values_CSW in self._present().items()

@@ -155,7 +155,7 @@ class Sweep:
         except NonFiniteLogits as error:
             where = f"in one of the windows at row {top}, columns {', '.join(map(str, lefts))}"
             raise NonFiniteLogits(f"{error.message} {where}", row=top, columns=lefts) from error
-        sums.add(logits_BKSS[: len(lefts)], top, lefts)
+        sums.add(logits_BKSS[-len(lefts) :], top, lefts)
 
     def _decide(self, finished: "Finished", transfer: Transfer) -> Callable[[], "Band"]:
         """Starts to decide; the band is there when what is returned is called."""
