@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 from engine.arrays import (
     AS_IT_IS,
     ArraySource,
@@ -23,14 +24,18 @@ from model.classes import NODATA
 from model.errors import BadOption, Cancelled, NonFiniteLogits
 from model.inference.ahead import ahead
 from model.inference.blend import BLENDS, window_weights
+from model.inference.decision import highest
 from model.inference.sweep import Sweep
+from model.inference.transfer import Transfer
 from model.inference.windows import WindowPlan
+from model.raster.normalize import Scaling
 
 side = st.integers(1, 70)
 strides = st.integers(3, 16)
 blends = st.sampled_from(BLENDS)
 batches = st.integers(1, 5)
 seeds = st.integers(0, 2**16)
+shares = st.sampled_from([0, 0.5, 0.99])  # of pixels without data
 
 
 @settings(deadline=None, max_examples=60)
@@ -99,27 +104,78 @@ def test_two_crops_agree_wherever_their_windows_coincide(blend: str) -> None:
 
 
 @settings(deadline=None, max_examples=60)
-@given(side, side, strides, blends, seeds, st.lists(st.integers(1, 69), max_size=3))
+@given(
+    side, side, strides, blends, batches, seeds, st.lists(st.integers(1, 69), max_size=3), shares
+)
 def test_parts_are_the_rows_of_the_whole(
-    height: int, width: int, stride: int, blend: str, seed: int, cuts: list[int]
+    height: int,
+    width: int,
+    stride: int,
+    blend: str,
+    batch: int,
+    seed: int,
+    cuts: list[int],
+    share: float,
 ) -> None:
     source, predict = random_source(height, width, seed), convolution(5, seed)
+    source.valid[:] = np.random.default_rng(seed).random((height, width)) >= share
     plan = WindowPlan(height, width, 16, stride)
-    whole = run(Sweep(plan, predict, AS_IT_IS, 5, blend), source)
+    whole = run(Sweep(plan, predict, AS_IT_IS, 5, blend, batch), source)
     bounds = [0, *sorted({cut for cut in cuts if cut < height}), height]
     for first, stop in pairwise(bounds):
-        part = Sweep(plan.part(range(first, stop)), predict, AS_IT_IS, 5, blend)
+        part = Sweep(plan.part(range(first, stop)), predict, AS_IT_IS, 5, blend, batch)
         np.testing.assert_array_equal(run(part, source), whole[first:stop])
 
 
-@pytest.mark.parametrize("batch", [1, 2, 3, 64])
-def test_the_batch_size_changes_no_class(batch: int) -> None:
-    source, predict = random_source(50, 90, seed=9), convolution(6, 9)
-    plan = WindowPlan(50, 90, 16, 7)
-    one = run(Sweep(plan, predict, AS_IT_IS, 6, batch_size=1), source)
-    np.testing.assert_array_equal(
-        run(Sweep(plan, predict, AS_IT_IS, 6, batch_size=batch), source), one
-    )
+@settings(deadline=None, max_examples=40)
+@given(side, side, strides, blends, st.integers(2, 64), seeds, shares)
+def test_the_batch_size_changes_no_class(
+    height: int, width: int, stride: int, blend: str, batch: int, seed: int, share: float
+) -> None:
+    source, predict = random_source(height, width, seed), convolution(6, seed)
+    source.valid[:] = np.random.default_rng(seed).random((height, width)) >= share
+    plan = WindowPlan(height, width, 16, stride)
+    one, many = (Sweep(plan, predict, AS_IT_IS, 6, blend, size) for size in (1, batch))
+    np.testing.assert_array_equal(run(many, source), run(one, source))
+
+
+def test_a_row_of_windows_is_cut_into_even_batches() -> None:
+    """31 windows in batches of at most 10: four of eight, the last filled up by one window."""
+    calls: list[tuple[int, int]] = []
+
+    def count(inputs: Mapping[str, Tensor]) -> Tensor:
+        calls.append(tuple(inputs["ortho"].shape[:2]))
+        return inputs["ortho"]
+
+    plan = WindowPlan(16, 16 * 31, 16, 16)
+    run(Sweep(plan, count, AS_IT_IS, classes=3, batch_size=10), random_source(16, 16 * 31, seed=0))
+    assert calls == [(8, 3)] * 4
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9), seeds)
+def test_the_class_is_the_first_of_the_highest(k: int, height: int, width: int, seed: int) -> None:
+    scores = np.random.default_rng(seed).integers(-3, 3, (k, height, width)).astype(np.float32)
+    np.testing.assert_array_equal(highest(torch.from_numpy(scores)).numpy(), scores.argmax(0))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_digital_numbers_are_scaled_as_the_model_says(dtype: str) -> None:
+    """Read back what the network was given: normalised, and 0 where nothing is known."""
+    random, seen = np.random.default_rng(0), []
+    source = random_source(40, 50, seed=0)
+    numbers = random.integers(0, 250, (3, 40, 50)).astype(dtype)
+    valid = random.random((40, 50)) > 0.1
+
+    def keep(inputs: Mapping[str, Tensor]) -> Tensor:
+        seen.append(inputs["ortho"].clone())
+        return inputs["ortho"]
+
+    scalings = {"ortho": Scaling(0.01, -0.5), "ndsm": Scaling(1, 0)}
+    plan = WindowPlan(40, 50, 10, 10)
+    run(Sweep(plan, keep, scalings, 3, batch_size=5), ArraySource(numbers, source.ndsm, valid))
+    rows = [np.concatenate(list(row.numpy()), axis=2) for row in seen]
+    expected = np.where(valid, numbers * np.float64(0.01) - 0.5, 0)
+    np.testing.assert_allclose(np.concatenate(rows, axis=1), expected, atol=1e-6)
 
 
 def test_confidence_is_the_softmax_of_the_mean_logits() -> None:
@@ -196,3 +252,10 @@ def test_ahead_hands_on_what_its_stage_raises() -> None:
     assert next(items) == 1
     with pytest.raises(OSError, match="disk gone"):
         next(items)
+
+
+def test_what_goes_up_comes_down() -> None:
+    transfer = Transfer(torch.device("cpu"))
+    numbers = np.arange(12, dtype=np.uint16).reshape(3, 4)
+    upload = transfer.upload({"ortho": numbers})
+    np.testing.assert_array_equal(transfer.download(upload.wait()["ortho"])(), numbers)
