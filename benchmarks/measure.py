@@ -64,6 +64,12 @@ def peak_mb() -> float:
     return int(line.split()[1]) * 1024 / 1e6
 
 
+def synchronize(device: str) -> None:
+    """Waits for what a GPU still does."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+
+
 def _child(script: Path, arguments: list[str]) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, str(script), *arguments], check=True, stdout=subprocess.PIPE, text=True
@@ -73,13 +79,8 @@ def _child(script: Path, arguments: list[str]) -> dict[str, Any]:
 
 
 def _timed(call: Callable[[], object], device: str) -> float:
-    _synchronize(device)
+    synchronize(device)
     start = time.perf_counter()
     call()
-    _synchronize(device)
+    synchronize(device)
     return time.perf_counter() - start
-
-
-def _synchronize(device: str) -> None:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()

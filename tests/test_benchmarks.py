@@ -17,6 +17,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
     [
         ("window", ["--sizes", "small", "--repeat", "1"], 4),
         ("engine", ["--sizes", "300", "--repeat", "1"], 5),
+        ("raster", ["--size", "520", "--calls", "2"], 21),
         ("memory", ["--rows", "300", "600", "--width", "300"], 2),
     ],
 )

@@ -7,7 +7,6 @@ window and the batch, never by the raster's height.
 Shapes: B batch, C bands, K classes, S side of a window, h rows, W width of the raster.
 """
 
-import math
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -110,13 +109,13 @@ class Sweep:
         """Sums that no later window touches; each valid until the next is asked for."""
         strip = Strip(self.plan, self.scalings, self.device)
         sums = RowBand(self.plan, self.classes, self.blend, self.device)
-        done = 0
+        done, batch = 0, self.plan.batch(self.batch_size)
         for arrival in ahead(self._arrivals(source, transfer)):
             step = arrival.step
             strip.advance(step, arrival.values.wait(), arrival.unknown.wait(), arrival.valid_hW)
-            for first in range(0, len(self.plan.lefts), self._batch):
-                lefts = self.plan.lefts[first : first + self._batch]
-                self._add_windows(sums, strip, step.top, lefts)
+            for first in range(0, len(self.plan.lefts), batch):
+                lefts = self.plan.lefts[first : first + batch]
+                self._add_windows(sums, strip, step.top, lefts, batch)
                 done += len(lefts)
                 self.progress(done, len(self.plan))
             for piece in sums.pieces(step.wanted):
@@ -124,12 +123,6 @@ class Sweep:
                 weights_hW = sums.weights(piece)[:, : self.plan.width]
                 yield Finished(piece.start, sums_KhW, weights_hW, strip.valid(piece))
             sums.clear(range(step.top, step.final))
-
-    @property
-    def _batch(self) -> int:
-        """The one batch shape of this raster: a row of windows in equal shares."""
-        windows = len(self.plan.lefts)
-        return math.ceil(windows / math.ceil(windows / self.batch_size))
 
     def _arrivals(self, source: Source, transfer: Transfer) -> Generator["_Arrival", None, None]:
         """Rows, read and on their way to the device."""
@@ -144,14 +137,16 @@ class Sweep:
                 valid_hW=rows.valid[first],
             )
 
-    def _add_windows(self, sums: RowBand, strip: Strip, top: int, lefts: Sequence[int]) -> None:
+    def _add_windows(
+        self, sums: RowBand, strip: Strip, top: int, lefts: Sequence[int], batch: int
+    ) -> None:
         if self.cancelled():
             raise Cancelled("cancelled by the caller")
         lefts = [left for left in lefts if strip.has_data(left)]
         if not lefts:
             return
         try:
-            logits_BKSS = self.predict(strip.windows(lefts, self._batch))
+            logits_BKSS = self.predict(strip.windows(lefts, batch))
         except NonFiniteLogits as error:
             where = f"in one of the windows at row {top}, columns {', '.join(map(str, lefts))}"
             raise NonFiniteLogits(f"{error.message} {where}", row=top, columns=lefts) from error

@@ -3,6 +3,7 @@
 Rows and columns are counted from the upper left pixel; a window is named by its upper left corner.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -67,6 +68,10 @@ class WindowPlan:
     def lefts(self) -> tuple[int, ...]:
         """First column of each column of windows, ascending."""
         return _offsets(self.width, self.window, self.stride)
+
+    def batch(self, most: int) -> int:
+        """Windows a batch, at most so many: a row of windows in equal shares."""
+        return math.ceil(len(self.lefts) / math.ceil(len(self.lefts) / most))
 
     def steps(self) -> Iterator["Step"]:
         """The rows of windows from the top, each with the raster rows that it needs and ends."""
