@@ -190,6 +190,12 @@ class PartMissing(EngineError):
     code = "part.missing"
 
 
+class PartOfOtherKind(EngineError):
+    """A part of a map would not fit to those of other processes, so it is not computed."""
+
+    code = "part.other_kind"
+
+
 class Cancelled(MfnetError):
     """The caller asked to stop; nothing was published."""
 

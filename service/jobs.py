@@ -10,8 +10,15 @@ A claim raises the job's *epoch* and grants a *lease*. Whoever holds the newest 
 job may write to it; every other worker's writes find no row. An expired lease changes nothing by
 itself: it only allows the next claim. So a worker that was stopped and comes back can do no harm,
 and a job that is delivered ten times has one effect.
+
+The job of a large raster is cut into *parts*. Whoever has claimed it is its *leader*: he and any
+worker without other work claim its parts, with a token and a lease of their own; when all are
+finished the leader joins them and publishes. A leader that vanishes leaves the finished parts to
+the next one; a helper that vanishes leaves one part to be done again. A part whose last attempt
+fails, fails the job.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -32,7 +39,7 @@ class State(StrEnum):
 
 
 TRANSITIONS: dict[State, frozenset[State]] = {
-    State.ACCEPTED: frozenset({State.RUNNING, State.DISMISSED}),
+    State.ACCEPTED: frozenset({State.RUNNING, State.FAILED, State.DISMISSED}),
     State.RUNNING: frozenset(State),  # to itself: the claim of an expired lease
     State.SUCCESSFUL: frozenset(),
     State.FAILED: frozenset(),
@@ -42,6 +49,12 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 
 FINAL = frozenset(state for state, after in TRANSITIONS.items() if not after)
 """The states that nothing follows."""
+
+
+ROW_BLOCK = 512
+"""Rows that a tile of most rasters divides: who starts there decodes none that another needs."""
+LEAST_ROWS = 4 * ROW_BLOCK
+"""Of a part."""
 
 
 class Failure(NamedTuple):
@@ -88,6 +101,37 @@ def abandoned(attempts: int) -> Failure:
     )
 
 
+def cut(height: int, width: int, part_pixels: int) -> list[range]:
+    """The rows of the parts that a raster is computed in, from the top, about equally many each.
+
+    A part repeats the windows that cross its upper and lower edge: window less stride rows, 128 for
+    our models, so with `LEAST_ROWS` that is 6 % at most.
+
+    Args:
+        height: Of the raster, pixels.
+        width: Of the raster, pixels.
+        part_pixels: Of a part, about; 0 for never.
+
+    Returns:
+        None or at least two; each begins at a multiple of `ROW_BLOCK`.
+    """
+    parts = min(-(-height * width // part_pixels), height // LEAST_ROWS) if part_pixels else 1
+    if parts < 2:
+        return []
+    rows = -(-height // parts // ROW_BLOCK) * ROW_BLOCK
+    return [range(first, min(first + rows, height)) for first in range(0, height, rows)]
+
+
 def percent(done: int, total: int) -> int:
     """Progress of a running job, 0 to 99: the hundredth is the publication."""
     return min(99, 100 * done // max(total, 1))
+
+
+def parts_percent(parts: Iterable[tuple[int, int]]) -> int:
+    """Progress of a job in parts, 0 to 99.
+
+    Args:
+        parts: The rows of each, and its own progress.
+    """
+    known = list(parts)
+    return percent(sum(rows * done for rows, done in known), 100 * sum(rows for rows, _ in known))

@@ -22,6 +22,7 @@ from kombu.exceptions import OperationalError as BrokerAway
 from service.database import AWAY, Database
 from service.queue import Doorbell
 from service.repository.jobs import JobRepository
+from service.repository.parts import PartRepository
 from service.settings import Settings
 from service.storage import Storage
 from service.supervisor import Supervisor
@@ -72,7 +73,10 @@ class Reconciler:
         """Fail what nobody may claim any more, ring for what waits, answer what waits twice."""
         with self._database.writing() as session:
             abandoned = JobRepository(session).fail_abandoned(self._settings.attempts)
-            due = JobRepository(session).due()
+            due = [
+                *JobRepository(session).due(),
+                *PartRepository(session).due(self._settings.attempts),
+            ]
         for job_id in abandoned:
             _log.warning("job %s: abandoned after the last attempt", job_id)
             self._storage.keep_only(job_id, None)
@@ -108,9 +112,9 @@ class Reconciler:
                 self._storage.keep_only(job_id, ended[job_id])
 
     def _answer(self, due: Sequence[str]) -> None:
-        """Work on the oldest job that waits although this worker was idle the last time too."""
+        """Work, if a job waits although this worker was idle the last time too."""
         unheard = [job_id for job_id in due if job_id in self._waited]
         self._waited = frozenset(due) if self._supervisor.idle else frozenset()
         if unheard and self._supervisor.idle:
-            _log.warning("job %s: nobody heard its bell; taking it", unheard[0])
-            self._supervisor.work(unheard[0])
+            _log.warning("job %s: nobody heard its bell", unheard[0])
+            self._supervisor.work()

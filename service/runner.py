@@ -40,31 +40,32 @@ class Segmenter:
     def __init__(self) -> None:
         self._key: tuple[str, int] | None = None
         self._model: Any = None
+        self._fingerprint = ""
 
     def run(self, order: Order, say: Say) -> Reply:
-        """Write the results of one order below its `out`.
+        """Carry out one order of `service/orders.py`.
 
         Returns:
-            The statistics of `model.inference.segment.segment`.
+            The statistics of a map, the key of parts, or nothing of interest.
         """
-        from model import segment
+        from model.inference.segment import Segmentation
+        from model.raster.pair import RasterPair
 
-        out, dtm, options = Path(order["out"]), order.get("dtm"), dict(order["options"])
-        confidence = out / "confidence.tif" if options.pop("confidence", False) else None
-        return segment(
-            Path(order["ortho"]),
-            Path(order["height"]),
-            self._load(order["model"], Path(order["models_dir"])),
-            out / "classes.tif",
-            dtm=Path(dtm) if dtm else None,
-            statistics=out / "statistics.json",
-            confidence=confidence,
-            progress=lambda done, total: say({"progress": [done, total]}),
-            **options,
-        )
+        model = self._load(order["model"], Path(order["models_dir"]))
+        dtm = Path(order["dtm"]) if order.get("dtm") else None
+        with RasterPair.open(Path(order["ortho"]), Path(order["height"]), dtm=dtm) as pair:
+            job = Segmentation(
+                pair,
+                model,
+                fingerprint=self._fingerprint,
+                progress=lambda done, total: say({"progress": [done, total]}),
+                **order["options"],
+            )
+            return _STEPS[order["step"]](job, order)
 
     def _load(self, name: str, models_dir: Path) -> Any:
         from model import load_model
+        from model.inference.segment import fingerprint
         from model.library import find
 
         path = find(name, models_dir)
@@ -73,22 +74,64 @@ class Segmenter:
         if key != self._key:
             self._key = self._model = None  # the old one goes before the new one comes
             self._model = load_model(path, models_dir)
+            self._fingerprint = fingerprint(self._model)
             self._key = key
         return self._model
 
 
 def answer(order: Order, segmenter: Segmenter, say: Say) -> Reply:
     """The last word on an order, whatever happens."""
-    from model.errors import InputError, MfnetError
+    from model.errors import InputError, MfnetError, OutputNotWritable
 
     try:
         return {"done": segmenter.run(order, say)}
     except MfnetError as error:
-        return {"error": {**error.to_dict(), "input_fault": isinstance(error, InputError)}}
+        # Where results go is not the caller's choice here, nor is a disk that is full.
+        theirs = isinstance(error, InputError) and not isinstance(error, OutputNotWritable)
+        return {"error": {**error.to_dict(), "input_fault": theirs}}
     except Exception as error:
         # Anything may come out of drivers and decoders. What exactly is for the log alone.
         traceback.print_exc()
         return {"error": _fault(error)}
+
+
+def _map(job: Any, order: Order) -> Reply:
+    statistics: Reply = job.map(**_files(order))
+    return statistics
+
+
+def _key(job: Any, _order: Order) -> Reply:
+    return {"key": job.key}
+
+
+def _part(job: Any, order: Order) -> Reply:
+    job.check_key(order["key"])
+    job.map_part(range(*order["rows"]), Path(order["parts"]))
+    return {}
+
+
+def _join(job: Any, order: Order) -> Reply:
+    parts = [range(*rows) for rows in order["cuts"]]
+    statistics: Reply = job.join(parts, Path(order["parts"]), **_files(order))
+    return statistics
+
+
+_STEPS: dict[str, Callable[[Any, Order], Reply]] = {
+    "map": _map,
+    "key": _key,
+    "part": _part,
+    "join": _join,
+}
+
+
+def _files(order: Order) -> dict[str, Path | None]:
+    out = Path(order["out"])
+    confidence = out / "confidence.tif" if order["options"].get("confidence") else None
+    return {
+        "out": out / "classes.tif",
+        "statistics": out / "statistics.json",
+        "confidence": confidence,
+    }
 
 
 def _fault(error: Exception) -> dict[str, Any]:

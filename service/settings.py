@@ -64,6 +64,12 @@ class Settings(BaseSettings):
     attempts: int = Field(
         default=3, ge=1, description="how often a job that is not the caller's fault is tried"
     )
+    part_pixels: int = Field(
+        default=20_000_000,
+        ge=0,
+        description="a raster with more pixels is cut into parts of about so many, for all workers "
+        "to share; 0 for never",
+    )
     reconcile_s: float = Field(
         default=3, gt=0, description="how often a worker rings again for jobs that wait"
     )

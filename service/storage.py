@@ -2,6 +2,7 @@
 
     uploads/<upload id>           what was sent; with .part behind it while it arrives
     jobs/<job id>/<epoch>/        what one attempt wrote; the job's row names the one that counts
+    jobs/<job id>/parts/          finished rows of a job that is cut, until it has come to its end
 
 An attempt has a folder of its own, so one that was taken over and wakes up again cannot touch
 another's bytes. Nothing is a result until the database says so.
@@ -53,6 +54,10 @@ class Storage:
         """What attempt `epoch` of the job writes or has written."""
         return self._jobs / job_id / str(epoch)
 
+    def parts(self, job_id: str) -> Path:
+        """Where workers put finished parts, for whichever attempt comes to join them."""
+        return self._jobs / job_id / "parts"
+
     def begin(self, job_id: str, epoch: int) -> Path:
         """An empty folder for attempt `epoch`."""
         folder = self.folder(job_id, epoch)
@@ -70,7 +75,7 @@ class Storage:
         shutil.rmtree(self.folder(job_id, epoch), ignore_errors=True)
 
     def keep_only(self, job_id: str, epoch: int | None) -> None:
-        """Remove every attempt of the job but one; all of them where `epoch` is None."""
+        """Remove parts and attempts of the job, but for one attempt, if `epoch` is not None."""
         for folder in (self._jobs / job_id).glob("*"):
             if folder.name != str(epoch):
                 shutil.rmtree(folder, ignore_errors=True)

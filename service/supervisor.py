@@ -1,45 +1,31 @@
-"""What a worker does with a job: claim it, have the engine compute it, publish, or say why not."""
+"""What a worker does: take the fairest work that waits, have the engine compute it, publish it."""
 
 import logging
 import threading
-import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeVar
 
-from service.database import AWAY, Database
-from service.engine import Engine, EngineDied
+from sqlalchemy.orm import Session
+
+from service.attempt import AttemptFailed, Foreman, LeaseLost, Leaving
+from service.database import Database
+from service.engine import Engine
 from service.jobs import FINAL, Failure, State, percent
+from service.orders import Orders
+from service.records import Records
 from service.repository.jobs import JobRepository
-from service.repository.uploads import UploadRepository
+from service.repository.parts import PartRepository
+from service.repository.turns import TurnRepository
 from service.settings import Settings
+from service.sharing import Sharing, TurnOver
 from service.storage import Storage
-from service.tables import Job
+from service.tables import Job, Part
 
 _log = logging.getLogger(__name__)
-_Answer = TypeVar("_Answer")
-
-_RASTERS = ("ortho", "height", "dtm")  # the inputs that are ids of uploads
-_LISTEN_S = 0.25  # how long a request to leave may stay unnoticed
-_PROGRESS_S = 1.0  # how often progress is written while it changes
-
-
-class _LeaseLost(Exception):
-    """The job was cancelled, or another worker has it."""
-
-
-class _Leaving(Exception):
-    """This worker was asked to end."""
-
-
-class _AttemptFailed(Exception):
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.message)
-        self.failure = failure
+_FAULT = Failure("internal", "The service failed; its log says why.", {})
 
 
 class Supervisor:
-    """Works on one job at a time.
+    """Works on one job, or one part of a job, at a time.
 
     Args:
         settings: Lease, heartbeat, attempts.
@@ -48,6 +34,7 @@ class Supervisor:
         engine: What computes.
         worker: Our name, for people to read.
         leaving: Set when this process is to end: the job at hand goes back.
+        ring: Rings for a job that others may take.
     """
 
     def __init__(
@@ -58,13 +45,19 @@ class Supervisor:
         engine: Engine,
         worker: str,
         leaving: threading.Event,
+        ring: Callable[[str], object],
     ) -> None:
         self._settings = settings
-        self._database = database
         self._storage = storage
-        self._engine = engine
         self._worker = worker
         self._leaving = leaving
+        self._ring = ring
+        self._records = Records(settings, database, leaving)
+        self._orders = Orders(settings, database, storage)
+        self._foreman = Foreman(settings, engine, leaving)
+        self._sharing = Sharing(
+            settings, self._records, self._orders, self._foreman, storage, worker, ring
+        )
         self._at_work = threading.Lock()
 
     @property
@@ -72,131 +65,108 @@ class Supervisor:
         """No job is at hand."""
         return not self._at_work.locked()
 
-    def work(self, job_id: str) -> None:
-        """Answer a bell. Without effect where the job is another's, finished or gone.
+    def work(self) -> None:
+        """Answer a bell: whichever job it rang for, take whose turn it is; often there is none.
 
         Who calls while a job is at hand waits for its end.
         """
         with self._at_work:
-            if not self._leaving.is_set():
-                self._work(job_id)
+            more = True
+            while more and not self._leaving.is_set():
+                more = self._work()
 
-    def _work(self, job_id: str) -> None:
-        job = self._record(self._claim(job_id))
-        if job is None:
-            return
+    def _work(self) -> bool:
+        """One job, or one part; whether there may be more that no bell will ring for."""
+        taken = self._records.change(self._take)
+        if taken is None:
+            return False
+        job, part = taken
+        if part is not None:
+            self._help(job, part)
+            return True
         _log.info("job %s: attempt %d as epoch %d", job.id, job.attempts, job.epoch)
         try:
-            self._see_through(job)
+            return self._see_through(job)
         except Exception:
             # A fault of ours must not stop the worker, and the job's owner must hear of it.
             _log.exception("job %s: fault in epoch %d", job.id, job.epoch)
-            self._fail(job, Failure("internal", "The service failed; its log says why.", {}))
+            self._fail(job, _FAULT)
+            return False
 
-    def _see_through(self, job: Job) -> None:
-        """An attempt and its end, whichever of the foreseen ones it is."""
+    def _help(self, job: Job, part: Part) -> None:
+        _log.info("job %s: helping from row %d", job.id, part.first_row)
+        try:
+            self._sharing.help(job, part)
+        except Exception:
+            _log.exception("job %s: fault in the part from row %d", job.id, part.first_row)
+            allowed = self._settings.attempts
+            self._records.change(lambda s: PartRepository(s).fail(part, _FAULT, allowed))
+
+    def _take(self, session: Session) -> tuple[Job, Part | None] | None:
+        """Claim the first that can be claimed of what waits, the fairest before the others."""
+        lease_s, allowed = self._settings.lease_s, self._settings.attempts
+        jobs, turns = JobRepository(session), TurnRepository(session, allowed)
+        for turn in turns.waiting():
+            part = None
+            if not turn.helps:
+                job = jobs.claim(turn.job_id, self._worker, lease_s, allowed)
+            elif self._sharing.suits(turn.job_id, turn.parts_key):
+                part = PartRepository(session).claim(turn.job_id, self._worker, lease_s, allowed)
+                job = jobs.get(turn.job_id) if part is not None else None
+            else:
+                continue
+            if job is not None:
+                turns.serve(turn.owner)
+                return job, part
+        return None
+
+    def _see_through(self, job: Job) -> bool:
+        """An attempt and its end, whichever of the foreseen ones it is; whether others wait."""
         try:
             self._attempt(job)
-        except _LeaseLost:
+        except LeaseLost:
             self._give_up(job)
-        except _Leaving:
+        except Leaving:
             self._hand_back(job)
-        except _AttemptFailed as failed:
-            self._fail(job, failed.failure)
+        except TurnOver:
+            # The engine is between two orders, and stays warm.
+            self._records.change(lambda session: JobRepository(session).hand_back(job))
+            self._ring(job.id)
+            return True
+        except AttemptFailed as failed:
+            self._fail(job, failed.failure, last=failed.last)
+        return False
 
     # ---- one attempt -----------------------------------------------------------------------
 
     def _attempt(self, job: Job) -> None:
-        order = self._order(job)
-        try:
-            self._engine.order(order)
-            reply = self._follow(job)
-        except EngineDied as died:
-            failure = Failure("engine.died", f"{died}; expected it to finish the job.", {})
-            raise _AttemptFailed(failure) from died
-        if "error" in reply:
-            raise _AttemptFailed(Failure(**reply["error"]))
+        cuts = self._orders.cuts(job)
+        if cuts or job.parts_key is not None:
+            self._sharing.lead(job, cuts)
+        else:
+            self._foreman.run(self._orders.map(job), lambda *done: self._beat(job, *done))
         self._publish(job)
 
-    def _order(self, job: Job) -> dict[str, Any]:
-        options = {name: v for name, v in job.inputs.items() if name not in _RASTERS}
-        paths = {
-            name: str(self._path(name, upload_id))
-            for name in _RASTERS
-            if (upload_id := job.inputs.get(name)) is not None
-        }
-        return {
-            "process": job.process,
-            **paths,
-            "model": options.pop("model"),
-            "models_dir": str(self._settings.models_dir.resolve()),
-            "out": str(self._storage.begin(job.id, job.epoch)),
-            "options": options,
-        }
-
-    def _path(self, name: str, upload_id: str) -> Path:
-        with self._database.reading() as session:
-            upload = UploadRepository(session).get(upload_id)
-        if upload is None:
-            raise _AttemptFailed(
-                Failure(
-                    "upload.gone",
-                    f"The upload {upload_id} of the input {name} was removed before the job began; "
-                    "send it again and submit a new job.",
-                    {"input": name, "upload": upload_id},
-                    input_fault=True,
-                )
-            )
-        return self._storage.upload(upload_id)
-
-    def _follow(self, job: Job) -> dict[str, Any]:
-        """Listen to the engine and keep the lease alive until the engine's last word."""
-        heard = beaten = time.monotonic()
-        progress, message, written = 0, "", ""
-        while True:
-            reply = self._engine.reply(_LISTEN_S)
-            now = time.monotonic()
-            if reply is not None:
-                heard = now
-                if "progress" not in reply:
-                    return reply
-                done, total = reply["progress"]
-                progress, message = percent(done, total), f"window {done} of {total}"
-            elif now - heard > self._settings.stall_s:
-                raise EngineDied(f"the engine was silent for {now - heard:.0f} s")
-            if self._leaving.is_set():
-                raise _Leaving
-            pause = self._settings.heartbeat_s
-            if now - beaten >= (pause if message == written else min(pause, _PROGRESS_S)):
-                self._beat(job, progress, message)
-                beaten, written = now, message
-
-    def _beat(self, job: Job, progress: int, message: str) -> None:
-        try:
-            with self._database.writing() as session:
-                ours = JobRepository(session).beat(job, self._settings.lease_s, progress, message)
-        except AWAY as error:
-            # Maybe it is away for us alone, and another worker claims the job once our lease has
-            # run out. Then the epoch has risen: nothing that we write finds a row any more.
-            _log.warning("job %s: no heartbeat, the database is away: %s", job.id, error)
-            return
-        if not ours:
-            raise _LeaseLost
+    def _beat(self, job: Job, done: int, total: int) -> None:
+        lease_s, progress = self._settings.lease_s, percent(done, total)
+        message = f"window {done} of {total}" if total else ""
+        self._records.beat(lambda s: JobRepository(s).beat(job, lease_s, progress, message))
 
     def _publish(self, job: Job) -> None:
         self._storage.seal(job.id, job.epoch)
-        if not self._record(lambda jobs: jobs.publish(job)):
-            raise _LeaseLost
+        if not self._records.change(lambda session: JobRepository(session).publish(job)):
+            raise LeaseLost
         self._storage.keep_only(job.id, job.epoch)
         _log.info("job %s: published epoch %d", job.id, job.epoch)
 
     # ---- other ends ------------------------------------------------------------------------
 
-    def _fail(self, job: Job, failure: Failure) -> None:
+    def _fail(self, job: Job, failure: Failure, *, last: bool = False) -> None:
         if not failure.input_fault:
             # Whatever state the child is in, the next attempt gets a fresh one.
-            self._engine.stop()
-        state = self._record(lambda jobs: jobs.fail(job, failure, self._settings.attempts))
+            self._foreman.stop()
+        allowed = 0 if last else self._settings.attempts
+        state = self._records.change(lambda s: JobRepository(s).fail(job, failure, allowed))
         _log.warning("job %s: epoch %d failed: %s", job.id, job.epoch, failure.message)
         if state is None:
             self._give_up(job)
@@ -207,11 +177,11 @@ class Supervisor:
 
     def _give_up(self, job: Job) -> None:
         _log.warning("job %s: epoch %d is no longer ours", job.id, job.epoch)
-        self._engine.stop()
-        found = self._record(lambda jobs: (jobs.get(job.id),))
-        if found is None:
+        self._foreman.stop()
+        try:
+            now = self._records.read(lambda session: JobRepository(session).get(job.id))
+        except Leaving:
             return  # the database is away and so shall we be: whoever comes next tidies up
-        (now,) = found
         if now is None:  # cancelled and removed while we computed
             self._storage.keep_only(job.id, None)
         elif now.state in FINAL:
@@ -222,23 +192,6 @@ class Supervisor:
 
     def _hand_back(self, job: Job) -> None:
         _log.info("job %s: handing epoch %d back", job.id, job.epoch)
-        self._engine.stop()
+        self._foreman.stop()
         self._storage.discard(job.id, job.epoch)
-        self._record(lambda jobs: jobs.hand_back(job))
-
-    # ---- the database ----------------------------------------------------------------------
-
-    def _claim(self, job_id: str) -> Callable[[JobRepository], Job | None]:
-        lease_s, allowed = self._settings.lease_s, self._settings.attempts
-        return lambda jobs: jobs.claim(job_id, self._worker, lease_s, allowed)
-
-    def _record(self, change: Callable[[JobRepository], _Answer]) -> _Answer | None:
-        """Change a row, however long the database is away; None where we must leave before."""
-        while True:
-            try:
-                with self._database.writing() as session:
-                    return change(JobRepository(session))
-            except AWAY as error:
-                _log.warning("the database is away: %s", error)
-            if self._leaving.wait(self._settings.heartbeat_s):
-                return None
+        self._records.change(lambda session: JobRepository(session).hand_back(job))

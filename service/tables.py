@@ -34,6 +34,7 @@ class Key(Table):
     prefix: Mapped[str]  # the first characters, so that its owner recognises it in a list
     created: Mapped[float]
     revoked: Mapped[float | None] = mapped_column(default=None)
+    served: Mapped[float | None] = mapped_column(default=None)  # a worker last began work of its
 
 
 class Upload(Table):
@@ -76,6 +77,7 @@ class Job(Table):
     worker: Mapped[str | None] = mapped_column(default=None)
     lease_until: Mapped[float | None] = mapped_column(default=None)
     result_epoch: Mapped[int | None] = mapped_column(default=None)  # names the results' folder
+    parts_key: Mapped[str | None] = mapped_column(default=None)  # what its parts must agree in
 
     progress: Mapped[int] = mapped_column(default=0)  # 0 to 100
     message: Mapped[str] = mapped_column(default="")
@@ -84,4 +86,25 @@ class Job(Table):
     created: Mapped[float]
     started: Mapped[float | None] = mapped_column(default=None)
     updated: Mapped[float]
+    finished: Mapped[float | None] = mapped_column(default=None)
+
+
+class Part(Table):
+    """A range of rows of a job whose raster is cut up; any worker may compute it.
+
+    It is claimed as jobs are, by `token` and `lease_until`; its files are found by its rows.
+    """
+
+    __tablename__ = "parts"
+    __table_args__ = (Index("parts_by_finished", "finished", "job_id", "first_row"),)
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    first_row: Mapped[int] = mapped_column(primary_key=True)
+    stop_row: Mapped[int]  # one behind the last
+
+    token: Mapped[int] = mapped_column(default=0)  # rises with each claim, never falls
+    attempts: Mapped[int] = mapped_column(default=0)  # claims that were not handed back
+    worker: Mapped[str | None] = mapped_column(default=None)
+    lease_until: Mapped[float | None] = mapped_column(default=None)
+    progress: Mapped[int] = mapped_column(default=0)  # 0 to 100
     finished: Mapped[float | None] = mapped_column(default=None)

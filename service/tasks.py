@@ -1,4 +1,4 @@
-"""The Celery shell: a message's job id goes in, one function is called, nothing comes out."""
+"""The Celery shell: a message comes in, one function is called, nothing comes out."""
 
 from collections.abc import Callable
 
@@ -7,10 +7,14 @@ from celery import Celery
 from service.queue import TASK
 
 
-def register(celery: Celery, work: Callable[[str], None]) -> None:
-    """Have `work` called with the job id of every message."""
+def register(celery: Celery, work: Callable[[], None]) -> None:
+    """Have `work` called for every message.
 
-    def segment(job_id: str) -> None:
-        work(job_id)
+    It holds the id of the job that it was sent for. Which job is worked on is another matter: the
+    one whose turn it is.
+    """
+
+    def segment(_job_id: str) -> None:
+        work()
 
     celery.task(name=TASK)(segment)

@@ -35,9 +35,10 @@ def work(settings: Settings) -> int:
     engine = Engine(settings.engine_command)
     leaving = threading.Event()
     name = f"{socket.gethostname()}:{os.getpid()}"
-    supervisor = Supervisor(settings, database, storage, engine, name, leaving)
+    doorbell = Doorbell(celery)
+    supervisor = Supervisor(settings, database, storage, engine, name, leaving, doorbell.ring)
     register(celery, supervisor.work)
-    reconciler = Reconciler(settings, database, storage, Doorbell(celery), supervisor)
+    reconciler = Reconciler(settings, database, storage, doorbell, supervisor)
     threading.Thread(target=reconciler.run, args=(leaving,), name="reconciler", daemon=True).start()
 
     def leave(**_: Any) -> None:

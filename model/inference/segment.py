@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from model.errors import PartOfOtherKind
 from model.inference.ahead import ahead
 from model.inference.predictor import Predictor
 from model.inference.sweep import Band, Sweep
@@ -103,6 +104,7 @@ class Segmentation:
         pair: Open; it stays so.
         model: From `load_model`.
         confidence: Also say how sure the network is.
+        fingerprint: Of the model, if it is known already.
 
     The other arguments are those of `segment`, and so is what is raised.
     """
@@ -113,6 +115,7 @@ class Segmentation:
         model: MFNet,
         *,
         confidence: bool = False,
+        fingerprint: str | None = None,
         stride: int | None = None,
         blend: str = "mean",
         white: float | None = None,
@@ -126,6 +129,7 @@ class Segmentation:
         predictor = Predictor(model, device, precision)
         self.pair = pair
         self._model = model
+        self._fingerprint = fingerprint
         self._white = white_point(pair.ortho_dtype) if white is None else white
         stride = config.stride_px if stride is None else stride
         self._sweep = Sweep(
@@ -155,7 +159,7 @@ class Segmentation:
         """A name for everything that the bytes of a part depend on, its rows aside."""
         told = self.tags | {
             "files": [(stamp.size_bytes, stamp.modified_ns) for stamp in self.pair.stamps],
-            "weights": _digest(self._model),
+            "model": self._fingerprint or fingerprint(self._model),
             "layers": self._layers,
             "white": self._white,
             "batch_size": self._sweep.batch_size,
@@ -163,6 +167,21 @@ class Segmentation:
             "torch": torch.__version__,
         }
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
+
+    def check_key(self, key: str) -> None:
+        """Refuse to compute what would not fit to the parts of others.
+
+        Raises:
+            PartOfOtherKind: Theirs have another key.
+        """
+        if key != self.key:
+            raise PartOfOtherKind(
+                f"parts computed here ({self._sweep.device.type}, {self.tags['MFNET_PRECISION']}, "
+                f"torch {torch.__version__}) do not fit to those there are: they differ in model, "
+                "options, device, or version",
+                key=self.key,
+                expected=key,
+            )
 
     def map(
         self, out: Path, statistics: Path | None = None, confidence: Path | None = None
@@ -253,7 +272,7 @@ class Segmentation:
         return summary
 
 
-def _digest(model: MFNet) -> str:
+def fingerprint(model: MFNet) -> str:
     """SHA-256 of what the network is: its configuration and all of its weights."""
     digest = hashlib.sha256(model.config.model_dump_json().encode())
     for name, weights in sorted(model.state_dict().items()):

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, case, delete, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -166,14 +166,14 @@ class JobRepository:
         """
         return self._change(
             Job.id == job_id,
-            _waiting(),
+            waiting(),
             Job.attempts < allowed,
             state=State.RUNNING,
             epoch=Job.epoch + 1,
             attempts=Job.attempts + 1,
             worker=worker,
             lease_until=clock() + lease_s,
-            progress=0,
+            progress=case((Job.parts_key.is_(None), 0), else_=Job.progress),  # parts are kept
             message="",
             started=clock(),
         )
@@ -242,7 +242,7 @@ class JobRepository:
 
     def due(self, limit: int = 1000) -> Sequence[str]:
         """Ids of the jobs that a worker could claim now, oldest first."""
-        query = select(Job.id).where(_waiting())
+        query = select(Job.id).where(waiting())
         return self._session.scalars(query.order_by(Job.created, Job.id).limit(limit)).all()
 
     def fail_abandoned(self, allowed: int) -> Sequence[str]:
@@ -252,7 +252,7 @@ class JobRepository:
         """
         statement = (
             update(Job)
-            .where(_waiting(), Job.attempts >= allowed)
+            .where(waiting(), Job.attempts >= allowed)
             .values(
                 state=State.FAILED,
                 error=abandoned(allowed).to_dict(),
@@ -290,7 +290,7 @@ class JobRepository:
         return self._session.scalars(statement).one_or_none()
 
 
-def _waiting() -> ColumnElement[bool]:
+def waiting() -> ColumnElement[bool]:
     """Nobody works on it: accepted, or running under a lease that has run out."""
     expired = and_(Job.state == State.RUNNING, Job.lease_until < clock())
     return or_(Job.state == State.ACCEPTED, expired)

@@ -33,7 +33,7 @@ from service.tables import Job
 
 pytestmark = pytest.mark.acceptance
 
-STUB = Path(__file__).parents[1] / "service" / "engine_stub.py"
+STUB = Path(__file__).parents[1] / "support" / "engine_stub.py"
 ORTHO = b"pixels"
 STEPS = 20  # of the stub, 0.1 s each for the model `slow`
 PATIENCE_S = 60

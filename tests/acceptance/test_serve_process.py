@@ -17,7 +17,7 @@ import pytest
 
 pytestmark = pytest.mark.acceptance
 
-STUB = Path(__file__).parents[1] / "service" / "engine_stub.py"
+STUB = Path(__file__).parents[1] / "support" / "engine_stub.py"
 PATIENCE_S = 60
 
 

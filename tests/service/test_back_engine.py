@@ -14,7 +14,7 @@ import pytest
 
 from service.engine import Engine, EngineDied, _pump
 
-STUB = (sys.executable, str(Path(__file__).with_name("engine_stub.py")))
+STUB = (sys.executable, str(Path(__file__).parents[1] / "support" / "engine_stub.py"))
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def run(engine: Engine, model: str, folder: Path) -> dict[str, Any]:
     """All replies of one order, merged."""
     ortho = folder / "ortho"
     ortho.write_bytes(b"pixels")
-    engine.order({"model": model, "ortho": str(ortho), "out": str(folder)})
+    engine.order({"step": "map", "model": model, "ortho": str(ortho), "out": str(folder)})
     deadline = time.monotonic() + 30
     merged: dict[str, Any] = {}
     while not merged.keys() & {"done", "error"}:

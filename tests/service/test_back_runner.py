@@ -10,7 +10,7 @@ import pytest
 import rasterio
 from rasterio.transform import from_origin
 
-from model.errors import NonFiniteLogits, NoOverlap
+from model.errors import DiskFull, InputChanged, NonFiniteLogits, NoOverlap
 from service.engine import Engine
 from service.runner import Segmenter, answer
 
@@ -36,6 +36,8 @@ class OutOfMemoryError(RuntimeError):
         (MemoryError(), "engine.out_of_memory", False),
         (OutOfMemoryError("CUDA"), "engine.out_of_memory", False),
         (TypeError("/secret/path"), "internal", False),
+        (InputChanged("ortho.tif"), "raster.changed", True),
+        (DiskFull("12 bytes are free"), "output.disk_full", False),
     ],
 )
 def test_every_error_has_a_code_and_tells_nothing_of_the_inside(
@@ -69,6 +71,32 @@ def test_a_real_engine_computes_refuses_and_computes_again(tmp_path: Path) -> No
     assert names == {"classes.tif", "classes.tif.aux.xml", "classes.qml", "statistics.json"}
 
 
+@pytest.mark.acceptance
+@pytest.mark.timeout(600)
+def test_a_real_engine_computes_parts_and_joins_them(tmp_path: Path) -> None:
+    order = _tiny_order(tmp_path)
+    engine = Engine([sys.executable, "-m", "service.runner"])
+    try:
+        assert "done" in _last_reply(engine, order)
+        whole = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+        shared = {**order, "parts": str(tmp_path / "parts")}
+        key = _last_reply(engine, {**order, "step": "key"})["done"]["key"]
+        cuts = [[0, 16], [16, 40]]
+        for rows in cuts:
+            part = {**shared, "step": "part", "rows": rows, "key": key}
+            assert _last_reply(engine, part) == {"done": {}}
+        other = _last_reply(engine, {**part, "key": "another"})["error"]
+        assert (other["code"], other["input_fault"]) == ("part.other_kind", False)
+        (tmp_path / "joined").mkdir()
+        join = {**shared, "step": "join", "cuts": cuts, "out": str(tmp_path / "joined")}
+        missing = _last_reply(engine, {**join, "cuts": [[0, 40]]})["error"]
+        assert missing["code"] == "part.missing"
+        assert "done" in _last_reply(engine, join)
+    finally:
+        engine.stop()
+    assert {path.name: path.read_bytes() for path in (tmp_path / "joined").iterdir()} == whole
+
+
 def _tiny_order(folder: Path) -> dict[str, Any]:
     from model.checkpoint import save
     from model.config import ENCODERS, ModelConfig
@@ -81,6 +109,7 @@ def _tiny_order(folder: Path) -> dict[str, Any]:
     _write(folder / "height.tif", rng.uniform(0, 9, (1, 40, 50)).astype(np.float32))
     return {
         "process": "segment",
+        "step": "map",
         "ortho": str(folder / "ortho.tif"),
         "height": str(folder / "height.tif"),
         "model": "random",

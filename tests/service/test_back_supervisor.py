@@ -25,7 +25,7 @@ from service.storage import Storage
 from service.supervisor import Supervisor
 from service.tables import Job
 
-STUB = Path(__file__).with_name("engine_stub.py")
+STUB = Path(__file__).parents[1] / "support" / "engine_stub.py"
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Bench:
 
     def start(self, job_id: str) -> threading.Thread:
         """Work in a thread until the job's first progress is in the database."""
-        thread = threading.Thread(target=self.supervisor.work, args=(job_id,))
+        thread = threading.Thread(target=self.supervisor.work)
         thread.start()
         until(lambda: self.job(job_id).progress > 0)
         return thread
@@ -76,7 +76,7 @@ def bench(tmp_path: Path, database: Database, owner: str) -> Iterator[Bench]:
     (storage.uploads / "u1").write_bytes(b"pixels")
     with database.writing() as session:
         UploadRepository(session).add("u1", owner, "ortho.tif", size=6, sha256="", report={})
-    supervisor = Supervisor(settings, database, storage, engine, "me", leaving)
+    supervisor = Supervisor(settings, database, storage, engine, "me", leaving, lambda _: None)
     yield Bench(settings, database, storage, engine, leaving, supervisor, owner)
     engine.stop()
 
@@ -90,21 +90,21 @@ def until(true: Callable[[], bool], seconds: float = 20) -> None:
 
 def test_a_job_is_computed_published_and_its_engine_kept(bench: Bench) -> None:
     job_id = bench.submit("quick")
-    bench.supervisor.work(job_id)
+    bench.supervisor.work()
     job = bench.job(job_id)
     assert (job.state, job.result_epoch, job.worker) == (State.SUCCESSFUL, 1, None)
     assert (bench.storage.folder(job_id, 1) / "classes.tif").stat().st_size == 21 * 32
     first = bench.engine.pid
-    bench.supervisor.work(bench.submit("quick"))
+    bench.submit("quick")
+    bench.supervisor.work()
     assert bench.engine.pid == first
 
 
 def test_a_second_bell_for_the_same_job_has_no_effect(bench: Bench) -> None:
     job_id = bench.submit("quick")
-    bench.supervisor.work(job_id)
+    bench.supervisor.work()
     finished = bench.job(job_id).finished
-    bench.supervisor.work(job_id)
-    bench.supervisor.work("no such job")
+    bench.supervisor.work()
     assert (bench.job(job_id).finished, bench.job(job_id).epoch) == (finished, 1)
 
 
@@ -124,7 +124,7 @@ def test_progress_and_lease_move_while_it_runs(bench: Bench) -> None:
 
 def test_the_callers_mistake_fails_at_once_and_keeps_the_engine(bench: Bench) -> None:
     job_id = bench.submit("refuse")
-    bench.supervisor.work(job_id)
+    bench.supervisor.work()
     job = bench.job(job_id)
     assert (job.state, job.attempts, job.message) == (State.FAILED, 1, "no")
     assert job.error == {
@@ -144,14 +144,15 @@ def test_the_callers_mistake_fails_at_once_and_keeps_the_engine(bench: Bench) ->
 def test_our_faults_are_tried_three_times(bench: Bench, model: str, code: str) -> None:
     job_id = bench.submit(model)
     for attempt in (1, 2, 3):
-        bench.supervisor.work(job_id)
+        bench.supervisor.work()
         assert bench.job(job_id).attempts == attempt
     job = bench.job(job_id)
     assert job.state is State.FAILED
     assert job.error is not None
     assert job.error["code"] == code
     assert bench.engine.pid is None
-    bench.supervisor.work(other := bench.submit("quick"))
+    other = bench.submit("quick")
+    bench.supervisor.work()
     assert bench.job(other).state is State.SUCCESSFUL
 
 
@@ -159,7 +160,7 @@ def test_an_upload_that_is_gone_fails_the_job_with_its_name(bench: Bench) -> Non
     job_id = bench.submit("quick")
     with bench.database.writing() as session:
         UploadRepository(session).remove("u1")
-    bench.supervisor.work(job_id)
+    bench.supervisor.work()
     job = bench.job(job_id)
     assert job.state is State.FAILED
     assert job.error is not None
@@ -216,7 +217,7 @@ def test_leaving_hands_the_job_back_and_takes_no_other(bench: Bench) -> None:
     job = bench.job(job_id)
     assert (job.state, job.attempts, job.epoch) == (State.ACCEPTED, 0, 1)
     assert not bench.storage.folder(job_id, 1).exists()
-    bench.supervisor.work(job_id)
+    bench.supervisor.work()
     assert bench.job(job_id).epoch == 1
 
 
@@ -228,13 +229,13 @@ def test_a_fault_of_the_supervisor_itself_is_told_and_survived(
 
     job_id = bench.submit("quick")
     monkeypatch.setattr(bench.storage, "begin", full)
-    bench.supervisor.work(job_id)
+    bench.supervisor.work()
     job = bench.job(job_id)
     assert (job.state, job.attempts) == (State.ACCEPTED, 1)
     assert job.error is not None
     assert job.error["code"] == "internal"
     monkeypatch.undo()
-    bench.supervisor.work(job_id)
+    bench.supervisor.work()
     assert bench.job(job_id).state is State.SUCCESSFUL
     assert bench.job(job_id).error is None
 
@@ -251,7 +252,7 @@ def test_a_failure_that_cannot_be_recorded_is_a_fault_that_can(
 
     monkeypatch.setattr(JobRepository, "fail", fail)
     job_id = bench.submit("refuse")
-    bench.supervisor.work(job_id)
+    bench.supervisor.work()
     job = bench.job(job_id)
     assert job.error is not None
     assert (job.state, job.error["code"]) == (State.ACCEPTED, "internal")
@@ -285,7 +286,7 @@ def test_a_publication_whose_answer_was_lost_keeps_its_files(
     published = JobRepository.publish
     monkeypatch.setattr(JobRepository, "publish", lambda jobs, job: published(jobs, job) and False)
     job_id = bench.submit("quick")
-    bench.supervisor.work(job_id)
+    bench.supervisor.work()
     assert bench.job(job_id).state is State.SUCCESSFUL
     assert (bench.storage.folder(job_id, 1) / "classes.tif").exists()
 
@@ -333,7 +334,7 @@ def test_the_reconciler_removes_what_killed_processes_left(bench: Bench) -> None
     for name in ("dead.part", "old"):
         os.utime(uploads / name, (0, 0))
     done, cancelled, waiting = (bench.submit("quick") for _ in range(3))
-    bench.supervisor.work(done)
+    bench.supervisor.work()
     with bench.database.writing() as session:
         JobRepository(session).cancel(cancelled)
     for job_id in (done, cancelled, waiting, "of another database"):

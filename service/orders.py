@@ -1,0 +1,97 @@
+"""What the engine is told to do: a job's row, with its uploads' ids as paths."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from service.attempt import AttemptFailed
+from service.database import Database
+from service.jobs import Failure, cut
+from service.repository.uploads import UploadRepository
+from service.settings import Settings
+from service.storage import Storage
+from service.tables import Job, Part, Upload
+
+_RASTERS = ("ortho", "height", "dtm")  # the inputs that are ids of uploads
+
+
+class Orders:
+    """Writes orders; `service/runner.py` reads them.
+
+    Args:
+        settings: Where models are, and how large a part is.
+        database: Where uploads are known.
+        storage: Where files are.
+
+    All methods raise `AttemptFailed` where an upload is gone.
+    """
+
+    def __init__(self, settings: Settings, database: Database, storage: Storage) -> None:
+        self._settings = settings
+        self._database = database
+        self._storage = storage
+
+    def map(self, job: Job) -> dict[str, Any]:
+        """Compute it all."""
+        return {**self._order(job, "map"), "out": str(self._storage.begin(job.id, job.epoch))}
+
+    def key(self, job: Job) -> dict[str, Any]:
+        """Say what parts of it would have to agree in."""
+        return self._order(job, "key")
+
+    def part(self, job: Job, part: Part) -> dict[str, Any]:
+        """Compute a part, if it would agree."""
+        rows = [part.first_row, part.stop_row]
+        parts = str(self._storage.parts(job.id))
+        return {**self._order(job, "part"), "parts": parts, "rows": rows, "key": job.parts_key}
+
+    def join(self, job: Job, parts: Sequence[Part]) -> dict[str, Any]:
+        """Make one of the finished parts."""
+        return {
+            **self._order(job, "join"),
+            "parts": str(self._storage.parts(job.id)),
+            "cuts": [[part.first_row, part.stop_row] for part in parts],
+            "out": str(self._storage.begin(job.id, job.epoch)),
+        }
+
+    def cuts(self, job: Job) -> list[range]:
+        """The parts that the job should be computed in; none where it is small."""
+        raster = self._upload("ortho", job.inputs["ortho"]).report.get("raster")
+        if raster is None:
+            return []
+        return cut(raster["height"], raster["width"], self._settings.part_pixels)
+
+    def _order(self, job: Job, step: str) -> dict[str, Any]:
+        options = {name: v for name, v in job.inputs.items() if name not in _RASTERS}
+        paths = {
+            name: str(self._path(name, upload_id))
+            for name in _RASTERS
+            if (upload_id := job.inputs.get(name)) is not None
+        }
+        return {
+            "process": job.process,
+            "step": step,
+            **paths,
+            "model": options.pop("model"),
+            "models_dir": str(self._settings.models_dir.resolve()),
+            "options": options,
+        }
+
+    def _path(self, name: str, upload_id: str) -> Path:
+        self._upload(name, upload_id)
+        return self._storage.upload(upload_id)
+
+    def _upload(self, name: str, upload_id: str) -> Upload:
+        with self._database.reading() as session:
+            upload = UploadRepository(session).get(upload_id)
+        if upload is None:
+            raise AttemptFailed(
+                Failure(
+                    "upload.gone",
+                    f"The upload {upload_id} of the input {name} was removed before the job began; "
+                    "send it again and submit a new job.",
+                    {"input": name, "upload": upload_id},
+                    input_fault=True,
+                )
+            )
+        return upload

@@ -1,0 +1,332 @@
+"""A job in parts on one worker and on two, with stubs for the engines."""
+
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import engine_stub
+import psutil
+import pytest
+from engine_stub import ROWS, STEPS, result
+
+from service.database import Database
+from service.engine import Engine
+from service.jobs import State
+from service.repository.jobs import JobRepository
+from service.repository.keys import KeyRepository
+from service.repository.parts import PartRepository
+from service.repository.uploads import UploadRepository
+from service.settings import Settings
+from service.storage import Storage
+from service.supervisor import Supervisor
+from service.tables import Job
+
+STUB = Path(engine_stub.__file__)
+WIDTH = 10
+PARTS = 4
+
+
+def until(true: Callable[[], object], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"not true within {seconds} s"
+        time.sleep(0.02)
+
+
+class Worker:
+    """A supervisor and its engine, in a thread of the test's."""
+
+    def __init__(self, crew: "Crew", name: str, kind: str) -> None:
+        self.engine = Engine([sys.executable, str(STUB), *([kind] if kind else [])])
+        self.leaving = threading.Event()
+        self.supervisor = Supervisor(
+            crew.settings,
+            crew.database,
+            crew.storage,
+            self.engine,
+            name,
+            self.leaving,
+            crew.rung.append,
+        )
+        self.thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        self.thread = threading.Thread(target=self.supervisor.work)
+        self.thread.start()
+
+    def join(self) -> None:
+        assert self.thread is not None
+        self.thread.join(60)
+        assert not self.thread.is_alive()
+
+
+class Crew:
+    """Workers on one database, and a raster that is cut for them."""
+
+    def __init__(self, folder: Path, database: Database, owner: str) -> None:
+        pixels = ROWS * WIDTH // PARTS
+        self.settings = Settings(data_dir=folder, lease_s=3, heartbeat_s=0.1, part_pixels=pixels)
+        self.database = database
+        self.storage = Storage(folder)
+        self.owner = owner
+        self.rung: list[str] = []
+        self.workers: list[Worker] = []
+        for upload, rows in (("large", ROWS), ("small", 100)):
+            (self.storage.uploads / upload).write_bytes(b"pixels")
+            report = {"raster": {"height": rows, "width": WIDTH}}
+            with database.writing() as session:
+                UploadRepository(session).add(
+                    upload, owner, f"{upload}.tif", size=6, sha256="", report=report
+                )
+
+    def hire(self, kind: str = "") -> Worker:
+        self.workers.append(Worker(self, f"w{len(self.workers)}", kind))
+        return self.workers[-1]
+
+    def submit(self, model: str, ortho: str = "large", owner: str | None = None) -> str:
+        inputs = {"ortho": ortho, "height": ortho, "model": model}
+        with self.database.writing() as session:
+            return JobRepository(session).submit(owner or self.owner, "segment", inputs)[0].id
+
+    def job(self, job_id: str) -> Job:
+        with self.database.reading() as session:
+            job = JobRepository(session).get(job_id)
+        assert job is not None
+        return job
+
+    def finished_parts(self, job_id: str) -> int:
+        with self.database.reading() as session:
+            parts = PartRepository(session).of(job_id)
+        return sum(part.finished is not None for part in parts)
+
+    def workers_at_parts(self, job_id: str) -> set[str]:
+        """Those whose part has made some progress."""
+        with self.database.reading() as session:
+            parts = PartRepository(session).of(job_id)
+        return {part.worker for part in parts if part.worker and part.progress}
+
+    def computed(self) -> Counter[int]:
+        """How often the computing of each part was begun, by its first row."""
+        log = (self.storage.uploads / "large.computed").read_text().splitlines()
+        return Counter(int(line.split()[0]) for line in log)
+
+    def engines(self) -> set[int]:
+        """Process ids of the engines that computed parts."""
+        log = (self.storage.uploads / "large.computed").read_text().splitlines()
+        return {int(line.split()[1]) for line in log}
+
+    def check(self, job_id: str) -> None:
+        """Successful, with the right bytes and no others."""
+        job = self.job(job_id)
+        assert (job.state, job.error, job.progress) == (State.SUCCESSFUL, None, 100)
+        assert job.result_epoch is not None
+        folder = self.storage.folder(job_id, job.result_epoch)
+        assert (folder / "classes.tif").read_bytes() == result(b"pixels")
+        assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+@pytest.fixture
+def crew(tmp_path: Path, database: Database, owner: str) -> Iterator[Crew]:
+    crew = Crew(tmp_path / "data", database, owner)
+    yield crew
+    for worker in crew.workers:
+        worker.leaving.set()
+        if worker.thread is not None:
+            worker.join()
+        worker.engine.stop()
+
+
+def test_the_stubs_raster_has_a_byte_of_the_result_for_each_hundred_rows() -> None:
+    assert len(result(b"")) * 100 == ROWS == 100 * 32 * (STEPS + 1)
+
+
+def test_one_worker_computes_all_parts_and_joins_them(crew: Crew) -> None:
+    job_id = crew.submit("quick")
+    crew.hire().supervisor.work()
+    crew.check(job_id)
+    assert crew.computed() == dict.fromkeys(crew.computed(), 1)
+    assert len(crew.computed()) == PARTS
+    assert crew.rung == [job_id] * (PARTS - 1)  # for whoever may help
+    assert crew.job(job_id).epoch == 1
+
+
+def test_a_small_raster_has_no_parts(crew: Crew) -> None:
+    job_id = crew.submit("quick", "small")
+    crew.hire().supervisor.work()
+    crew.check(job_id)
+    assert crew.finished_parts(job_id) == 0
+    assert crew.rung == []
+
+
+def test_two_workers_share_a_job_and_no_part_is_computed_twice(crew: Crew) -> None:
+    leader, helper = crew.hire(), crew.hire()
+    job_id = crew.submit("brisk")
+    leader.start()
+    until(lambda: crew.workers_at_parts(job_id))
+    helper.start()
+    seen: list[int] = []
+    until(lambda: seen.append(crew.job(job_id).progress) or crew.job(job_id).finished)
+    for worker in (leader, helper):
+        worker.join()
+    crew.check(job_id)
+    assert set(crew.computed().values()) == {1}
+    assert len(crew.engines()) == 2
+    assert seen == sorted(seen)
+    assert len(set(seen)) > PARTS
+
+
+def test_a_helper_goes_on_until_nothing_is_left(crew: Crew) -> None:
+    leader, helper = crew.hire(), crew.hire()
+    job_id = crew.submit("brisk")
+    other = crew.submit("quick", "small")
+    leader.start()
+    until(lambda: crew.workers_at_parts(job_id) == {"w0"})
+    helper.start()
+    helper.join()
+    leader.join()
+    crew.check(job_id)
+    crew.check(other)
+
+
+def test_the_part_of_a_killed_engine_alone_is_computed_again(crew: Crew) -> None:
+    leader, helper = crew.hire(), crew.hire()
+    job_id = crew.submit("brisk")
+    leader.start()
+    until(lambda: crew.workers_at_parts(job_id) == {"w0"})
+    helper.start()
+    until(lambda: crew.workers_at_parts(job_id) == {"w0", "w1"})
+    assert helper.engine.pid is not None
+    psutil.Process(helper.engine.pid).kill()
+    for worker in (leader, helper):
+        worker.join()
+    crew.check(job_id)
+    assert sorted(crew.computed().values()) == [1] * (PARTS - 1) + [2]
+    assert crew.job(job_id).attempts == 1
+
+
+def test_a_leader_that_leaves_loses_nothing_that_was_finished(crew: Crew) -> None:
+    leader = crew.hire()
+    job_id = crew.submit("brisk")
+    leader.start()
+    until(lambda: crew.finished_parts(job_id) == 2)
+    leader.leaving.set()
+    leader.join()
+    waiting = crew.job(job_id)
+    assert (waiting.state, waiting.attempts) == (State.ACCEPTED, 0)
+    assert waiting.progress >= 100 * 2 // PARTS - 10
+    crew.hire().supervisor.work()
+    crew.check(job_id)
+    assert sum(crew.computed().values()) <= PARTS + 1
+
+
+def test_finished_parts_that_vanished_are_computed_again(crew: Crew) -> None:
+    leader = crew.hire()
+    job_id = crew.submit("brisk")
+    leader.start()
+    until(lambda: crew.finished_parts(job_id) == 1)
+    leader.leaving.set()
+    leader.join()
+    (crew.storage.parts(job_id) / "brisk" / "0").unlink()
+    other = crew.hire()
+    other.supervisor.work()
+    assert crew.job(job_id).error is not None
+    other.supervisor.work()
+    crew.check(job_id)
+
+
+def test_another_owners_small_job_does_not_wait_for_a_raster(crew: Crew) -> None:
+    with crew.database.writing() as session:
+        other = KeyRepository(session).create("another", "user")[0].id
+    worker = crew.hire()
+    large = crew.submit("brisk")
+    worker.start()
+    until(lambda: crew.workers_at_parts(large))
+    engine = worker.engine.pid
+    small = crew.submit("quick", "small", other)
+    until(lambda: crew.job(small).finished is not None)
+    assert crew.job(large).state is State.ACCEPTED
+    assert crew.finished_parts(large) == 1
+    worker.join()
+    assert crew.rung[-1] == large  # so that somebody takes it up again
+    worker.supervisor.work()
+    crew.check(large)
+    crew.check(small)
+    assert (crew.job(large).attempts, worker.engine.pid) == (1, engine)
+    assert set(crew.computed().values()) == {1}
+
+
+def test_an_owners_own_small_job_does_wait(crew: Crew) -> None:
+    worker = crew.hire()
+    large = crew.submit("quick")
+    small = crew.submit("quick", "small")
+    worker.supervisor.work()
+    crew.check(large)
+    assert crew.job(small).state is State.ACCEPTED
+
+
+def test_cancel_ends_the_leaders_engine_and_the_helpers_and_leaves_no_file(crew: Crew) -> None:
+    leader, helper = crew.hire(), crew.hire()
+    job_id = crew.submit("brisk")
+    leader.start()
+    until(lambda: crew.workers_at_parts(job_id) == {"w0"})
+    helper.start()
+    until(lambda: crew.workers_at_parts(job_id) == {"w0", "w1"})
+    with crew.database.writing() as session:
+        assert JobRepository(session).cancel(job_id)
+    for worker in (leader, helper):
+        worker.join()
+        assert worker.engine.pid is None
+    assert crew.job(job_id).state is State.DISMISSED
+    assert crew.storage.jobs() == []
+
+
+@pytest.mark.parametrize(
+    ("model", "code", "tried"),
+    [("crash", "engine.died", 3), ("fault", "stub.fault", 3), ("refuse", "stub.refuse", 1)],
+)
+def test_a_part_that_always_fails_fails_the_job_with_its_reason(
+    crew: Crew, model: str, code: str, tried: int
+) -> None:
+    job_id = crew.submit(model)
+    crew.hire().supervisor.work()
+    job = crew.job(job_id)
+    assert job.state is State.FAILED
+    assert job.error is not None
+    assert job.error["code"] == code
+    with crew.database.reading() as session:
+        assert PartRepository(session).of(job_id)[0].attempts == tried
+    assert crew.storage.jobs() == []
+
+
+def test_parts_whose_workers_vanished_fail_the_job(crew: Crew) -> None:
+    leader = crew.hire()
+    job_id = crew.submit("brisk")
+    leader.start()
+    until(lambda: crew.workers_at_parts(job_id))
+    with crew.database.writing() as session:  # what three vanished helpers leave
+        for _ in range(3):
+            assert PartRepository(session).claim(job_id, "gone", -1, 3)
+    leader.join()
+    job = crew.job(job_id)
+    assert job.state is State.FAILED
+    assert job.error is not None
+    assert job.error["code"] == "job.abandoned"
+    assert crew.storage.jobs() == []
+
+
+def test_a_worker_of_another_kind_does_not_help_but_may_lead(crew: Crew) -> None:
+    leader, other = crew.hire(), crew.hire("another kind")
+    job_id = crew.submit("brisk")
+    leader.start()
+    until(lambda: crew.finished_parts(job_id) == 1)
+    other.supervisor.work()
+    assert not crew.job(job_id).finished
+    leader.leaving.set()
+    leader.join()
+    other.supervisor.work()
+    crew.check(job_id)
+    assert crew.job(job_id).parts_key == "brisk another kind"
+    assert crew.computed()[0] == 2

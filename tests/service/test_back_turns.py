@@ -1,0 +1,154 @@
+"""Whose turn it is: nobody waits behind another's thousand jobs, or behind his raster."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from service.database import Database, clock
+from service.repository.jobs import JobRepository
+from service.repository.keys import KeyRepository
+from service.repository.parts import PartRepository
+from service.repository.turns import TurnRepository
+from service.tables import Job
+
+ALLOWED = 3
+
+
+class Office:
+    """Owners with jobs, and what workers do with them."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.owners: dict[str, str] = {}
+
+    def owner(self, name: str) -> str:
+        if name not in self.owners:
+            with self.database.writing() as session:
+                self.owners[name] = KeyRepository(session).create(name, "user")[0].id
+        return self.owners[name]
+
+    def submit(self, name: str, jobs: int = 1) -> list[str]:
+        owner = self.owner(name)
+        with self.database.writing() as session:
+            repository = JobRepository(session)
+            return [repository.submit(owner, "segment", {})[0].id for _ in range(jobs)]
+
+    def turns(self) -> list[tuple[str, bool]]:
+        names = {key: name for name, key in self.owners.items()}
+        with self.database.reading() as session:
+            turns = TurnRepository(session, ALLOWED).waiting()
+            return [(names[turn.owner], turn.helps) for turn in turns]
+
+    def begin(self, lease_s: float = 60) -> Job:
+        """What a worker does first: claim the fairest job."""
+        with self.database.writing() as session:
+            turns = TurnRepository(session, ALLOWED)
+            turn = next(turn for turn in turns.waiting() if not turn.helps)
+            job = JobRepository(session).claim(turn.job_id, "w", lease_s, ALLOWED)
+            assert job is not None
+            turns.serve(turn.owner)
+        return job
+
+    def end(self, job: Job) -> None:
+        with self.database.writing() as session:
+            assert JobRepository(session).publish(job)
+
+    def name(self, job: Job) -> str:
+        return next(name for name, key in self.owners.items() if key == job.owner)
+
+
+@pytest.fixture
+def office(database: Database) -> Office:
+    return Office(database)
+
+
+def test_a_thousand_jobs_of_one_hold_another_up_for_one(office: Office) -> None:
+    office.submit("many", 1000)
+    running = office.begin()
+    office.submit("one")
+    assert office.turns() == [("one", False), ("many", False)]
+    office.end(running)
+    assert office.name(office.begin()) == "one"
+
+
+def test_owners_take_turns_however_many_workers_there_are(office: Office) -> None:
+    for name in "abc":
+        office.submit(name, 30)
+    begun: list[str] = []
+    running: list[Job] = []
+    for _ in range(30):
+        if len(running) == 4:
+            office.end(running.pop(0))
+        running.append(office.begin())
+        begun.append(office.name(running[-1]))
+    assert {name: begun.count(name) for name in "abc"} == {"a": 10, "b": 10, "c": 10}
+
+
+def test_an_owners_own_jobs_go_in_their_order(office: Office) -> None:
+    ids = office.submit("a", 5)
+    done = []
+    for _ in ids:
+        job = office.begin()
+        done.append(job.id)
+        office.end(job)
+    assert done == ids
+
+
+def test_who_has_least_at_work_comes_first_even_if_served_last(office: Office) -> None:
+    office.submit("a", 3)
+    office.submit("b", 3)
+    first, second, third = office.begin(), office.begin(), office.begin()
+    assert [office.name(job) for job in (first, second, third)] == ["a", "b", "a"]
+    office.end(first)
+    office.end(third)
+    assert office.turns()[0] == ("a", False)
+
+
+def cut_job(office: Office, job: Job, parts: int = 3) -> None:
+    with office.database.writing() as session:
+        cuts = [range(512 * n, 512 * n + 512) for n in range(parts)]
+        assert PartRepository(session).cut(job, cuts, "key")
+
+
+def test_parts_count_as_much_as_jobs(office: Office) -> None:
+    office.submit("large")
+    cut_job(office, office.begin())
+    assert office.turns() == [("large", True)]
+    office.submit("small", 3)
+    assert office.turns() == [("small", False), ("large", True)]
+    for _ in range(2):
+        office.begin()
+    assert office.turns() == [("large", True), ("small", False)]
+    with office.database.writing() as session:
+        for _ in range(3):
+            (turn, *_) = [t for t in TurnRepository(session, ALLOWED).waiting() if t.helps]
+            assert turn.parts_key == "key"
+            assert PartRepository(session).claim(turn.job_id, "w", 60, ALLOWED)
+    assert office.turns() == [("small", False)]
+
+
+def test_a_cut_job_without_a_leader_wants_one_and_no_help(office: Office) -> None:
+    office.submit("large")
+    job = office.begin()
+    cut_job(office, job)
+    with office.database.writing() as session:
+        assert JobRepository(session).hand_back(job)
+    assert office.turns() == [("large", False)]
+    assert office.begin().id == job.id
+    with office.database.writing() as session:
+        session.execute(update(Job).values(lease_until=clock() - 1))
+    assert office.turns() == [("large", False)]
+
+
+def test_what_has_no_attempt_left_waits_for_nobody(office: Office) -> None:
+    office.submit("a")
+    for _ in range(ALLOWED):
+        office.begin(lease_s=-1)
+    assert office.turns() == []
+
+
+def test_nobody_waits_in_an_empty_house(database: Database) -> None:
+    with database.reading() as session:
+        turns: list[Any] = TurnRepository(session, ALLOWED).waiting()
+    assert turns == []
