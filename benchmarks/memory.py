@@ -1,9 +1,11 @@
 """Whether memory grows with the raster's height: file to file, with a trivial network.
 
     python benchmarks/memory.py [--rows 4000 16000 64000] [--width 2000]
+    python benchmarks/memory.py --rows 40000 --width 40000 --constant --stride 256
 
-The rasters are tiled GeoTIFFs of random pixels in a temporary folder, 7 bytes a pixel. Each height
-runs in a process of its own, all taking turns.
+The rasters are tiled GeoTIFFs of random pixels in a temporary folder, 7 bytes a pixel; or constant
+and deflated to a thousandth, which a sparse file would be too, but that one declares more than is
+believed of a stranger's. Each height runs in a process of its own, all taking turns.
 """
 
 import argparse
@@ -45,27 +47,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", nargs="+", type=int, default=[4000, 16000, 64000])
     parser.add_argument("--width", type=int, default=2000)
+    parser.add_argument("--constant", action="store_true", help="one value, deflated")
+    parser.add_argument("--stride", type=int, default=128)
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--folder", type=Path, help="run on the pair in it, in this process")
     args = parser.parse_args()
     if args.folder:
-        print(json.dumps(segment_folder(args.folder)))
+        print(json.dumps(segment_folder(args.folder, args.stride)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        rows = measure(Path(folder), args.rows, args.width, args.repeat)
-    report("memory", rows, conditions={"width": args.width, "repeat": args.repeat}, out=args.out)
+        pairs = {rows: Path(folder) / str(rows) for rows in args.rows}
+        for height, pair in pairs.items():
+            write_pair(pair, height, args.width, args.constant)
+        rows = measure(pairs, args.width, args.stride, args.repeat)
+    names = ("width", "constant", "stride", "repeat")
+    report("memory", rows, conditions={name: getattr(args, name) for name in names}, out=args.out)
 
 
-def measure(folder: Path, heights: list[int], width: int, repeat: int) -> list[dict[str, float]]:
+def measure(pairs: dict[int, Path], width: int, stride: int, repeat: int) -> list[dict[str, float]]:
     """One row a raster height."""
-    contestants = {}
-    for height in heights:
-        pair = folder / str(height)
-        pair.mkdir()
-        write_random(pair / "ortho.tif", height, width, "uint8", 3)
-        write_random(pair / "ndsm.tif", height, width, "float32", 1)
-        contestants[f"{height} rows"] = ["--folder", str(pair)]
+    contestants = {
+        f"{height} rows": ["--folder", str(pair), "--stride", str(stride)]
+        for height, pair in pairs.items()
+    }
     results = list(take_turns_in_children(Path(__file__), contestants, repeat).values())
     return [
         {
@@ -75,37 +80,44 @@ def measure(folder: Path, heights: list[int], width: int, repeat: int) -> list[d
             "peak MB": result["peak MB"],
             "times the first": result["peak MB"] / results[0]["peak MB"],
         }
-        for height, result in zip(heights, results, strict=True)
+        for height, result in zip(pairs, results, strict=True)
     ]
 
 
-def segment_folder(folder: Path) -> dict[str, float]:
+def segment_folder(folder: Path, stride: int) -> dict[str, float]:
     """Runs the whole path on one pair; seconds and this process's peak memory."""
     torch.manual_seed(0)
     start = time.perf_counter()
-    segment(folder / "ortho.tif", folder / "ndsm.tif", TrivialNetwork(), folder / "classes.tif")
+    pair = folder / "ortho.tif", folder / "ndsm.tif"
+    segment(*pair, TrivialNetwork(), folder / "classes.tif", stride=stride)
     return {"s": time.perf_counter() - start, "peak MB": peak_mb()}
 
 
-def write_random(path: Path, height: int, width: int, dtype: str, bands: int) -> None:
-    """A tiled GeoTIFF, uncompressed, 0.2 m a pixel; one random row of blocks, again and again."""
-    profile = {
-        "driver": "GTiff",
-        "height": height,
-        "width": width,
-        "count": bands,
-        "dtype": dtype,
-        "crs": "EPSG:25832",
-        "transform": from_origin(400_000, 5_700_000, 0.2, 0.2),
-        "tiled": True,
-        "blockxsize": 256,
-        "blockysize": 256,
-    }
-    blocks = np.random.default_rng(0).integers(0, 30, (bands, 256, width)).astype(dtype)
-    with rasterio.open(path, "w", **profile) as dst:
-        for row in range(0, height, 256):
-            rows = min(256, height - row)
-            dst.write(blocks[:, :rows], window=Window(0, row, width, rows))
+def write_pair(folder: Path, height: int, width: int, constant: bool) -> None:
+    """`ortho.tif` and `ndsm.tif`, tiled, 0.2 m a pixel; one row of blocks, again and again."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name, dtype, bands in (("ortho", "uint8", 3), ("ndsm", "float32", 1)):
+        blocks = np.full((bands, 256, width), 7, dtype)
+        if not constant:
+            blocks = rng.integers(0, 30, blocks.shape).astype(dtype)
+        profile = {
+            "driver": "GTiff",
+            "height": height,
+            "width": width,
+            "count": bands,
+            "dtype": dtype,
+            "crs": "EPSG:25832",
+            "transform": from_origin(400_000, 5_700_000, 0.2, 0.2),
+            "tiled": True,
+            "blockxsize": 256,
+            "blockysize": 256,
+            "compress": "deflate" if constant else "none",
+        }
+        with rasterio.open(folder / f"{name}.tif", "w", **profile) as dst:
+            for row in range(0, height, 256):
+                rows = min(256, height - row)
+                dst.write(blocks[:, :rows], window=Window(0, row, width, rows))
 
 
 if __name__ == "__main__":
