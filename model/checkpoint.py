@@ -41,7 +41,8 @@ def load_model(name_or_path: str | Path, models_dir: Path | None = None) -> MFNe
         models_dir: Folder of further models, and of the frozen bases.
 
     Returns:
-        The network in evaluation mode, float32, on the CPU.
+        The network in evaluation mode, float32, on the CPU. The file is mapped into memory: its
+        tensors are read when they are first used, and kept once.
 
     Raises:
         UnknownModel: There is no such model.
@@ -54,8 +55,7 @@ def load_model(name_or_path: str | Path, models_dir: Path | None = None) -> MFNe
         tensors = load_file(path)
         if config.base and not any(name.startswith(PREFIX) for name in tensors):
             tensors |= base_tensors(config.base, config.encoder, models_dir)
-        net = MFNet(config)
-        net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+        net = MFNet.holding(config, {name: tensor.float() for name, tensor in tensors.items()})
     except (SafetensorError, RuntimeError, OSError) as error:
         raise BadCheckpoint(f"{path} cannot be loaded: {str(error)[:300]}") from error
     return net.eval()

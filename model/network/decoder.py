@@ -192,7 +192,8 @@ def _reflect(x_BCHW: Tensor, right: int = 0, bottom: int = 0) -> Tensor:
 
 def _pair_index(window: int) -> Tensor:
     """Row of the bias table for each pair of a window's cells, (S, S): by their offset."""
-    row, column = torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")
+    cells = torch.arange(window, device="cpu")  # no weights: computed, wherever those come from
+    row, column = torch.meshgrid(cells, cells, indexing="ij")
     cells_2S = torch.stack([row.flatten(), column.flatten()])
     offset_2SS = cells_2S[:, :, None] - cells_2S[:, None, :] + window - 1
     return offset_2SS[0] * (2 * window - 1) + offset_2SS[1]

@@ -4,6 +4,7 @@ Shapes: M modality, B batch, H W pixels, h w tokens, D embedding, C output chann
 """
 
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from segment_anything.modeling import ImageEncoderViT
@@ -12,11 +13,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.config import EncoderConfig
-from model.network.attention import attend
+from model.network.attention import Geometry, attend, grid_geometry
 from model.network.tuning import TUNINGS, BlockTuning
 from model.options import require_known
 
 MLP_RATIO = 4
+
+
+class Positions(NamedTuple):
+    """All that the encoder computes from its weights and the grid's size alone.
+
+    Attributes:
+        embedding_1hwD: Added to the tokens.
+        blocks: For the attention of each block.
+    """
+
+    embedding_1hwD: Tensor
+    blocks: tuple[Geometry, ...]
 
 
 class MultimodalEncoder(nn.Module):
@@ -44,18 +57,34 @@ class MultimodalEncoder(nn.Module):
             for _ in range(config.depth)
         )
 
-    def forward(self, images_MB3HW: Tensor) -> Tensor:
-        """Features of each modality behind the neck, (M, B, C, h, w) with h = H / 16."""
-        M, B = images_MB3HW.shape[:2]
-        x_NhwD = self.vit.patch_embed(images_MB3HW.flatten(0, 1))
-        x_NhwD = x_NhwD + self._positions(*x_NhwD.shape[1:3])
+    def forward(self, images_MB3HW: Tensor, positions: Positions | None = None) -> Tensor:
+        """Features of each modality behind the neck, (M, B, C, h, w) with h = H / 16.
+
+        Args:
+            images_MB3HW: Normalised.
+            positions: Of images of this size; gathered on the way if not given.
+        """
+        M, B, _, H, W = images_MB3HW.shape
+        positions = positions or self.positions(H, W)
+        x_NhwD = self.vit.patch_embed(images_MB3HW.flatten(0, 1)) + positions.embedding_1hwD
         x_MBhwD = x_NhwD.view(M, B, *x_NhwD.shape[1:])
-        for block, tuning in zip(self.vit.blocks, self.tuning, strict=True):
-            x_MBhwD = _run_block(block, tuning, x_MBhwD)
+        for block, tuning, geometry in zip(
+            self.vit.blocks, self.tuning, positions.blocks, strict=True
+        ):
+            x_MBhwD = _run_block(block, tuning, geometry, x_MBhwD)
         features_NChw: Tensor = self.vit.neck(x_MBhwD.flatten(0, 1).permute(0, 3, 1, 2))
         return features_NChw.view(M, B, *features_NChw.shape[1:])
 
-    def _positions(self, h: int, w: int) -> Tensor:
+    def positions(self, height: int, width: int) -> Positions:
+        """Those of images of height × width pixels, in the weights' precision."""
+        patch = self.vit.patch_embed.proj.kernel_size[0]
+        h, w = height // patch, width // patch
+        return Positions(
+            self._embedding(h, w),
+            tuple(grid_geometry(b.attn, h, w, b.window_size) for b in self.vit.blocks),
+        )
+
+    def _embedding(self, h: int, w: int) -> Tensor:
         """The absolute positions at another grid size, (1, h, w, D), as the released code does."""
         positions_1DGG = self.vit.pos_embed.permute(0, 3, 1, 2)
         resized = F.interpolate(positions_1DGG, (h, w), mode="bicubic", align_corners=False)
@@ -83,14 +112,14 @@ def build_vit(config: EncoderConfig) -> ImageEncoderViT:
     return vit
 
 
-def _run_block(block: Block, tuning: nn.Module, x_MBhwD: Tensor) -> Tensor:
+def _run_block(block: Block, tuning: nn.Module, geometry: Geometry, x_MBhwD: Tensor) -> Tensor:
     """One transformer block with its tuning.
 
     Source: segment_anything/modeling/image_encoder.py, `Block.forward`; the paper, figure 3.
     """
     assert isinstance(tuning, BlockTuning)
     qkv = partial(tuning.qkv, frozen=block.attn.qkv)
-    attended = attend(block.attn, block.norm1(x_MBhwD), qkv, block.window_size)
+    attended = attend(block.attn, block.norm1(x_MBhwD), qkv, geometry)
     x_MBhwD = x_MBhwD + tuning.attended(attended)
     fed: Tensor = x_MBhwD + tuning.mlp(block.norm2(x_MBhwD), block.mlp)
     return fed

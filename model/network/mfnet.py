@@ -6,12 +6,13 @@ Semantic Segmentation", IEEE TGRS 2025.
 
 from collections.abc import Iterator, Mapping
 
+import torch
 from torch import Tensor, nn
 
 from model.config import ModelConfig, suits_decoder
 from model.errors import ModelInput
 from model.network.decoder import Decoder
-from model.network.encoder import MultimodalEncoder, stack_modalities
+from model.network.encoder import MultimodalEncoder, Positions, stack_modalities
 from model.network.fusion import FUSIONS
 from model.options import require_known
 
@@ -37,12 +38,13 @@ class MFNet(nn.Module):
             channels, config.decode_channels, len(config.classes), self.fusion.maps
         )
 
-    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, inputs: Mapping[str, Tensor], positions: Positions | None = None) -> Tensor:
         """Runs the network.
 
         Args:
             inputs: For each modality of the configuration, by name, (B, bands, H, W), normalised
                 to about 0..1, with H and W as `ModelConfig.window_px` allows.
+            positions: From `encoder.positions`, where the weights and the size stay the same.
 
         Returns:
             Logits, (B, K, H, W).
@@ -52,9 +54,34 @@ class MFNet(nn.Module):
         """
         self._check(inputs)
         images = stack_modalities([inputs[m.name] for m in self.config.modalities])
-        levels = self.fusion(self.encoder(images))
+        levels = self.fusion(self.encoder(images, positions))
         logits_BKHW: Tensor = self.decoder(levels, height=images.shape[-2])
         return logits_BKHW
+
+    @classmethod
+    def holding(cls, config: ModelConfig, state: Mapping[str, Tensor]) -> "MFNet":
+        """A network that takes its tensors from `state`, and no memory of its own.
+
+        Args:
+            config: The model's.
+            state: What `state_dict` returns, of one device and precision.
+
+        Raises:
+            RuntimeError: Tensors are missing, surplus or of other shapes.
+            BadOption: As the constructor.
+        """
+        with torch.device("meta"):
+            net = cls(config)
+        net.load_state_dict(state, assign=True)
+        return net.to(next(net.parameters()).device)  # what is no part of a state
+
+    def converted(self, device: torch.device, dtype: torch.dtype) -> "MFNet":
+        """This network elsewhere, or in another precision; shares what is so already."""
+        state = {
+            name: tensor.detach().to(device, dtype if tensor.is_floating_point() else None)
+            for name, tensor in self.state_dict().items()
+        }
+        return type(self).holding(self.config, state).train(self.training)
 
     def trainable_parameters(self) -> Iterator[nn.Parameter]:
         """What fine-tuning trains: the tuning of each block, the fusion and the decoder."""

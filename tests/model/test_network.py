@@ -10,7 +10,7 @@ from torch import nn
 
 from model.config import ENCODERS, NDSM, ORTHO, EncoderConfig, Modality, ModelConfig
 from model.errors import BadOption, ModelInput
-from model.network.attention import attend
+from model.network.attention import attend, grid_geometry
 from model.network.encoder import MultimodalEncoder
 from model.network.mfnet import MFNet
 from model.network.tuning import TUNINGS
@@ -64,7 +64,8 @@ def test_attention_equals_segment_anythings_block(grid: tuple[int, int], window:
     block.mlp.lin2.weight.data.zero_()
     block.mlp.lin2.bias.data.zero_()
     x = torch.randn(2, *grid, 32, dtype=torch.float64)
-    ours = x + attend(block.attn, block.norm1(x)[None], block.attn.qkv, window)[0]
+    geometry = grid_geometry(block.attn, *grid, window)
+    ours = x + attend(block.attn, block.norm1(x)[None], block.attn.qkv, geometry)[0]
     torch.testing.assert_close(ours, block(x), rtol=1e-10, atol=1e-10)
 
 

@@ -52,7 +52,7 @@ class Mixing(nn.Module):
 
     def __init__(self, modalities: int) -> None:
         super().__init__()
-        m = torch.arange(modalities)
+        m = torch.arange(modalities, device="cpu")  # no weights: computed, wherever those are
         self.register_buffer("neighbour_MM", (m[None] - m[:, None]) % modalities, persistent=False)
         self.weights = nn.Parameter(torch.full((modalities, modalities - 1), 1 / modalities))
 
