@@ -87,7 +87,7 @@ def check_agreement(size: int) -> None:
 
 def run_mfnet(size: int) -> tuple[float, NDArray[np.integer]]:
     """Our sweep."""
-    net, source = _network(), MemorySource.random(size)
+    net, source = network(), MemorySource.random(size)
     sweep = Sweep(
         plan=WindowPlan(height=size, width=size, window=WINDOW, stride=STRIDE),
         predict=lambda inputs: net(torch.cat([inputs["ortho"], inputs["ndsm"]], dim=1)),
@@ -115,10 +115,10 @@ def run_monai_with_max(size: int) -> tuple[float, NDArray[np.integer]]:
 def _run_monai(size: int, decide: Callable[[Tensor], Tensor]) -> tuple[float, NDArray[np.integer]]:
     from monai.inferers import sliding_window_inference
 
-    net, source = _network(), MemorySource.random(size)
+    net, source = network(), MemorySource.random(size)
     start = time.perf_counter()
     logits_1KHW = sliding_window_inference(
-        _normalized(source)[None], WINDOW, BATCH, net, overlap=1 - STRIDE / WINDOW, mode="constant"
+        normalized(source)[None], WINDOW, BATCH, net, overlap=1 - STRIDE / WINDOW, mode="constant"
     )
     classes_HW = decide(logits_1KHW[0])
     return time.perf_counter() - start, classes_HW.numpy()
@@ -130,9 +130,9 @@ def run_released(size: int) -> tuple[float, NDArray[np.integer]]:
     Windows beyond the rim are moved back onto it, once for each that would lie beyond; sums are
     float64 on the CPU, classes last.
     """
-    net, source = _network(), MemorySource.random(size)
+    net, source = network(), MemorySource.random(size)
     start = time.perf_counter()
-    image_CHW = _normalized(source).numpy()
+    image_CHW = normalized(source).numpy()
     sums_HWK = np.zeros((size, size, CLASSES))
     corners = list(_clamped_corners(size))
     for first in range(0, len(corners), BATCH):
@@ -147,7 +147,7 @@ def run_released(size: int) -> tuple[float, NDArray[np.integer]]:
 
 def run_bare(size: int) -> tuple[float, NDArray[np.integer]]:
     """The network's calls alone, on as many windows, with nothing around them."""
-    net = _network()
+    net = network()
     batches = torch.rand(8, BATCH, 4, WINDOW, WINDOW)
     windows = len(WindowPlan(height=size, width=size, window=WINDOW, stride=STRIDE))
     start = time.perf_counter()
@@ -195,7 +195,7 @@ class MemorySource:
         return MemoryRows(arrays, valid)
 
 
-def _normalized(source: MemorySource) -> Tensor:
+def normalized(source: MemorySource) -> Tensor:
     """Both rasters as the network takes them, (4, H, W), float32."""
     ortho, ndsm = source.arrays["ortho"], source.arrays["ndsm"]
     image_CHW = torch.empty(4, *ortho.shape[1:])
@@ -211,7 +211,7 @@ def _clamped_corners(size: int) -> Iterator[tuple[int, int]]:
             yield min(y, size - WINDOW), min(x, size - WINDOW)
 
 
-def _network() -> nn.Conv2d:
+def network() -> nn.Conv2d:
     torch.manual_seed(0)
     return nn.Conv2d(4, CLASSES, 1).eval()
 

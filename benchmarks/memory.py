@@ -36,11 +36,23 @@ class TrivialNetwork(nn.Module):
         bands = sum(modality.bands for modality in self.config.modalities)
         self.convolution = nn.Conv2d(bands, len(self.config.classes), 1)
 
-    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+    def forward(self, inputs: dict[str, Tensor], positions: None = None) -> Tensor:
         """Logits (B, K, H, W)."""
         x = torch.cat([inputs[m.name] for m in self.config.modalities], dim=1)
         logits_BKHW: Tensor = self.convolution(x)
         return logits_BKHW
+
+    def converted(self, device: torch.device, dtype: torch.dtype) -> "TrivialNetwork":
+        """As MFNet's, but not a copy."""
+        return self.to(device, dtype)
+
+    @property
+    def encoder(self) -> "TrivialNetwork":
+        """For its `positions`."""
+        return self
+
+    def positions(self, height: int, width: int) -> None:
+        """There are none."""
 
 
 def main() -> None:
