@@ -23,11 +23,14 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, net: MFNet) -> None:
-        """Takes in the weights after a step."""
+        """Takes in the weights after a step; those that are not trained stay as they were."""
         self.updates += 1
         decay = min(self.decay, self.updates / (self.updates + 9))
+        frozen = {name for name, weight in net.named_parameters() if not weight.requires_grad}
         new = net.state_dict()
         for name, mean in self.net.state_dict().items():
+            if name in frozen:
+                continue
             if mean.is_floating_point():
                 mean.lerp_(new[name], 1 - decay)
             else:

@@ -112,7 +112,10 @@ def start(recipe: Recipe, models_dir: Path | None = None) -> Run:
     trained = [p for p in net.parameters() if p.requires_grad]
     optimizer = AdamW(_decay_groups(trained, recipe.optimizer), lr=recipe.optimizer.learning_rate)
     schedule = LambdaLR(optimizer, lambda step: rate_factor(step, recipe.optimizer))
-    average = WeightAverage(net, recipe.optimizer.averaging)
+    average = WeightAverage(net, recipe.optimizer.averaging)  # also keeps what is frozen exact
+    net.encoder.checkpointing = recipe.optimizer.checkpointing
+    if recipe.optimizer.precision == "bf16" and not network.train_encoder:
+        net.encoder.vit.to(torch.bfloat16)  # nothing trains it: cast once, not in every step
     return Run(recipe, net.train(), average, optimizer, schedule)
 
 

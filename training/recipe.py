@@ -64,7 +64,14 @@ class OptimizerRecipe(_Part):
     )
     dice: float = Field(default=0.0, ge=0)
     averaging: float = Field(default=0.998, ge=0, lt=1, description="decay of the mean of weights")
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16"] = Field(
+        default="fp32", description="of the forward pass; bf16 also keeps the frozen weights so"
+    )
+    checkpointing: bool = Field(
+        default=False,
+        description="compute each block again on the way back: a fraction of the memory, a third "
+        "more time",
+    )
     seed: int = 0
 
 

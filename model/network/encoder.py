@@ -11,6 +11,7 @@ from segment_anything.modeling import ImageEncoderViT
 from segment_anything.modeling.image_encoder import Block
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from model.config import EncoderConfig
 from model.network.attention import Geometry, attend, grid_geometry
@@ -45,10 +46,14 @@ class MultimodalEncoder(nn.Module):
 
     Raises:
         BadOption: No mechanism of this name.
+
+    Attributes:
+        checkpointing: Keep no activations within a block for the way back, compute them again.
     """
 
     def __init__(self, config: EncoderConfig, tuning: str, modalities: int) -> None:
         super().__init__()
+        self.checkpointing = False
         self.vit = build_vit(config)
         require_known("fine-tuning mechanism", tuning, TUNINGS)
         mechanism = TUNINGS[tuning]
@@ -71,7 +76,9 @@ class MultimodalEncoder(nn.Module):
         for block, tuning, geometry in zip(
             self.vit.blocks, self.tuning, positions.blocks, strict=True
         ):
-            x_MBhwD = _run_block(block, tuning, geometry, x_MBhwD)
+            step = partial(_run_block, block, tuning, geometry)
+            keep = not (self.checkpointing and torch.is_grad_enabled())
+            x_MBhwD = step(x_MBhwD) if keep else checkpoint(step, x_MBhwD, use_reentrant=False)
         features_NChw: Tensor = self.vit.neck(x_MBhwD.flatten(0, 1).permute(0, 3, 1, 2))
         return features_NChw.view(M, B, *features_NChw.shape[1:])
 

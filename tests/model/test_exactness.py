@@ -97,6 +97,19 @@ def test_gradients_are_the_plain_ones(tuning: str, modalities: int) -> None:
         assert (ours[name] - gradient).norm() < 1e-10 * norm, name
 
 
+def test_checkpointing_changes_no_gradient() -> None:
+    net = random_net()
+    inputs = random_inputs(net, 160)
+    gradients = []
+    for checkpointing in (False, True):
+        net.encoder.checkpointing = checkpointing
+        net.zero_grad()
+        net(inputs).square().mean().backward()
+        gradients.append([p.grad for p in net.trainable_parameters() if p.grad is not None])
+    for kept, again in zip(*gradients, strict=True):
+        torch.testing.assert_close(again, kept, rtol=1e-12, atol=0)
+
+
 @torch.inference_mode()
 def test_positions_are_gathered_once_for_windows_of_a_size(
     monkeypatch: pytest.MonkeyPatch,

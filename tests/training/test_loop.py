@@ -203,6 +203,19 @@ def test_without_train_encoder_sams_weights_stay_and_only_the_declared_parameter
     assert any(not torch.equal(after[name], weight) for name, weight in before.items())
 
 
+def test_bf16_rounds_the_frozen_weights_for_the_run_and_not_for_the_model(
+    tmp_path: Path, pool: TownPool, held_out: TownPool, base: BaseWeights
+) -> None:
+    toml = ON_SAM.replace("steps = 10", 'steps = 1\nprecision = "bf16"\ncheckpointing = true')
+    run = loop.start(parse_recipe(toml), tmp_path)
+    loop.train(run, pool, held_out, tmp_path)
+    assert {p.dtype for p in run.net.encoder.vit.parameters()} == {torch.bfloat16}
+    assert {p.dtype for p in run.net.trainable_parameters()} == {torch.float32}
+    kept = run.average.net.state_dict()
+    for name, weight in base_tensors(base, ENCODERS["vit_b"], tmp_path).items():
+        assert torch.equal(kept[name], weight)
+
+
 def test_a_model_trained_on_sam_is_exported_without_it(
     tmp_path: Path, pool: TownPool, held_out: TownPool, base: BaseWeights
 ) -> None:
