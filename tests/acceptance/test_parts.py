@@ -1,0 +1,228 @@
+"""One raster, many workers: killed in the middle or not, the same bytes, and no part for nothing.
+
+Real worker processes on a real Redis. Engines are stubs where somebody is killed, so that it is
+known what the result must be and counted which parts were begun; and the real one, on a small
+network, where the number of workers and the cuts change.
+"""
+
+import hashlib
+import socket
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import rasterio
+import torch
+from engine_stub import ROWS
+from farm import WIDTH, Farm, Redis, engine_of, until
+from rasterio.transform import from_origin
+
+from model.checkpoint import save
+from model.config import EncoderConfig, ModelConfig
+from model.network.mfnet import MFNet
+
+pytestmark = pytest.mark.acceptance
+
+PARTS = 6
+CUT = {"part_pixels": ROWS * WIDTH // PARTS}
+
+
+def begun(farm: Farm) -> Counter[int]:
+    """How often each part was begun, by its first row."""
+    log = (farm.storage.uploads / "u1.computed").read_text().splitlines()
+    return Counter(int(line.split()[0]) for line in log)
+
+
+def finished(farm: Farm, job_id: str) -> set[int]:
+    return {part.first_row for part in farm.parts(job_id) if part.finished is not None}
+
+
+def at_work(farm: Farm, job_id: str) -> dict[str, int]:
+    """First rows of the parts that are in the middle, by their workers' process ids."""
+    return {
+        part.worker.rpartition(":")[2]: part.first_row
+        for part in farm.parts(job_id)
+        if part.worker is not None and part.progress > 0
+    }
+
+
+def two_at_work(farm: Farm) -> str:
+    """A job that two workers are at, a part being finished already."""
+    for _ in range(2):
+        farm.hire(**CUT)
+    job_id = farm.submit()
+    until(lambda: finished(farm, job_id) and len(at_work(farm, job_id)) == 2)
+    return job_id
+
+
+def test_a_raster_in_parts_on_either_broker(any_farm: Farm) -> None:
+    any_farm.hire(**CUT)
+    job_id = any_farm.submit("quick")
+    assert any_farm.check_result(job_id).attempts == 1
+    assert begun(any_farm) == dict.fromkeys(begun(any_farm), 1)
+    assert len(begun(any_farm)) == PARTS
+
+
+@pytest.mark.parametrize("who", ["leader", "helper"])
+def test_kill_an_engine(farm: Farm, who: str) -> None:
+    job_id = two_at_work(farm)
+    leader = farm.job(job_id).worker
+    (victim,) = (w for w in farm.workers if (leader == name(w)) == (who == "leader"))
+    lost = at_work(farm, job_id)[str(victim.pid)]
+    engine_of(victim).kill()
+    assert farm.check_result(job_id).epoch == 1
+    assert begun(farm) == {first: 1 + (first == lost) for first in begun(farm)}
+
+
+def test_kill_the_helper(farm: Farm) -> None:
+    job_id = two_at_work(farm)
+    leader = farm.job(job_id).worker
+    (helper,) = (worker for worker in farm.workers if name(worker) != leader)
+    lost = at_work(farm, job_id)[str(helper.pid)]
+    helper.kill()
+    helper.wait(10)
+    assert farm.check_result(job_id).epoch == 1
+    assert begun(farm) == {first: 1 + (first == lost) for first in begun(farm)}
+
+
+def test_kill_the_leader_and_the_helper_leads(farm: Farm) -> None:
+    job_id = two_at_work(farm)
+    (leader,) = (worker for worker in farm.workers if name(worker) == farm.job(job_id).worker)
+    lost = at_work(farm, job_id)[str(leader.pid)]
+    leader.kill()
+    leader.wait(10)
+    assert farm.check_result(job_id).epoch == 2
+    assert begun(farm) == {first: 1 + (first == lost) for first in begun(farm)}
+
+
+def test_a_single_leader_that_is_killed_left_its_finished_parts(farm: Farm) -> None:
+    leader = farm.hire(**CUT)
+    job_id = farm.submit()
+    until(lambda: len(finished(farm, job_id)) == 2)
+    until(lambda: at_work(farm, job_id))
+    lost = set(at_work(farm, job_id).values())
+    leader.kill()
+    leader.wait(10)
+    kept = finished(farm, job_id)
+    farm.hire(**CUT)
+    assert farm.check_result(job_id).epoch == 2
+    assert kept
+    assert begun(farm) == {first: 1 + (first in lost) for first in begun(farm)}
+
+
+def test_a_sleeping_helper_is_replaced_and_does_no_harm(farm: Farm) -> None:
+    job_id = two_at_work(farm)
+    leader = farm.job(job_id).worker
+    (helper,) = (worker for worker in farm.workers if name(worker) != leader)
+    helper.suspend()
+    farm.check_result(job_id)
+    helper.resume()
+    other = farm.submit("quick")
+    farm.check_result(other)
+    farm.check_result(job_id)
+
+
+def test_another_user_waits_for_two_of_a_thousand_jobs_at_most(farm: Farm) -> None:
+    many = [farm.submit("quick", ring=False) for _ in range(1000)]
+    farm.hire(part_pixels=0)
+    for job_id in many[:20]:
+        farm.doorbell.ring(job_id)
+    until(lambda: farm.job(many[3]).finished)
+    another = farm.submit("quick", owner=farm.add_owner("another"))
+    farm.check_result(another)
+    theirs = farm.job(another)
+    assert theirs.started is not None
+    starts = [job.started for job in map(farm.job, many[:200]) if job.started is not None]
+    assert len([s for s in starts if theirs.created < s < theirs.started]) <= 2
+    assert farm.job(many[-1]).started is None
+
+
+def test_another_users_job_is_done_before_a_large_raster(farm: Farm) -> None:
+    farm.hire(**CUT)
+    large = farm.submit()
+    until(lambda: at_work(farm, large))
+    farm.upload("small", b"pixels", 100, WIDTH)
+    small = farm.submit("quick", owner=farm.add_owner("another"), ortho="small", height="small")
+    done = farm.finished(small)
+    assert len(finished(farm, large)) < PARTS - 1
+    assert farm.job(large).finished is None
+    farm.check_result(large)
+    farm.check_result(small)
+    assert done.attempts == 1
+    assert set(begun(farm).values()) == {1}
+
+
+@pytest.fixture
+def real(tmp_path: Path, redis: Redis) -> Iterator[Farm]:
+    """With the real engine, a small network and a tall raster."""
+    farm = Farm(tmp_path / "data", redis, [sys.executable, "-m", "service.runner"])
+    torch.manual_seed(0)
+    encoder = EncoderConfig(
+        embed_dim=32, depth=1, num_heads=2, global_attn_indexes=(0,), window_size=8, grid=16
+    )
+    (tmp_path / "models").mkdir()
+    config = ModelConfig(encoder=encoder, window_px=160, decode_channels=16)
+    save(MFNet(config), tmp_path / "models" / "tiny.safetensors")
+    random = np.random.default_rng(0)
+    rasters = {
+        "ortho": random.integers(1, 255, (3, 8192, 90), dtype=np.uint8),
+        "height": 20 * random.random((1, 8192, 90), dtype=np.float32),
+    }
+    for role, values in rasters.items():
+        path = tmp_path / f"{role}.tif"
+        write(path, values)
+        farm.upload(role, path.read_bytes(), 8192, 90)
+    yield farm
+    farm.close()
+
+
+def write(path: Path, values: np.ndarray) -> None:
+    grid = {"crs": "EPSG:25832", "transform": from_origin(5e5, 5.7e6, 0.5, 0.5)}
+    bands, height, width = values.shape
+    shape = {"count": bands, "height": height, "width": width, "dtype": values.dtype}
+    with rasterio.open(path, "w", driver="GTiff", compress="deflate", **shape, **grid) as raster:
+        raster.write(values)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+def name(worker: psutil.Popen) -> str:
+    return f"{socket.gethostname()}:{worker.pid}"
+
+
+@pytest.mark.timeout(900)
+def test_workers_cuts_and_kills_change_no_byte(real: Farm, tmp_path: Path) -> None:
+    """Whole; 1, 2 and 4 workers with three sizes of parts; a leader killed in the middle."""
+    job = {"ortho": "ortho", "height": "height", "stride": 96, "confidence": True}
+    found = {}
+    for workers, parts in [(1, 1), (1, 4), (2, 3), (4, 4), (4, 2)]:
+        pixels = 8192 * 90 // parts if parts > 1 else 0
+        settings = {"part_pixels": pixels, "models_dir": tmp_path / "models"}
+        hired = [real.hire(**settings) for _ in range(workers)]
+        job_id = real.submit("tiny", **job)
+        found[workers, parts] = digests(real.result(job_id, 300))
+        assert len(real.parts(job_id)) == (parts if parts > 1 else 0)
+        for worker in hired:
+            worker.terminate()
+        for worker in hired:
+            worker.wait(30)
+    assert found == dict.fromkeys(found, found[1, 1])
+    assert real.log.read_text().count("helping from row") > 0
+
+    leader = real.hire(**settings | {"part_pixels": 8192 * 90 // 4})
+    job_id = real.submit("tiny", **job)
+    until(lambda: finished(real, job_id))
+    leader.kill()
+    leader.wait(10)
+    kept = {part.first_row: part.finished for part in real.parts(job_id) if part.finished}
+    real.hire(**settings)
+    assert digests(real.result(job_id, 300)) == found[1, 1]
+    after = {part.first_row: part.finished for part in real.parts(job_id)}
+    assert len(after) == 4
+    assert {row: when for row, when in after.items() if row in kept} == kept
