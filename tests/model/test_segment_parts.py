@@ -39,9 +39,19 @@ class Plain(torch.nn.Module):
         self.config = ModelConfig(encoder=ENCODERS["small"]).model_copy(update=small)
         self.layer = torch.nn.Conv2d(4, 6, 7, padding=3)
 
-    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, inputs: Mapping[str, Tensor], positions: None = None) -> Tensor:
         logits: Tensor = self.layer(torch.cat([inputs["ortho"], inputs["ndsm"]], dim=1))
         return logits
+
+    def converted(self, device: torch.device, dtype: torch.dtype) -> "Plain":
+        return self.to(device, dtype)
+
+    @property
+    def encoder(self) -> "Plain":
+        return self
+
+    def positions(self, height: int, width: int) -> None:
+        """There are none."""
 
 
 def make_pair(folder: Path, height: int, width: int, crs: str = "EPSG:25832") -> tuple[Path, Path]:
