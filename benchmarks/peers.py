@@ -160,9 +160,9 @@ def run_rastervision(size: int, folder: Path) -> Result:
 
 def run_geoai(size: int, folder: Path) -> Result:
     """Its `predict_geotiff`, from one raster of four bands, each window read when it is due."""
-    import geoai.utils  # imported in the call otherwise
     from geoai.inference import predict_geotiff
 
+    importlib.import_module("geoai.utils")  # would be imported within the call
     scale = np.array([1 / 255] * 3 + [1 / NDSM.high], np.float32)[:, None, None]
     start = time.perf_counter()
     predict_geotiff(

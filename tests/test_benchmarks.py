@@ -17,7 +17,10 @@ FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
     [
         ("window", ["--sizes", "small", "--repeat", "1"], 4),
         ("engine", ["--sizes", "300", "--repeat", "1"], 5),
-        ("raster", ["--size", "520", "--calls", "2"], 21),
+        ("raster", ["--size", "520", "--calls", "2"], 18),
+        ("reading", ["--size", "300", "--repeat", "1"], 6),
+        ("peers", ["--size", "300", "--repeat", "1"], 3),
+        ("workers", ["--towns", "4", "--parts", "2"], 2),
         ("memory", ["--rows", "300", "600", "--width", "300"], 2),
     ],
 )
