@@ -38,7 +38,7 @@ class Segmenter:
     """Runs segmentations and keeps the last model that it used."""
 
     def __init__(self) -> None:
-        self._key: tuple[str, int] | None = None
+        self._key: tuple[str | int, ...] | None = None
         self._model: Any = None
         self._fingerprint = ""
 
@@ -51,7 +51,7 @@ class Segmenter:
         from model.inference.segment import Segmentation
         from model.raster.pair import RasterPair
 
-        model = self._load(order["model"], Path(order["models_dir"]))
+        model = self._load(order)
         dtm = Path(order["dtm"]) if order.get("dtm") else None
         with RasterPair.open(Path(order["ortho"]), Path(order["height"]), dtm=dtm) as pair:
             job = Segmentation(
@@ -63,18 +63,23 @@ class Segmenter:
             )
             return _STEPS[order["step"]](job, order)
 
-    def _load(self, name: str, models_dir: Path) -> Any:
+    def _load(self, order: Order) -> Any:
+        """The order's model, where and how it will run; a warm one costs the next job nothing."""
         from model import load_model
+        from model.inference.predictor import Predictor
         from model.inference.segment import fingerprint
         from model.library import find
 
-        path = find(name, models_dir)
+        models_dir, options = Path(order["models_dir"]), order["options"]
+        path = find(order["model"], models_dir)
+        how = (options.get("device", "auto"), options.get("precision", "auto"))
         # A file that was replaced under the same name is another model.
-        key = (str(path), path.stat().st_mtime_ns)
+        key = (str(path), path.stat().st_mtime_ns, *how)
         if key != self._key:
             self._key = self._model = None  # the old one goes before the new one comes
-            self._model = load_model(path, models_dir)
-            self._fingerprint = fingerprint(self._model)
+            loaded = load_model(path, models_dir)
+            self._fingerprint = fingerprint(loaded)
+            self._model = Predictor(loaded, *how).net
             self._key = key
         return self._model
 
