@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy.orm import Session
 
 from service.attempt import AttemptFailed, Beat, Foreman, LeaseLost, Leaving
-from service.jobs import FINAL, State, abandoned, parts_percent, percent
+from service.jobs import FINAL, Failure, State, abandoned, parts_percent, percent
 from service.orders import Orders
 from service.records import Records
 from service.repository.jobs import JobRepository
@@ -67,6 +67,8 @@ class Sharing:
 
     def lead(self, job: Job, cuts: Sequence[range]) -> None:
         """See to it that all parts of a job that we have claimed are finished, and join them.
+
+        Where model or inputs change meanwhile, the attempt fails, and the next one starts anew.
 
         Args:
             job: With our epoch.
@@ -168,6 +170,8 @@ class Sharing:
 
         try:
             self._compute(job, part, beat)
+        except AttemptFailed:
+            self._unsuited.add((job.id, job.parts_key))
         except LeaseLost:
             _log.warning("job %s: the part from row %d is not ours", job.id, part.first_row)
             self._tidy(job)
@@ -177,7 +181,11 @@ class Sharing:
     # ---- below -----------------------------------------------------------------------------
 
     def _compute(self, job: Job, part: Part, beat: Beat) -> None:
-        """One attempt at a part that we have claimed."""
+        """One attempt at a part that we have claimed.
+
+        Raises:
+            AttemptFailed: What our engine computes would not fit to the other parts.
+        """
         try:
             self._foreman.run(self._orders.part(job, part), beat)
         except (Leaving, LeaseLost):
@@ -185,17 +193,15 @@ class Sharing:
             self._records.change(lambda session: PartRepository(session).hand_back(part))
             raise
         except AttemptFailed as failed:
-            self._fail(job, part, failed)
+            if failed.failure.code == _OTHER_KIND:
+                self._records.change(lambda session: PartRepository(session).hand_back(part))
+                raise
+            self._fail(job, part, failed.failure)
         else:
             if not self._records.change(lambda session: PartRepository(session).finish(part)):
                 self._tidy(job)
 
-    def _fail(self, job: Job, part: Part, failed: AttemptFailed) -> None:
-        failure = failed.failure
-        if failure.code == _OTHER_KIND:
-            self._unsuited.add((job.id, job.parts_key))
-            self._records.change(lambda session: PartRepository(session).hand_back(part))
-            return
+    def _fail(self, job: Job, part: Part, failure: Failure) -> None:
         _log.warning("job %s: part from row %d: %s", job.id, part.first_row, failure.message)
         if not failure.input_fault:
             # Whatever state the child is in, the next attempt gets a fresh one.

@@ -202,10 +202,9 @@ class Segmentation:
         grid = self.pair.grid
         # Who starts on the first part wants to know whether there is room for all of them.
         to_come = (grid.height - rows.start) * grid.width + disk_bytes(grid)
-        folder.mkdir(parents=True, exist_ok=True)
-        check_space([(folder, len(self._layers) * to_come)])
         sweep = replace(self._sweep, plan=self._sweep.plan.part(rows))
         with PartWriter(folder, rows, grid.width, self._layers) as part:
+            check_space([(folder, len(self._layers) * to_come)])
             for band in ahead(sweep.run(self.pair)):
                 layers = (band.classes_hW, band.confidence_hW)
                 part.write(band.row, *(layer for layer in layers if layer is not None))
@@ -244,7 +243,6 @@ class Segmentation:
     ) -> dict[str, Any]:
         """Rows from the top, wherever they come from, to the files of a map."""
         grid, scheme = self.pair.grid, self._model.config.classes
-        check_space((path.parent, disk_bytes(grid)) for path in (out, confidence) if path)
         with ExitStack() as stack:
             classes = stack.enter_context(
                 CogWriter(out, grid, description="land cover", scheme=scheme, tags=self.tags)
@@ -252,6 +250,7 @@ class Segmentation:
             percent = confidence and stack.enter_context(
                 CogWriter(confidence, grid, description="confidence, percent", tags=self.tags)
             )
+            check_space((path.parent, disk_bytes(grid)) for path in (out, confidence) if path)
             areas = ClassAreas(grid, scheme)
             for band in bands:
                 classes.write(band.row, band.classes_hW)

@@ -164,6 +164,7 @@ class JobRepository:
         Returns:
             The job with its new epoch; None where it is somebody else's, finished or gone.
         """
+        # A job in parts goes on where it was.
         return self._change(
             Job.id == job_id,
             waiting(),
@@ -173,9 +174,9 @@ class JobRepository:
             attempts=Job.attempts + 1,
             worker=worker,
             lease_until=clock() + lease_s,
-            progress=case((Job.parts_key.is_(None), 0), else_=Job.progress),  # parts are kept
+            progress=case((Job.parts_key.is_(None), 0), else_=Job.progress),
             message="",
-            started=clock(),
+            started=case((Job.parts_key.is_(None), clock()), else_=Job.started),
         )
 
     def beat(self, job: Job, lease_s: float, progress: int, message: str) -> bool:

@@ -219,6 +219,7 @@ def test_a_leader_that_leaves_loses_nothing_that_was_finished(crew: Crew) -> Non
     assert waiting.progress >= 100 * 2 // PARTS - 10
     crew.hire().supervisor.work()
     crew.check(job_id)
+    assert crew.job(job_id).started == waiting.started
     assert sum(crew.computed().values()) <= PARTS + 1
 
 
@@ -330,3 +331,20 @@ def test_a_worker_of_another_kind_does_not_help_but_may_lead(crew: Crew) -> None
     crew.check(job_id)
     assert crew.job(job_id).parts_key == "brisk another kind"
     assert crew.computed()[0] == 2
+
+
+def test_a_model_that_changes_in_the_middle_has_everything_computed_anew(crew: Crew) -> None:
+    worker = crew.hire()
+    job_id = crew.submit("brisk")
+    worker.start()
+    until(lambda: crew.finished_parts(job_id) == 1)
+    (crew.storage.uploads / "large.kind").write_text("retrained")
+    worker.join()
+    waiting = crew.job(job_id)
+    assert (waiting.state, waiting.attempts) == (State.ACCEPTED, 1)
+    assert waiting.error is not None
+    assert waiting.error["code"] == "part.other_kind"
+    worker.supervisor.work()
+    crew.check(job_id)
+    assert crew.computed()[0] == 2
+    assert crew.job(job_id).parts_key == "brisk retrained"

@@ -4,7 +4,7 @@ The `model` of an order says how it behaves: `slow` (20 steps of 0.1 s), `brisk`
 `quick`, `crash`, `refuse`, `fault`, `silent` or `babble`. What it writes depends on the
 orthophoto's bytes alone: a part holds a byte of it for every hundred rows, and leaves a line in
 `<ortho>.computed`. Stubs that are started with different arguments compute parts that do not fit
-together.
+together, and so do stubs before and after a change of the file `<ortho>.kind`.
 """
 
 import hashlib
@@ -53,7 +53,9 @@ def whole(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def key(order: dict[str, Any]) -> dict[str, Any]:
-    return {"key": " ".join([order["model"], *sys.argv[1:]])}
+    kind = Path(order["ortho"] + ".kind")
+    told = [kind.read_text()] if kind.exists() else []
+    return {"key": " ".join([order["model"], *sys.argv[1:], *told])}
 
 
 def part(order: dict[str, Any]) -> dict[str, Any]:
