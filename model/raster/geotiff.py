@@ -35,7 +35,7 @@ GDAL_OPTIONS = {
     "GTIFF_VIRTUAL_MEM_IO": "NO",
 }
 OPEN_OPTIONS = {"OVERVIEW_LEVEL": "NONE", "GEOREF_SOURCES": "INTERNAL"}
-CACHE_BYTES = 64 << 20
+CACHE_BYTES = 16 << 20
 
 ORTHO_DTYPES = ("uint8", "uint16", "float32")
 HEIGHT_DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
