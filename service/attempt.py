@@ -13,7 +13,7 @@ Beat = Callable[[int, int], None]
 """Renews a lease, with the windows done and their total; raises where it is lost."""
 
 _LISTEN_S = 0.25  # how long a request to leave may stay unnoticed
-PROGRESS_S = 1.0  # how often progress is written while it changes
+_PROGRESS_S = 1.0  # how often progress is written while it changes
 
 
 class LeaseLost(Exception):
@@ -100,6 +100,6 @@ class Foreman:
             if self._leaving.is_set():
                 raise Leaving
             pause = self._settings.heartbeat_s
-            if now - beaten >= (pause if progress == written else min(pause, PROGRESS_S)):
+            if now - beaten >= (pause if progress == written else min(pause, _PROGRESS_S)):
                 beat(*progress)
                 beaten, written = now, progress
