@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, StrMethodFormatter
 from work import Machine, Work
 
 COLORS = {"fp32": "#4e79a7", "bf16": "#e15759"}
@@ -40,16 +41,19 @@ def draw_roofline(points: Sequence[Point], machine: Machine, path: Path, title: 
         roof = np.minimum(rate, machine.bytes_s * intensities) / 1e9
         label = f"roof, {precision}: {rate / 1e9:,.0f} GFLOP/s"
         axes.plot(intensities, roof, color=COLORS[precision], label=label)
+    told = set()
     for point in points:
+        kind = f"{point.kind}, {point.precision}"
         rate = point.work.flop / point.seconds / 1e9
         axes.plot(
             point.work.intensity, rate, MARKERS[point.kind], color=COLORS[point.precision],
             markersize=8, markerfacecolor="white" if point.kind == "plain" else None,
-            label=f"{point.size}, {point.kind}, {point.precision}",
+            label=None if kind in told else kind,
         )  # fmt: skip
+        told.add(kind)
         axes.annotate(
             point.size, (point.work.intensity, rate), (7, -3),
-            textcoords="offset points", fontsize=8,
+            textcoords="offset points", fontsize=7,
         )  # fmt: skip
     axes.set(
         xscale="log",
@@ -58,6 +62,10 @@ def draw_roofline(points: Sequence[Point], machine: Machine, path: Path, title: 
         ylabel="GFLOP/s of the contestant's own operations",
         title=title,
     )
-    axes.grid(which="both", color="#e8e8e8")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(StrMethodFormatter("{x:,.4g}"))
+        axis.set_minor_formatter("")
+    axes.grid(color="#e8e8e8")
     axes.legend(fontsize=7, loc="lower right")
     figure.savefig(path, dpi=150)

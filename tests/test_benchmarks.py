@@ -16,7 +16,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
     ("script", "options", "rows"),
     [
         ("window", ["--sizes", "small", "--repeat", "1"], 4),
-        ("training", ["--sizes", "small", "--batch", "1", "--repeat", "1"], 5),
+        ("training_step", ["--sizes", "small", "--batch", "1", "--repeat", "1"], 5),
         ("start", ["--size", "small", "--repeat", "1"], 5),
         ("engine", ["--sizes", "300", "--repeat", "1"], 5),
         ("raster", ["--size", "520", "--calls", "2"], 18),

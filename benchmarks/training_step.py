@@ -1,6 +1,6 @@
 """How long a training step's forward and backward take, against the plain loop's.
 
-    python benchmarks/training.py [--device cuda] [--sizes vit_b] [--batch 2] [--repeat 3]
+    python benchmarks/training_step.py [--device cuda] [--sizes vit_b] [--batch 2] [--repeat 3]
 
 All train the same weights on the same batch: what is tuned, the fusion and the decoder; SAM's
 encoder is frozen. Losses are compared first. The optimiser's own step is the same for all and left
@@ -41,7 +41,7 @@ def main() -> None:
         "device": args.device, "batch": args.batch, "threads": torch.get_num_threads(),
         "repeat": args.repeat, "window": 256,
     }  # fmt: skip
-    report("training", rows, conditions=conditions, out=args.out)
+    report("training_step", rows, conditions=conditions, out=args.out)
 
 
 def measure(size: str, device: str, batch: int, repeat: int) -> list[Row]:
