@@ -1,5 +1,6 @@
 """Random changes that leave the truth true: of place, of colour, of the heights' quality."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -15,8 +16,29 @@ def augment(sample: Sample, rng: np.random.Generator) -> Sample:
     if "ortho" in rasters:
         rasters["ortho"] = relight(rasters["ortho"], sample.white, rng)
     if "ndsm" in rasters:
-        rasters["ndsm"] = resurvey(np.asarray(rasters["ndsm"], np.float32), rng)
+        heights = np.asarray(rasters["ndsm"], np.float32)
+        rasters["ndsm"] = resurvey(heights, rng, sample.metre)
     return sample.with_rasters(**rasters)
+
+
+def flip(sample: Sample, rng: np.random.Generator) -> Sample:
+    """The paper's: upside down and left to right, each with probability one half."""
+    upside_down, mirrored = rng.random(2) < 0.5
+    # Upside down is half a turn and a mirror.
+    return turn(sample, quarter_turns=2 * int(upside_down), mirror=bool(upside_down ^ mirrored))
+
+
+def keep(sample: Sample, rng: np.random.Generator) -> Sample:
+    """The sample as it is."""
+    return sample
+
+
+AUGMENTATIONS: dict[str, Callable[[Sample, np.random.Generator], Sample]] = {
+    "full": augment,
+    "paper": flip,
+    "none": keep,
+}
+"""By the name that a recipe gives them."""
 
 
 def turn(sample: Sample, quarter_turns: int, mirror: bool) -> Sample:
@@ -47,11 +69,20 @@ def relight(
     return lit
 
 
-def resurvey(ndsm: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """(1, H, W) metres with a shift and noise; at times with a large gap, seldom all gone (NaN)."""
-    heights = ndsm + np.float32(rng.normal(0, 0.1))
+def resurvey(
+    ndsm: NDArray[np.float32], rng: np.random.Generator, metre: float = 1.0
+) -> NDArray[np.float32]:
+    """(1, H, W) heights with a shift and noise; at times with a large gap, seldom all gone (NaN).
+
+    Args:
+        ndsm: Heights in any unit.
+        rng: Where the chance comes from.
+        metre: What a metre is in that unit.
+    """
+    heights = ndsm + np.float32(metre * rng.normal(0, 0.1))
     if rng.random() < 0.5:
-        heights += rng.normal(0, rng.uniform(0, 0.12), ndsm.shape).astype(np.float32)
+        noise = rng.normal(0, rng.uniform(0, 0.12), ndsm.shape)
+        heights += (metre * noise).astype(np.float32)
     if rng.random() < 0.04:
         return np.full_like(heights, np.nan)
     if rng.random() < 0.2:

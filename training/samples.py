@@ -5,6 +5,7 @@ Shapes: B batch, C bands, H W pixels.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,11 +25,13 @@ class Sample:
             measured.
         truth: (H, W) uint8 class values, 255 to be ignored.
         white: The digital number of white in reflectance rasters.
+        metre: What a metre is in the heights' unit.
     """
 
     rasters: dict[str, NDArray[np.generic]]
     truth: NDArray[np.uint8]
     white: float = 255.0
+    metre: float = 1.0
 
     def with_rasters(self, **rasters: NDArray[np.generic]) -> "Sample":
         """The same sample with some rasters replaced."""
@@ -36,7 +39,7 @@ class Sample:
 
 
 def of_rasters(
-    ortho: NDArray[np.generic], ndsm: NDArray[np.float32], truth: NDArray[np.uint8]
+    ortho: NDArray[np.generic], ndsm: NDArray[np.floating[Any]], truth: NDArray[np.uint8]
 ) -> Sample:
     """A sample from an orthophoto (3, H, W) and heights (H, W) in metres above ground."""
     return Sample({"ortho": ortho, "ndsm": ndsm[None]}, truth, white_point(ortho.dtype))
@@ -51,10 +54,9 @@ class Batch:
 
 
 def collate(samples: Sequence[Sample], modalities: Sequence[Modality]) -> Batch:
-    """Normalises samples into a batch, as the engine normalises rasters: gaps become 0.
+    """Normalises samples into a batch, as the engine normalises rasters.
 
-    One difference: the engine reads heights below the ground as 0, here they stay negative. The
-    model that comes along was trained so.
+    Gaps become 0, and so do heights below the ground, where nothing stands.
     """
     inputs = {
         m.name: torch.from_numpy(np.stack([_normalised(s, m) for s in samples])) for m in modalities
@@ -66,5 +68,7 @@ def collate(samples: Sequence[Sample], modalities: Sequence[Modality]) -> Batch:
 def _normalised(sample: Sample, modality: Modality) -> NDArray[np.float32]:
     to_input = scaling(modality, sample.white)
     raster = np.asarray(sample.rasters[modality.name], np.float32)
+    if modality.unit == "metre":
+        raster = np.maximum(raster, 0)  # a gap (NaN) stays one
     values = raster * np.float32(to_input.scale) + np.float32(to_input.offset)
     return np.where(np.isnan(values), np.float32(0), values)

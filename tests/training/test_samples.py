@@ -1,14 +1,17 @@
 """Samples, augmentation, losses."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
+from rasterio.windows import Window
 from torch.nn import functional as F
 
 from model.classes import NODATA
 from model.config import NDSM, ORTHO
-from training.augment import augment, relight, resurvey, turn
-from training.datasets.towns import TownPool, crop, draw_pool
+from training.augment import augment, flip, relight, resurvey, turn
+from training.datasets.towns import TownPool, TownTile, draw_pool
 from training.losses import SegmentationLoss, dice_loss
 from training.samples import Sample, collate, of_rasters
 from training.town import draw_town
@@ -62,14 +65,33 @@ def test_another_survey_moves_heights_little_and_seldom_loses_them() -> None:
     assert kept.std() < 0.3
 
 
-def test_a_batch_is_normalised_and_gaps_are_zero() -> None:
+def test_flips_are_four_and_equally_frequent() -> None:
+    whole = sample()
+    rng = np.random.default_rng(5)
+    seen = Counter(flip(whole, rng).truth.tobytes() for _ in range(400))
+    truth = whole.truth
+    assert set(seen) == {
+        t.tobytes() for t in (truth, truth[::-1], truth[:, ::-1], truth[::-1, ::-1])
+    }
+    assert min(seen.values()) > 60
+
+
+def test_noise_is_drawn_in_metres_whatever_the_unit() -> None:
+    metres = resurvey(np.full((1, 16, 16), 5, np.float32), np.random.default_rng(1))
+    shares = resurvey(np.full((1, 16, 16), 0.5, np.float32), np.random.default_rng(1), metre=0.1)
+    np.testing.assert_allclose(metres / 10, shares, atol=1e-6)
+
+
+def test_a_batch_is_normalised_and_gaps_and_pits_are_zero() -> None:
     whole = sample()
     heights = np.asarray(whole.rasters["ndsm"]).copy()
     heights[0, 2, 3] = np.nan
+    heights[0, 2, 4] = -3
     batch = collate([whole.with_rasters(ndsm=heights)] * 2, (ORTHO, NDSM))
     assert batch.inputs["ortho"].shape == (2, 3, 8, 8)
     np.testing.assert_allclose(batch.inputs["ortho"][0, 0], whole.truth / 255.0, rtol=1e-6)
     assert batch.inputs["ndsm"][0, 0, 2, 3] == 0
+    assert batch.inputs["ndsm"][0, 0, 2, 4] == 0
     assert batch.inputs["ndsm"][1, 0, 5, 5] == pytest.approx(heights[0, 5, 5] / 30)
     assert batch.truth_BHW.dtype == torch.int64
 
@@ -93,11 +115,12 @@ def test_random_windows_have_the_size_asked_for_and_do_not_repeat() -> None:
     assert not np.array_equal(first.rasters["ortho"], second.rasters["ortho"])
 
 
-def test_a_crop_is_the_part_that_it_says() -> None:
-    whole = sample(side=10)
-    part = crop(whole, 2, 5, 4)
-    assert np.array_equal(part.truth, whole.truth[2:6, 5:9])
-    assert np.array_equal(part.rasters["ndsm"][0], part.truth)
+def test_a_tile_gives_the_window_asked_for() -> None:
+    town = draw_town(1, 64)
+    part = TownTile.of(town).read(Window(5, 2, 4, 3))
+    assert np.array_equal(part.truth, town.truth[2:5, 5:9])
+    assert np.array_equal(part.rasters["ortho"], town.ortho[:, 2:5, 5:9])
+    assert part.rasters["ndsm"].shape == (1, 3, 4)
 
 
 def test_the_loss_is_cross_entropy_over_labelled_pixels() -> None:

@@ -1,61 +1,126 @@
-"""Windows of synthetic towns: a pool is drawn once, samples are cut from it at random."""
+"""Windows of synthetic towns, which are drawn once and kept in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 
 import numpy as np
+from numpy.typing import NDArray
+from rasterio.windows import Window
 
-from training.augment import augment
+from model.classes import ISPRS
+from training.datasets.base import Area, Pool, Splits
+from training.datasets.census import Census, count_cells
+from training.datasets.recipe import TownRecipe
 from training.samples import Sample, of_rasters
 from training.town import Town, draw_town
 
 
-class TownPool:
-    """Towns in memory.
+@dataclass(frozen=True)
+class TownTile:
+    """A town in memory; its heights are kept in half precision (8 mm at 16 m)."""
+
+    seed: int
+    sample: Sample
+
+    @classmethod
+    def of(cls, town: Town) -> "TownTile":
+        """The tile of a drawn town."""
+        heights = town.ndsm.astype(np.float16)
+        return cls(town.seed, of_rasters(town.ortho, heights, town.truth))
+
+    @property
+    def name(self) -> str:
+        """The town's seed."""
+        return f"town {self.seed}"
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return int(self.sample.truth.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return int(self.sample.truth.shape[1])
+
+    def read(self, window: Window) -> Sample:
+        """Views of the town's arrays."""
+        rows, cols = window.toslices()
+        rasters = {name: raster[:, rows, cols] for name, raster in self.sample.rasters.items()}
+        return Sample(rasters, self.sample.truth[rows, cols], self.sample.white)
+
+    def truth(self, window: Window) -> NDArray[np.uint8]:
+        """A view of the town's truth."""
+        truth: NDArray[np.uint8] = self.sample.truth[window.toslices()]
+        return truth
+
+
+class TownPool(Pool):
+    """Windows of towns in memory.
 
     Args:
-        towns: At least one; their heights are kept in half precision (8 mm at 16 m).
+        towns: At least one.
+        augmentation: As in `Pool`.
+        sampling: As in `Pool`.
     """
 
-    def __init__(self, towns: Sequence[Town]) -> None:
-        self._whole = [of_rasters(t.ortho, t.ndsm.astype(np.float16), t.truth) for t in towns]
-
-    def __len__(self) -> int:
-        return len(self._whole)
-
-    def windows(self, window_px: int, rng: np.random.Generator) -> Iterator[Sample]:
-        """Random augmented windows without end."""
-        while True:
-            whole = self._whole[rng.integers(len(self._whole))]
-            height, width = whole.truth.shape
-            row = int(rng.integers(height - window_px + 1))
-            col = int(rng.integers(width - window_px + 1))
-            yield augment(crop(whole, row, col, window_px), rng)
-
-    def tiles(self, window_px: int) -> Iterator[Sample]:
-        """All whole windows side by side, as they were drawn."""
-        for whole in self._whole:
-            height, width = whole.truth.shape
-            for row in range(0, height - window_px + 1, window_px):
-                for col in range(0, width - window_px + 1, window_px):
-                    yield crop(whole, row, col, window_px)
+    def __init__(
+        self, towns: Sequence[Town], *, augmentation: str = "full", sampling: str = "tiles"
+    ) -> None:
+        cells = [count_cells(town.truth, len(ISPRS)) for town in towns]
+        super().__init__(
+            [Area.whole(TownTile.of(town)) for town in towns],
+            ISPRS,
+            augmentation=augmentation,
+            sampling=sampling,
+            census=Census(cells, [(town.truth.shape[0], town.truth.shape[1]) for town in towns]),
+        )
 
 
-def crop(whole: Sample, row: int, col: int, side_px: int) -> Sample:
-    """A square of a sample; views of its arrays."""
-    rows, cols = slice(row, row + side_px), slice(col, col + side_px)
-    rasters = {name: raster[:, rows, cols] for name, raster in whole.rasters.items()}
-    return Sample(rasters, whole.truth[rows, cols], whole.white)
+def open_towns(data: TownRecipe, workers: int) -> Splits:
+    """Draws the towns of a recipe; those for the test when they are asked for."""
+
+    def drawn(first_seed: int, towns: int, size_px: int) -> TownPool:
+        return draw_pool(
+            first_seed,
+            towns,
+            size_px,
+            data.gsd_m,
+            workers,
+            augmentation=data.augmentation,
+            sampling=data.sampling,
+        )
+
+    return Splits(
+        ISPRS,
+        train=drawn(data.first_seed, data.towns, data.size_px),
+        validation=drawn(data.validation_first_seed, data.validation_towns, data.size_px),
+        test=lambda: (
+            drawn(data.held_out_first_seed, data.held_out_towns, data.held_out_size_px).areas
+        ),
+    )
 
 
-def draw_pool(first_seed: int, towns: int, size_px: int, gsd_m: float, workers: int) -> TownPool:
+def draw_pool(
+    first_seed: int,
+    towns: int,
+    size_px: int,
+    gsd_m: float,
+    workers: int,
+    *,
+    augmentation: str = "full",
+    sampling: str = "tiles",
+) -> TownPool:
     """Draws the towns of consecutive seeds, the same ones for any number of processes."""
     draw = partial(draw_town, size_px=size_px, gsd_m=gsd_m)
     seeds = range(first_seed, first_seed + towns)
     if workers <= 1:
-        return TownPool([draw(seed) for seed in seeds])
-    # A fresh interpreter each: forking a process that has run torch can hang.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as processes:
-        return TownPool(list(processes.map(draw, seeds, chunksize=4)))
+        drawn = [draw(seed) for seed in seeds]
+    else:
+        # A fresh interpreter each: forking a process that has run torch can hang.
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as processes:
+            drawn = list(processes.map(draw, seeds, chunksize=4))
+    return TownPool(drawn, augmentation=augmentation, sampling=sampling)

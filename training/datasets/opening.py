@@ -1,0 +1,20 @@
+"""From a recipe's `data` table to pools of windows, each file of them checked."""
+
+from training.datasets.base import Splits
+from training.datasets.recipe import DataRecipe, TownRecipe
+from training.datasets.towns import open_towns
+
+
+def open_data(data: DataRecipe, window_px: int, *, workers: int = 1) -> Splits:
+    """Opens a data set and looks through its labels; takes seconds to minutes.
+
+    Args:
+        data: The table.
+        window_px: The network's; no tile may be smaller.
+        workers: Processes for what is drawn, threads for what is read.
+
+    Raises:
+        InputError: A file is missing or does not fit; the message names it. See `model.errors`.
+    """
+    assert isinstance(data, TownRecipe)
+    return open_towns(data, workers)
