@@ -221,3 +221,30 @@ class TrainingDiverged(EngineError):
     """The loss or its gradient became NaN or Inf."""
 
     code = "training.diverged"
+
+
+# ---- labelled tiles -------------------------------------------------------------------------
+
+
+class BadManifest(InputError):
+    """A manifest of labelled tiles that cannot be read, or that names what nobody knows."""
+
+    code = "data.manifest"
+
+
+class DataMissing(InputError):
+    """A data set lacks a file that it should have, or a tile lacks its heights or labels."""
+
+    code = "data.missing"
+
+
+class DataMismatch(InputError):
+    """Files of a tile that do not belong together: another size, place or kind."""
+
+    code = "data.mismatch"
+
+
+class BadLabels(InputError):
+    """Labels that nothing can be learned from: unknown values, none at all, one class alone."""
+
+    code = "data.labels"

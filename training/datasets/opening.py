@@ -1,8 +1,10 @@
 """From a recipe's `data` table to pools of windows, each file of them checked."""
 
+from model.errors import BadRecipe
 from training.datasets.base import Splits
-from training.datasets.recipe import DataRecipe, TownRecipe
+from training.datasets.recipe import DataRecipe, TownRecipe, VaihingenRecipe
 from training.datasets.towns import open_towns
+from training.datasets.vaihingen import open_vaihingen
 
 
 def open_data(data: DataRecipe, window_px: int, *, workers: int = 1) -> Splits:
@@ -16,5 +18,10 @@ def open_data(data: DataRecipe, window_px: int, *, workers: int = 1) -> Splits:
     Raises:
         InputError: A file is missing or does not fit; the message names it. See `model.errors`.
     """
-    assert isinstance(data, TownRecipe)
-    return open_towns(data, workers)
+    match data:
+        case TownRecipe():
+            return open_towns(data, workers)
+        case VaihingenRecipe():
+            return open_vaihingen(data, window_px, workers)
+        case _:
+            raise BadRecipe(f"data.kind {data.kind!r} cannot be opened yet")

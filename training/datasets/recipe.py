@@ -40,16 +40,19 @@ class TownRecipe(_Shown):
     held_out_size_px: int = Field(default=1024, ge=256)
 
 
-class _Paper(_Shown):
+class PaperRecipe(_Shown):
     """A data set of the paper, as its owners hand it out."""
 
+    kind: str
+    folder: Path
+    gsd_m: float
     validation: Literal["apart", "in-training"] = Field(
         default="apart",
         description="validation tiles are kept from training; or, as in the paper, trained on too",
     )
 
 
-class VaihingenRecipe(_Paper):
+class VaihingenRecipe(PaperRecipe):
     """ISPRS Vaihingen: near infrared, red, green at 9 cm; a surface model."""
 
     kind: Literal["vaihingen"]
@@ -61,7 +64,7 @@ class VaihingenRecipe(_Paper):
     )
 
 
-class PotsdamRecipe(_Paper):
+class PotsdamRecipe(PaperRecipe):
     """ISPRS Potsdam: four bands at 5 cm; heights above ground in 256 steps."""
 
     kind: Literal["potsdam"]
@@ -75,9 +78,12 @@ class PotsdamRecipe(_Paper):
     height_step_m: float | None = Field(
         default=None, gt=0, description="metres a step of the 8-bit heights; the files do not say"
     )
+    cache: Path | None = Field(
+        default=None, description="folder for tiled copies of the heights; left out, in `folder`"
+    )
 
 
-class HunanRecipe(_Paper):
+class HunanRecipe(PaperRecipe):
     """MMHunan: Sentinel-2 and elevation at 10 m."""
 
     kind: Literal["mmhunan"]

@@ -1,0 +1,111 @@
+"""How label rasters say classes: by numbers or by colours."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.classes import NODATA, ClassScheme
+
+UNKNOWN = 254
+"""What `decode` gives for a value that it does not know; no scheme is that long."""
+BLACK = (0, 0, 0)
+
+
+class Encoding(Protocol):
+    """From stored values to the scheme's.
+
+    Attributes:
+        bands: To be read, counted from 1.
+        doubt: What is odd about the pixels that `doubtful` finds.
+    """
+
+    @property
+    def bands(self) -> tuple[int, ...]: ...
+
+    @property
+    def doubt(self) -> str: ...
+
+    def decode(self, raw: NDArray[np.generic]) -> NDArray[np.uint8]:
+        """Values of the scheme, 255 to be ignored, `UNKNOWN`: (h, w) from (bands, h, w)."""
+
+    def doubtful(self, raw: NDArray[np.generic]) -> NDArray[np.bool_]:
+        """Where a pixel was read in a way that a person should know of, (h, w)."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """One band of class numbers.
+
+    Args:
+        values: What each stored number means; 255 means to be ignored.
+        outside: Those of them that the owners' own mapping leaves without a class.
+    """
+
+    values: Mapping[int, int]
+    outside: tuple[int, ...] = ()
+
+    bands = (1,)
+
+    @property
+    def doubt(self) -> str:
+        """Which numbers."""
+        which = ", ".join(map(str, self.outside))
+        return f"have the number {which}, which stands for none of the classes: ignored"
+
+    def decode(self, raw: NDArray[np.generic]) -> NDArray[np.uint8]:
+        """See `Encoding`."""
+        band: NDArray[Any] = raw[0]
+        known = sorted(self.values)
+        at = np.searchsorted(known, band).clip(max=len(known) - 1)
+        truth: NDArray[np.uint8] = np.array([self.values[value] for value in known], np.uint8)[at]
+        truth[np.asarray(known)[at] != band] = UNKNOWN
+        return truth
+
+    def doubtful(self, raw: NDArray[np.generic]) -> NDArray[np.bool_]:
+        """See `Encoding`."""
+        return np.isin(raw[0], self.outside)
+
+
+@dataclass(frozen=True)
+class Colours:
+    """Three bands with the scheme's colours; black is to be ignored.
+
+    Args:
+        scheme: Whose colours.
+        blurred: The file was resampled or compressed with loss: each channel counts as full or
+            empty, whichever is nearer. For schemes whose colours are corners of the colour cube.
+    """
+
+    scheme: ClassScheme
+    blurred: bool = False
+
+    bands = (1, 2, 3)
+    doubt = "have a colour that is none of the classes', and were read as the nearest"
+
+    def decode(self, raw: NDArray[np.generic]) -> NDArray[np.uint8]:
+        """See `Encoding`."""
+        if self.blurred:
+            raw = np.where(np.asarray(raw) >= 128, 255, 0).astype(np.uint8)
+        values = {_packed(c.rgb): value for value, c in enumerate(self.scheme.classes)}
+        numbers = Numbers({_packed(BLACK): NODATA, **values})
+        return numbers.decode(_pack(raw)[None])
+
+    def doubtful(self, raw: NDArray[np.generic]) -> NDArray[np.bool_]:
+        """See `Encoding`."""
+        if not self.blurred:
+            return np.zeros(raw.shape[1:], bool)
+        odd: NDArray[np.bool_] = np.logical_or.reduce(~np.isin(raw, (0, 255)))
+        return odd
+
+
+def _packed(rgb: tuple[int, int, int]) -> int:
+    return rgb[0] << 16 | rgb[1] << 8 | rgb[2]
+
+
+def _pack(raw: NDArray[Any]) -> NDArray[np.int32]:
+    red, green, blue = raw.astype(np.int32)
+    packed: NDArray[np.int32] = red << 16 | green << 8 | blue
+    return packed

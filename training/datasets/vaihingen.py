@@ -1,0 +1,32 @@
+"""ISPRS 2D Semantic Labeling, Vaihingen: 16 tiles of about 2,500 × 2,000 pixels of 9 cm."""
+
+from model.classes import ISPRS
+from training.datasets.base import Splits
+from training.datasets.encoding import Colours
+from training.datasets.files import OpenFiles
+from training.datasets.paper import PaperData, TilePaths
+from training.datasets.recipe import VaihingenRecipe
+from training.datasets.tile import PlainRasters, height_scale
+
+
+def open_vaihingen(data: VaihingenRecipe, window_px: int, threads: int) -> Splits:
+    """Near infrared, red, green; a surface model in metres above the sea; labels in colours."""
+
+    def paths(name: str) -> TilePaths:
+        picture = f"top_mosaic_09cm_area{name}"
+        return TilePaths(
+            name=f"area {name}",
+            ortho=data.folder / "top" / f"{picture}.tif",
+            heights=data.folder / "dsm" / f"dsm_09cm_matching_area{name}.tif",
+            labels=data.folder / "gts_for_participants" / f"{picture}.tif",
+            scored=data.folder / "gts_eroded_for_participants" / f"{picture}_noBoundary.tif",
+        )
+
+    def rasters(paths: TilePaths, files: OpenFiles) -> PlainRasters:
+        scale, metre = height_scale(data.heights, paths.heights, files)
+        return PlainRasters(paths.ortho, (1, 2, 3), paths.heights, scale, metre, files)
+
+    opened = PaperData(
+        ISPRS, data, paths=paths, rasters=rasters, encoding=lambda paths: Colours(ISPRS)
+    )
+    return opened.open(window_px, threads)
