@@ -51,10 +51,11 @@ def draw_roofline(points: Sequence[Point], machine: Machine, path: Path, title: 
             label=None if kind in told else kind,
         )  # fmt: skip
         told.add(kind)
-        axes.annotate(
-            point.size, (point.work.intensity, rate), (7, -3),
-            textcoords="offset points", fontsize=7,
-        )  # fmt: skip
+        if point.kind != "plain":  # it stands below and left of ours; names would overlap
+            axes.annotate(
+                point.size, (point.work.intensity, rate), (7, -3),
+                textcoords="offset points", fontsize=8,
+            )  # fmt: skip
     axes.set(
         xscale="log",
         yscale="log",
