@@ -1,18 +1,20 @@
 """The paper's data sets, from stand-ins of the same layout: what is read, what is refused."""
 
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rasterio.windows import Window
-from standins.isprs import HEIGHTS_M, Truths, eroded, write_vaihingen
+from standins.isprs import HEIGHTS_M, Truths, eroded, write_potsdam, write_vaihingen
+from standins.mmhunan import write_mmhunan
 from standins.scenes import write
 
-from model.errors import BadLabels, DataMismatch, DataMissing, InputError
+from model.errors import BadLabels, DataMismatch, DataMissing, InputError, OutputNotWritable
 from training.datasets.opening import open_data
 from training.datasets.paper import read_split
-from training.datasets.recipe import VaihingenRecipe
+from training.datasets.recipe import HunanRecipe, PotsdamRecipe, VaihingenRecipe
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +123,11 @@ def spoil_content(folder: Path) -> None:
         (shutil.rmtree, DataMissing, r"area1\.tif, and 63 more: no such file.*data\.folder"),
         (spoil_missing, DataMissing, r"dsm_09cm_matching_area15\.tif: no such file"),
         (spoil_size, DataMismatch, r"area23\.tif has 60 × 80 pixels, top_mosaic_.*64 × 80"),
-        (spoil_bands, DataMismatch, r"top_mosaic_09cm_area26\.tif has 1 bands; expected 3"),
+        (
+            spoil_bands,
+            DataMismatch,
+            r"top_mosaic_09cm_area26\.tif has 1 bands; expected 3",
+        ),
         (spoil_colour, BadLabels, r"area26\.tif: unknown values 10,20,30 \(7 pixels\)"),
         (spoil_empty, BadLabels, r"area32\.tif: not one pixel is labelled"),
         (spoil_all_but_trees, BadLabels, r"all labels are tree; expected at least two"),
@@ -140,3 +146,175 @@ def test_a_spoilt_file_is_named(
 def test_a_tile_smaller_than_a_window_is_named(vaihingen: tuple[Path, Truths]) -> None:
     with pytest.raises(DataMismatch, match=r"64 × 80 pixels; expected at least.*256"):
         open_data(recipe(vaihingen[0]), 256)
+
+
+# ---- the splits ------------------------------------------------------------------------------
+
+
+def test_the_splits_are_those_of_the_authors() -> None:
+    vaihingen, potsdam = read_split("vaihingen"), read_split("potsdam")
+    assert " ".join(vaihingen.train) == "1 3 23 26 7 11 13 28 17 32 34 37"
+    assert " ".join(vaihingen.test) == "5 21 15 30"
+    assert " ".join(potsdam.train) == (
+        "6_10 7_10 2_12 3_11 2_10 7_8 5_10 3_12 5_12 7_11 7_9 6_9 7_7 4_12 6_8 6_12 6_7 4_11"
+    )
+    assert " ".join(potsdam.test) == "4_10 5_11 2_11 3_10 6_11 7_12"
+
+
+def test_mmhunans_split_is_that_of_the_authors(shared: Path) -> None:
+    theirs = json.loads((shared / "paper" / "mmhunan_split.json").read_text())
+    ours = read_split("mmhunan")
+    assert (list(ours.train), list(ours.test)) == (theirs["train"], theirs["test"])
+
+
+@pytest.mark.parametrize(("name", "every"), [("vaihingen", 6), ("potsdam", 6), ("mmhunan", 10)])
+def test_validation_is_chosen_by_counting_and_not_by_figures(name: str, every: int) -> None:
+    split = read_split(name)
+    assert split.validation == split.train[every - 1 :: every]
+    assert not {*split.train} & {*split.test}
+
+
+# ---- Potsdam ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def potsdam(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Truths]:
+    folder = tmp_path_factory.mktemp("potsdam")
+    return folder, write_potsdam(folder)
+
+
+def potsdam_recipe(folder: Path, **keys: object) -> PotsdamRecipe:
+    return PotsdamRecipe(kind="potsdam", folder=folder, **keys)  # type: ignore[arg-type]
+
+
+def test_potsdams_heights_are_steps_of_a_jpeg(potsdam: tuple[Path, Truths]) -> None:
+    folder, truths = potsdam
+    data = open_data(potsdam_recipe(folder, heights="metres", height_step_m=0.1), 32)
+    for area, name in zip(data.train.areas[:3], ("6_10", "7_10", "2_12"), strict=True):
+        heights = area.tile.read(area.window).rasters["ndsm"][0]
+        assert abs(heights - HEIGHTS_M[truths[name]]).max() < 1.5  # JPEG rings at edges
+        assert abs(heights - HEIGHTS_M[truths[name]]).mean() < 0.1
+
+
+def test_potsdam_may_be_seen_in_infrared(potsdam: tuple[Path, Truths]) -> None:
+    folder, truths = potsdam
+    truth = truths["6_10"]
+    for bands, first in (("rgb", truth * 40), ("irrg", truth * 10 + 100)):
+        area = open_data(potsdam_recipe(folder, bands=bands), 32).train.areas[0]
+        assert np.array_equal(area.tile.read(area.window).rasters["ortho"][0], first)
+
+
+def test_potsdams_two_odd_label_files_are_read_and_told(potsdam: tuple[Path, Truths]) -> None:
+    folder, truths = potsdam
+    data = open_data(potsdam_recipe(folder), 32)
+    tiles = {area.tile.name: area.tile for area in data.train.areas}
+    for name in ("4_12", "6_7"):
+        assert np.array_equal(tiles[f"tile {name}"].truth(Window(0, 0, 64, 64)), truths[name])
+    blurred, cars = sorted(data.remarks)
+    assert blurred.startswith("top_potsdam_4_12_label.tif: ")
+    n = int((truths["6_7"] == 4).sum())
+    assert cars.startswith(f"top_potsdam_6_7_label.tif: {n:,} pixels have a colour that is none")
+
+
+def test_an_odd_colour_elsewhere_is_refused(potsdam: tuple[Path, Truths], tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(potsdam[0], tmp_path / "potsdam"))
+    labels = copy / "5_Labels_for_participants"
+    shutil.copy(labels / "top_potsdam_6_7_label.tif", labels / "top_potsdam_6_8_label.tif")
+    with pytest.raises(BadLabels, match=r"6_8_label\.tif: unknown values 252,255,0 \("):
+        open_data(potsdam_recipe(copy), 32)
+
+
+def test_heights_named_as_in_the_authors_code_are_found(tmp_path: Path) -> None:
+    write_potsdam(tmp_path, side=32, padded=False)
+    assert len(open_data(potsdam_recipe(tmp_path), 32).train) == 15
+
+
+def test_tiled_copies_of_heights_are_made_once_and_where_one_wants(
+    potsdam: tuple[Path, Truths], tmp_path: Path
+) -> None:
+    cache = tmp_path / "copies"
+    open_data(potsdam_recipe(potsdam[0], cache=cache), 32)
+    made = {path: path.stat().st_mtime_ns for path in cache.iterdir()}
+    assert len(made) == 18
+    open_data(potsdam_recipe(potsdam[0], cache=cache), 32)
+    assert {path: path.stat().st_mtime_ns for path in cache.iterdir()} == made
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputNotWritable, match=r"data\.cache"):
+        open_data(potsdam_recipe(potsdam[0], cache=tmp_path / "file" / "copies"), 32)
+
+
+# ---- MMHunan ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def mmhunan(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Truths]:
+    folder = tmp_path_factory.mktemp("mmhunan")
+    return folder, write_mmhunan(folder)
+
+
+def hunan_recipe(folder: Path, **keys: object) -> HunanRecipe:
+    return HunanRecipe(kind="mmhunan", folder=folder, **keys)  # type: ignore[arg-type]
+
+
+def test_mmhunans_numbers_become_classes_and_11_is_told(mmhunan: tuple[Path, Truths]) -> None:
+    folder, raw = mmhunan
+    data = open_data(hunan_recipe(folder), 32)
+    assert data.scheme.name == "mmhunan"
+    meaning = np.array([255, 0, 1, 2, 1, 3, 4, 6, 6, 5, 6, 255, 255], np.uint8)
+    area = data.train.areas[0]
+    assert np.array_equal(area.tile.truth(area.window), meaning[raw["10434"]])
+    told = [remark for remark in data.remarks if remark.startswith("lc_10434.tif")]
+    n = int((raw["10434"] == 11).sum())
+    assert n > 0
+    assert told == [
+        f"lc_10434.tif: {n} pixels have the number 11, which stands for no class: ignored"
+    ]
+
+
+def test_mmhunans_colours_fill_8_bits_in_each_band(mmhunan: tuple[Path, Truths]) -> None:
+    data = open_data(hunan_recipe(mmhunan[0]), 32)
+    area = data.train.areas[0]
+    sample = area.tile.read(area.window)
+    assert sample.rasters["ortho"].dtype == np.uint8
+    for band in sample.rasters["ortho"]:
+        assert (band.min(), band.max()) == (0, 255)
+    heights = sample.rasters["ndsm"]
+    assert (heights.min(), heights.max()) == pytest.approx((0, 1))
+
+
+def test_mmhunan_in_metres_counts_from_the_lowest_point(mmhunan: tuple[Path, Truths]) -> None:
+    area = open_data(hunan_recipe(mmhunan[0], heights="metres"), 32).train.areas[0]
+    heights = area.tile.read(area.window).rasters["ndsm"]
+    assert (heights.min(), heights.max()) == (0, 120)
+
+
+def test_mmhunan_is_found_in_any_of_its_folders(
+    mmhunan: tuple[Path, Truths], tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(mmhunan[0], tmp_path / "mmhunan"))
+    for kind in ("s2", "topo", "lc"):
+        (copy / "train" / kind / f"{kind}_10434.tif").rename(copy / "val" / kind / "10434.tif")
+    assert len(open_data(hunan_recipe(copy), 32).train) == 405
+    shutil.copy(copy / "val" / "lc" / "10434.tif", copy / "test" / "lc" / "lc_10434.tif")
+    with pytest.raises(DataMismatch, match=r"lc_10434\.tif and .*10434\.tif have the same id"):
+        open_data(hunan_recipe(copy), 32)
+
+
+def test_mmhunans_unknown_number_is_refused(mmhunan: tuple[Path, Truths], tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(mmhunan[0], tmp_path / "mmhunan"))
+    raw = mmhunan[1]["10434"].copy()
+    raw[3, 4:9] = 13
+    write(copy / "train" / "lc" / "lc_10434.tif", raw[None])
+    with pytest.raises(BadLabels, match=r"lc_10434\.tif: unknown values 13 \(5 pixels\)"):
+        open_data(hunan_recipe(copy), 32)
+
+
+def test_a_patch_that_lies_elsewhere_than_its_heights_is_named(
+    mmhunan: tuple[Path, Truths], tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(mmhunan[0], tmp_path / "mmhunan"))
+    shutil.copy(
+        copy / "train" / "topo" / "topo_11524.tif", copy / "train" / "topo" / "topo_10434.tif"
+    )
+    with pytest.raises(DataMismatch, match=r"topo_10434\.tif lies elsewhere than s2_10434\.tif"):
+        open_data(hunan_recipe(copy), 32)

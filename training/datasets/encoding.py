@@ -53,7 +53,7 @@ class Numbers:
     def doubt(self) -> str:
         """Which numbers."""
         which = ", ".join(map(str, self.outside))
-        return f"have the number {which}, which stands for none of the classes: ignored"
+        return f"have the number {which}, which stands for no class: ignored"
 
     def decode(self, raw: NDArray[np.generic]) -> NDArray[np.uint8]:
         """See `Encoding`."""

@@ -4,7 +4,8 @@ import os
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -86,7 +87,16 @@ class OpenFiles:
         return entries
 
 
-_OPENING = threading.Lock()
+_FILTERS = threading.Lock()
+
+
+@contextmanager
+def unplaced() -> Iterator[None]:
+    """In it, files may be opened that do not say where they lie, without rasterio's warning."""
+    # The lock: catch_warnings changes the whole process's filters.
+    with _FILTERS, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        yield
 
 
 def open_raster(path: Path) -> DatasetReader:
@@ -97,7 +107,5 @@ def open_raster(path: Path) -> DatasetReader:
     """
     jpeg = path.suffix.lower() in (".jpg", ".jpeg")
     driver, options = ("JPEG", {}) if jpeg else ("GTiff", OPEN_OPTIONS)
-    # The lock: catch_warnings changes the whole process's filters.
-    with gdal(path, CACHE_BYTES), _OPENING, warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with gdal(path, CACHE_BYTES), unplaced():
         return rasterio.open(path, driver=driver, **options)

@@ -2,7 +2,15 @@
 
 from model.errors import BadRecipe
 from training.datasets.base import Splits
-from training.datasets.recipe import DataRecipe, TownRecipe, VaihingenRecipe
+from training.datasets.mmhunan import open_mmhunan
+from training.datasets.potsdam import open_potsdam
+from training.datasets.recipe import (
+    DataRecipe,
+    HunanRecipe,
+    PotsdamRecipe,
+    TownRecipe,
+    VaihingenRecipe,
+)
 from training.datasets.towns import open_towns
 from training.datasets.vaihingen import open_vaihingen
 
@@ -23,5 +31,9 @@ def open_data(data: DataRecipe, window_px: int, *, workers: int = 1) -> Splits:
             return open_towns(data, workers)
         case VaihingenRecipe():
             return open_vaihingen(data, window_px, workers)
+        case PotsdamRecipe():
+            return open_potsdam(data, window_px, workers)
+        case HunanRecipe():
+            return open_mmhunan(data, window_px, workers)
         case _:
             raise BadRecipe(f"data.kind {data.kind!r} cannot be opened yet")

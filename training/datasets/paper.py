@@ -73,9 +73,11 @@ class PaperData:
     Args:
         scheme: Its classes.
         data: The recipe's table.
+        bands: Three of the orthophotos' bands, counted from 1.
         paths: The files of an id.
         rasters: How the orthophoto and heights of a tile are read.
         encoding: How the labels of a tile say classes.
+        all_labelled: A tile without any label is an error, and not merely worth a remark.
     """
 
     def __init__(
@@ -83,12 +85,16 @@ class PaperData:
         scheme: ClassScheme,
         data: PaperRecipe,
         *,
+        bands: tuple[int, ...],
         paths: Callable[[str], TilePaths],
         rasters: Callable[[TilePaths, OpenFiles], PlainRasters],
         encoding: Callable[[TilePaths], Encoding],
+        all_labelled: bool = True,
     ) -> None:
         self.scheme = scheme
         self._data = data
+        self._bands = bands
+        self._all_labelled = all_labelled
         self._paths = paths
         self._rasters = rasters
         self._encoding = encoding
@@ -104,7 +110,8 @@ class PaperData:
             path for name in (*split.train, *split.test) for path in self._paths(name).all()
         )
         for name in (*split.train, *split.test):
-            check_tile(self._paths(name), self._encoding(self._paths(name)), window_px)
+            paths = self._paths(name)
+            check_tile(paths, self._bands, self._encoding(paths).bands, window_px)
         train, remarks = self._pool(self._tiles(ids, scored=False), threads)
         assert train.census is not None
         require_two_classes(train.census, self.scheme)
@@ -134,7 +141,7 @@ class PaperData:
     def _pool(self, tiles: Sequence[FileTile], threads: int) -> tuple[Pool, list[str]]:
         areas = [Area.whole(tile) for tile in tiles]
         places = [Place(t.labels, a.window) for t, a in zip(tiles, areas, strict=True)]
-        census, remarks = survey(places, self.scheme, threads=threads)
+        census, remarks = survey(places, self.scheme, threads=threads, whole=self._all_labelled)
         pool = Pool(
             areas,
             self.scheme,
@@ -158,8 +165,16 @@ def require_files(paths: Iterable[Path]) -> None:
         )
 
 
-def check_tile(paths: TilePaths, encoding: Encoding, window_px: int) -> None:
+def check_tile(
+    paths: TilePaths, bands: Sequence[int], label_bands: Sequence[int], window_px: int
+) -> None:
     """Opens a tile's files and compares them.
+
+    Args:
+        paths: The files.
+        bands: Of the orthophoto that are wanted.
+        label_bands: Of the labels that are wanted.
+        window_px: What no tile may be smaller than.
 
     Raises:
         RasterUnreadable: One cannot be opened.
@@ -172,15 +187,20 @@ def check_tile(paths: TilePaths, encoding: Encoding, window_px: int) -> None:
                 f"network.window_px, {window_px}, a side",
                 file=paths.ortho.name,
             )
+        _check_bands(ortho, paths.ortho, bands)
         for path in paths.all()[1:]:
-            labels = path in (paths.labels, paths.scored)
             with gdal(path), open_raster(path) as other:
                 _check_like(other, ortho, path, paths.ortho)
-                wanted = max(encoding.bands) if labels else 1
-                if other.count < wanted:
-                    raise DataMismatch(
-                        f"{path.name} has {other.count} bands; expected {wanted}", file=path.name
-                    )
+                _check_bands(other, path, (1,) if path == paths.heights else label_bands)
+
+
+def _check_bands(raster: DatasetReader, path: Path, bands: Sequence[int]) -> None:
+    if raster.count < max(bands):
+        raise DataMismatch(
+            f"{path.name} has {raster.count} bands; expected {max(bands)} at least",
+            file=path.name,
+            bands=raster.count,
+        )
 
 
 def _check_like(other: DatasetReader, ortho: DatasetReader, path: Path, ortho_path: Path) -> None:

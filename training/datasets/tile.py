@@ -54,20 +54,26 @@ class FileTile:
 
 @dataclass(frozen=True)
 class Stretch:
-    """A linear map of a band's values, for pictures to 0..255 and for heights to any unit."""
+    """A linear map of a band's values, for pictures to 0..255 and for heights to any unit.
 
+    Attributes:
+        origin: What becomes 0.
+        scale: How much a step above it is worth.
+    """
+
+    origin: float
     scale: float
-    offset: float
 
     @classmethod
     def between(cls, low: float, high: float, top: float = 1.0) -> "Stretch":
         """From low..high to 0..top; all 0 where high is not above low."""
         scale = top / (high - low) if high > low else 0.0
-        return cls(scale, -low * scale)
+        return cls(low, scale)
 
     def __call__(self, values: NDArray[np.generic]) -> NDArray[np.float32]:
         """The values, mapped; NaN where they are not finite."""
-        mapped = np.asarray(values, np.float32) * np.float32(self.scale) + np.float32(self.offset)
+        above = np.asarray(values, np.float32) - np.float32(self.origin)
+        mapped = above * np.float32(self.scale)
         return np.where(np.isfinite(mapped), mapped, np.float32(np.nan))
 
 
@@ -98,7 +104,7 @@ class PlainRasters:
         ortho = self.files.read(self.ortho, self.bands, window)
         if self.colours is not None:
             stretched = [np.nan_to_num(s(b)) for s, b in zip(self.colours, ortho, strict=True)]
-            ortho = np.stack(stretched).clip(0, 255).astype(np.uint8)
+            ortho = np.stack(stretched).round().clip(0, 255).astype(np.uint8)
         heights = self.height_scale(self.files.read(self.heights, (1,), window))
         rasters = {"ortho": ortho, "ndsm": heights}
         return Sample(rasters, truth, white_point(ortho.dtype), self.metre)
@@ -117,10 +123,10 @@ def height_scale(
         step_m: Metres a stored step, where the stored values count from the ground.
     """
     if heights == "metres" and step_m is not None:
-        return Stretch(step_m, 0.0), 1.0
+        return Stretch(0.0, step_m), 1.0
     low, high = value_range(path, 1, files)
     if heights == "metres":
-        return Stretch(1.0, -low), 1.0
+        return Stretch(low, 1.0), 1.0
     return Stretch.between(low, high), PER_RASTER_METRE
 
 

@@ -8,6 +8,8 @@ from training.datasets.paper import PaperData, TilePaths
 from training.datasets.recipe import VaihingenRecipe
 from training.datasets.tile import PlainRasters, height_scale
 
+BANDS = (1, 2, 3)
+
 
 def open_vaihingen(data: VaihingenRecipe, window_px: int, threads: int) -> Splits:
     """Near infrared, red, green; a surface model in metres above the sea; labels in colours."""
@@ -24,9 +26,14 @@ def open_vaihingen(data: VaihingenRecipe, window_px: int, threads: int) -> Split
 
     def rasters(paths: TilePaths, files: OpenFiles) -> PlainRasters:
         scale, metre = height_scale(data.heights, paths.heights, files)
-        return PlainRasters(paths.ortho, (1, 2, 3), paths.heights, scale, metre, files)
+        return PlainRasters(paths.ortho, BANDS, paths.heights, scale, metre, files)
 
     opened = PaperData(
-        ISPRS, data, paths=paths, rasters=rasters, encoding=lambda paths: Colours(ISPRS)
+        ISPRS,
+        data,
+        bands=BANDS,
+        paths=paths,
+        rasters=rasters,
+        encoding=lambda paths: Colours(ISPRS),
     )
     return opened.open(window_px, threads)
