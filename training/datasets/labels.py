@@ -101,20 +101,35 @@ class Place:
     labels: Labels
     window: Window
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return int(self.window.height), int(self.window.width)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was found in the labels of some places.
+
+    Attributes:
+        cells: Of each place, as `count_cells` returns them.
+        remarks: For people.
+    """
+
+    cells: list[NDArray[np.uint16]]
+    remarks: list[str]
+
 
 def survey(
     places: Sequence[Place], scheme: ClassScheme, *, threads: int = 1, whole: bool = True
-) -> tuple[Census, list[str]]:
-    """Looks through all labels of a pool.
+) -> Survey:
+    """Looks through labels.
 
     Args:
-        places: One for each of the pool's areas.
+        places: Where they are.
         scheme: Of the data set.
         threads: To read with.
         whole: Every single place must have labels.
-
-    Returns:
-        The counts, and remarks for people.
 
     Raises:
         BadLabels: A file has unknown values, or no label.
@@ -133,9 +148,7 @@ def survey(
             if whole:
                 raise BadLabels(f"{message}; expected some of {', '.join(scheme.names)}", file=name)
             remarks.append(message)
-    sizes = [(place.window.height, place.window.width) for place in places]
-    census = Census([cells for cells, _, _ in found], sizes)
-    return census, remarks
+    return Survey([cells for cells, _, _ in found], remarks)
 
 
 def require_two_classes(census: Census, scheme: ClassScheme) -> None:

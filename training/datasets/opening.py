@@ -1,11 +1,14 @@
 """From a recipe's `data` table to pools of windows, each file of them checked."""
 
-from model.errors import BadRecipe
+from model.classes import ISPRS, MMHUNAN, ClassScheme
 from training.datasets.base import Splits
+from training.datasets.folder import open_folder
+from training.datasets.manifest import read_manifest
 from training.datasets.mmhunan import open_mmhunan
 from training.datasets.potsdam import open_potsdam
 from training.datasets.recipe import (
     DataRecipe,
+    FolderRecipe,
     HunanRecipe,
     PotsdamRecipe,
     TownRecipe,
@@ -35,5 +38,16 @@ def open_data(data: DataRecipe, window_px: int, *, workers: int = 1) -> Splits:
             return open_potsdam(data, window_px, workers)
         case HunanRecipe():
             return open_mmhunan(data, window_px, workers)
-        case _:
-            raise BadRecipe(f"data.kind {data.kind!r} cannot be opened yet")
+        case FolderRecipe():
+            return open_folder(data, window_px, workers)
+
+
+def class_scheme(data: DataRecipe) -> ClassScheme:
+    """The classes of a data set; of a folder's, the manifest is read.
+
+    Raises:
+        BadManifest: It cannot be read, or its classes are none.
+    """
+    if isinstance(data, FolderRecipe):
+        return read_manifest(data.folder).scheme()
+    return MMHUNAN if isinstance(data, HunanRecipe) else ISPRS

@@ -12,6 +12,7 @@ from model.classes import ClassScheme
 from model.errors import DataMismatch, DataMissing
 from model.raster.geotiff import gdal
 from training.datasets.base import Area, Pool, Splits
+from training.datasets.census import Census
 from training.datasets.encoding import Encoding
 from training.datasets.files import OpenFiles, open_raster
 from training.datasets.labels import LabelRaster, Place, require_two_classes, survey
@@ -101,7 +102,7 @@ class PaperData:
         self._files = OpenFiles()
 
     def open(self, window_px: int, threads: int) -> Splits:
-        """Checks all files, and all labels but the test's; see `open_data`."""
+        """Checks all files and all labels; see `open_data`."""
         split = read_split(self._data.kind)
         ids = split.train
         if self._data.validation == "apart":
@@ -116,16 +117,14 @@ class PaperData:
         assert train.census is not None
         require_two_classes(train.census, self.scheme)
         validation, more = self._pool(self._tiles(split.validation, scored=True), threads)
+        test, rest = self._pool(self._tiles(split.test, scored=True), threads)
         return Splits(
             self.scheme,
             train,
             validation,
-            test=lambda: self._test(split.test, threads),
-            remarks=(*remarks, *more),
+            test=lambda: test.areas,
+            remarks=(*remarks, *more, *rest),
         )
-
-    def _test(self, ids: Sequence[str], threads: int) -> tuple[Area, ...]:
-        return self._pool(self._tiles(ids, scored=True), threads)[0].areas
 
     def _tiles(self, ids: Iterable[str], *, scored: bool) -> list[FileTile]:
         tiles = []
@@ -141,15 +140,15 @@ class PaperData:
     def _pool(self, tiles: Sequence[FileTile], threads: int) -> tuple[Pool, list[str]]:
         areas = [Area.whole(tile) for tile in tiles]
         places = [Place(t.labels, a.window) for t, a in zip(tiles, areas, strict=True)]
-        census, remarks = survey(places, self.scheme, threads=threads, whole=self._all_labelled)
+        found = survey(places, self.scheme, threads=threads, whole=self._all_labelled)
         pool = Pool(
             areas,
             self.scheme,
             augmentation=self._data.augmentation,
             sampling=self._data.sampling,
-            census=census,
+            census=Census(found.cells, [place.size for place in places]),
         )
-        return pool, remarks
+        return pool, found.remarks
 
 
 def require_files(paths: Iterable[Path]) -> None:

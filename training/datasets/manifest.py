@@ -1,0 +1,169 @@
+"""The manifest of a folder of labelled tiles: `manifest.toml`, the tiles in it or in a CSV."""
+
+import csv
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from model.classes import ISPRS, MMHUNAN, NODATA, ClassScheme, LandClass
+from model.errors import BadManifest
+from training.datasets.blocks import End
+
+NAME = "manifest.toml"
+SCHEMES = {scheme.name: scheme for scheme in (ISPRS, MMHUNAN)}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ClassEntry(_Part):
+    """A class of one's own scheme."""
+
+    name: str
+    color: str
+    title: str | None = None
+    foreground: bool = True
+
+
+class LabelRules(_Part):
+    """How labels say classes."""
+
+    values: dict[str, str] | None = Field(
+        default=None, description="class by stored number; left out, a class's place in the scheme"
+    )
+    ignore: tuple[int, ...] = Field(default=(), description="stored numbers to be ignored")
+    layer: str | None = Field(default=None, description="of polygons; left out, the only one")
+    column: str = Field(default="class", description="of polygons: the class's name or number")
+    background: str | None = Field(
+        default=None, description="class where no polygon lies; left out, to be ignored"
+    )
+
+
+class SplitRules(_Part):
+    """Which tiles are for what, unless they say so themselves."""
+
+    by: Literal["tile", "block"] = "tile"
+    seed: int = Field(default=0, ge=0)
+    validation: float = Field(default=0.15, gt=0, lt=1)
+    test: float = Field(default=0.15, gt=0, lt=1)
+    block_px: int = Field(default=1024, gt=0)
+    margin_px: int = Field(default=64, ge=0)
+
+
+class TileEntry(_Part):
+    """The files of a tile, relative to the manifest."""
+
+    name: str
+    ortho: Path
+    height: Path | None = Field(default=None, description="above ground; above the sea with a dtm")
+    dtm: Path | None = None
+    labels: Path | None = Field(default=None, description="a TIFF, or polygons in a GeoPackage")
+    split: End | None = None
+
+
+class Manifest(_Part):
+    """A folder of labelled tiles."""
+
+    name: str = Field(default="folder", description="of the class scheme, if it is one's own")
+    classes: str | tuple[ClassEntry, ...]
+    white: float | None = Field(
+        default=None,
+        gt=0,
+        description="digital number of full reflectance; else the type's largest",
+    )
+    labels: LabelRules = LabelRules()
+    split: SplitRules = SplitRules()
+    tiles: tuple[TileEntry, ...]
+
+    def scheme(self) -> ClassScheme:
+        """The classes.
+
+        Raises:
+            BadManifest: There is no scheme of that name, or a class is none.
+        """
+        if isinstance(self.classes, str):
+            if self.classes not in SCHEMES:
+                raise BadManifest(
+                    f"classes is {self.classes!r}; expected one of {', '.join(SCHEMES)}, or a "
+                    "table for each class: [[classes]]"
+                )
+            return SCHEMES[self.classes]
+        try:
+            classes = [
+                LandClass(**{**c.model_dump(), "title": c.title or c.name}) for c in self.classes
+            ]
+            return ClassScheme(name=self.name, classes=tuple(classes))
+        except ValidationError as error:
+            raise BadManifest(f"classes: {_first(error)}") from error
+
+    def values(self) -> dict[int, int]:
+        """What each number in a label raster means: a value of the scheme, or 255.
+
+        Raises:
+            BadManifest: A class or number is none.
+        """
+        scheme = self.scheme()
+        found = dict(zip(range(len(scheme)), range(len(scheme)), strict=True))
+        if self.labels.values is not None:
+            found = {_number(k): class_value(scheme, v) for k, v in self.labels.values.items()}
+        return {NODATA: NODATA, **found, **dict.fromkeys(self.labels.ignore, NODATA)}
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Reads `manifest.toml`, and the CSV that its `tiles` may name.
+
+    Raises:
+        BadManifest: It is missing, no TOML, has an unknown key, lacks one or names a tile twice.
+    """
+    path = folder / NAME
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        if isinstance(values.get("tiles"), str):
+            values["tiles"] = _rows(folder / values["tiles"])
+        manifest = Manifest.model_validate(values)
+    except OSError as error:
+        raise BadManifest(
+            f"{error.filename} cannot be read ({error.strerror}); expected a manifest as in "
+            "docs/data.md",
+            file=str(error.filename),
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, csv.Error) as error:
+        raise BadManifest(f"{path}: no TOML, or no CSV: {error}", file=str(path)) from error
+    except ValidationError as error:
+        raise BadManifest(f"{path}: {_first(error)}", file=str(path)) from error
+    names = [tile.name for tile in manifest.tiles]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice or not names:
+        found = f"tile {twice[0]!r} stands twice" if twice else "no tile"
+        raise BadManifest(f"{path}: {found}; expected tiles with names of their own")
+    return manifest
+
+
+def class_value(scheme: ClassScheme, name: str) -> int:
+    """A class's value in a scheme, by its name; BadManifest if there is none."""
+    if name not in scheme.names:
+        raise BadManifest(f"class {name!r} is unknown; expected one of {', '.join(scheme.names)}")
+    return scheme.names.index(name)
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a CSV, empty cells left out."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return [{k: v for k, v in row.items() if v} for row in csv.DictReader(file, strict=True)]
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise BadManifest(
+            f"labels.values has the key {text!r}; expected a stored number"
+        ) from error
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"key {'.'.join(map(str, first['loc']))!r}: {first['msg']}"
