@@ -282,12 +282,6 @@ def test_mmhunans_colours_fill_8_bits_in_each_band(mmhunan: tuple[Path, Truths])
     assert (heights.min(), heights.max()) == pytest.approx((0, 1))
 
 
-def test_mmhunan_in_metres_counts_from_the_lowest_point(mmhunan: tuple[Path, Truths]) -> None:
-    area = open_data(hunan_recipe(mmhunan[0], heights="metres"), 32).train.areas[0]
-    heights = area.tile.read(area.window).rasters["ndsm"]
-    assert (heights.min(), heights.max()) == (0, 120)
-
-
 def test_mmhunan_is_found_in_any_of_its_folders(
     mmhunan: tuple[Path, Truths], tmp_path: Path
 ) -> None:

@@ -99,8 +99,23 @@ class Pool:
             seed: Of the run, not negative.
         """
         rng = np.random.default_rng((seed, index))
-        tile, window = self._choose(window_px, rng)
+        tile, window = self.choose(window_px, rng)
         return self._augment(tile.read(window), rng)
+
+    def choose(self, window_px: int, rng: np.random.Generator) -> tuple[Tile, Window]:
+        """A random window's place, as `sampling` says."""
+        if self._by_class and self.census is not None:
+            index, row, col = self.census.draw(rng)
+            area = self.areas[index]
+            rows, cols = area.positions(window_px)
+            # the window lies around the pixel at random, moved into the area where it sticks out
+            row, col = (at - int(rng.integers(window_px)) for at in (row, col))
+            row, col = min(max(row, 0), rows - 1), min(max(col, 0), cols - 1)
+        else:
+            index = int(np.searchsorted(self._shares, rng.random(), side="right"))
+            area = self.areas[min(index, len(self.areas) - 1)]
+            row, col = (int(rng.integers(positions)) for positions in area.positions(window_px))
+        return area.tile, _square(area, row, col, window_px)
 
     def windows(self, window_px: int, rng: np.random.Generator) -> Iterator[Sample]:
         """Random windows without end: `sample` of a seed that is drawn from `rng`."""
@@ -114,20 +129,6 @@ class Pool:
             for row in range(0, rows, window_px):
                 for col in range(0, cols, window_px):
                     yield area.tile.read(_square(area, row, col, window_px))
-
-    def _choose(self, window_px: int, rng: np.random.Generator) -> tuple[Tile, Window]:
-        if self._by_class and self.census is not None:
-            index, row, col = self.census.draw(rng)
-            area = self.areas[index]
-            rows, cols = area.positions(window_px)
-            # the window lies around the pixel at random, moved into the area where it sticks out
-            row, col = (at - int(rng.integers(window_px)) for at in (row, col))
-            row, col = min(max(row, 0), rows - 1), min(max(col, 0), cols - 1)
-        else:
-            index = int(np.searchsorted(self._shares, rng.random(), side="right"))
-            area = self.areas[min(index, len(self.areas) - 1)]
-            row, col = (int(rng.integers(positions)) for positions in area.positions(window_px))
-        return area.tile, _square(area, row, col, window_px)
 
 
 @dataclass(frozen=True)

@@ -89,9 +89,9 @@ class HunanRecipe(PaperRecipe):
     kind: Literal["mmhunan"]
     folder: Path = Path("data/mmhunan")
     gsd_m: float = Field(default=10.0, gt=0)
-    heights: Literal["per-raster", "metres"] = Field(
+    heights: Literal["per-raster"] = Field(
         default="per-raster",
-        description="0 to 1 between each raster's lowest and highest; or metres above its lowest",
+        description="0 to 1 between each raster's lowest and highest; it is no height above ground",
     )
 
 

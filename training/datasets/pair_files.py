@@ -1,0 +1,78 @@
+"""A tile as files that the engine takes: one's own as they are, others written down."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from rasterio.crs import CRS
+from rasterio.transform import from_origin
+from rasterio.windows import Window
+
+from training.datasets.base import Tile
+from training.datasets.placed import PairRasters
+from training.datasets.tile import FileTile
+
+NODATA_M = -9999.0
+STRIP_PX = 256
+_EASTING, _NORTHING = 500_000.0, 5_000_000.0
+
+
+@dataclass(frozen=True)
+class PairFiles:
+    """What `model.inference.segment.segment` is given.
+
+    Attributes:
+        ortho: A GeoTIFF; the tile's grid.
+        height: Heights in the unit that the model was trained with.
+        dtm: To be subtracted from them.
+        white: The digital number of full reflectance; None for the type's largest.
+    """
+
+    ortho: Path
+    height: Path
+    dtm: Path | None = None
+    white: float | None = None
+
+
+def pair_files(tile: Tile, folder: Path, gsd_m: float) -> PairFiles:
+    """The files of a tile, for the engine.
+
+    Files of one's own are used as they are. The paper's data sets and the towns are written into
+    the folder as the network sees them in training (three bands, scaled heights), strip by strip,
+    on some ground of UTM 32: most of their files do not say where they lie.
+
+    Args:
+        tile: Of any data set.
+        folder: For `ortho.tif` and `height.tif`; is made if it is missing.
+        gsd_m: Size of a pixel, metres.
+    """
+    if isinstance(tile, FileTile) and isinstance(tile.rasters, PairRasters):
+        own = tile.rasters
+        return PairFiles(own.ortho, own.height, own.dtm, own.white)
+    folder.mkdir(parents=True, exist_ok=True)
+    first = tile.read(Window(0, 0, 1, 1))
+    form = {
+        "driver": "GTiff",
+        "height": tile.height,
+        "width": tile.width,
+        "crs": CRS.from_epsg(25832),
+        "transform": from_origin(_EASTING, _NORTHING, gsd_m, gsd_m),
+        "tiled": True,
+        "compress": "deflate",
+    }
+    files = PairFiles(folder / "ortho.tif", folder / "height.tif", white=first.white)
+    dtype = first.rasters["ortho"].dtype.name
+    with (
+        rasterio.open(files.ortho, "w", count=3, dtype=dtype, photometric="rgb", **form) as ortho,
+        rasterio.open(
+            files.height, "w", count=1, dtype="float32", nodata=NODATA_M, **form
+        ) as height,
+    ):
+        for row in range(0, tile.height, STRIP_PX):
+            window = Window(0, row, tile.width, min(STRIP_PX, tile.height - row))
+            sample = tile.read(window)
+            metres = np.asarray(sample.rasters["ndsm"], np.float32)
+            ortho.write(sample.rasters["ortho"], window=window)
+            height.write(np.where(np.isnan(metres), np.float32(NODATA_M), metres), window=window)
+    return files
