@@ -5,11 +5,67 @@ Shapes: B batch, K classes, H W pixels.
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.classes import NODATA
+from model.classes import NODATA, ClassScheme
+from model.errors import BadRecipe
+from training.datasets.base import Pool
+from training.optimizer import OptimizerRecipe
+
+HEAVIEST = 10.0
+"""No balanced class weight is above this or below its inverse: a class of a few pixels would
+otherwise decide every step that it is in."""
+
+
+def build_loss(recipe: OptimizerRecipe, pool: Pool) -> "SegmentationLoss":
+    """The loss that a recipe asks for.
+
+    Raises:
+        BadRecipe: Class weights that are not one a class, or balanced ones without counts.
+    """
+    weights = recipe.class_weights
+    if weights is not None:
+        require_one_a_class(weights, pool.scheme)
+    if recipe.balanced:
+        if pool.census is None:
+            raise BadRecipe(
+                "optimizer.balanced is true, and this data set's classes are not counted; give "
+                "optimizer.class_weights"
+            )
+        weights = balanced_weights(pool.census.pixels)
+    return SegmentationLoss(weights, recipe.dice)
+
+
+def require_one_a_class(weights: Sequence[float], scheme: ClassScheme) -> None:
+    """Refuses class weights of another number than the classes'.
+
+    Raises:
+        BadRecipe: Names the classes.
+    """
+    if len(weights) != len(scheme):
+        raise BadRecipe(
+            f"optimizer.class_weights are {len(weights)}; expected {len(scheme)}, for "
+            f"{', '.join(scheme.names)}"
+        )
+
+
+def balanced_weights(pixels_K: NDArray[np.int64]) -> tuple[float, ...]:
+    """Median frequency balancing: the median class's pixels over each class's.
+
+    Args:
+        pixels_K: Labelled pixels of each class; a class without any has weight 1.
+
+    Source: Eigen, Fergus, "Predicting Depth, Surface Normals and Semantic Labels", ICCV 2015,
+    section 6.3.2; the bounds are ours.
+    """
+    present = pixels_K > 0
+    weights = np.ones(len(pixels_K))
+    weights[present] = np.median(pixels_K[present]) / pixels_K[present]
+    return tuple(weights.clip(1 / HEAVIEST, HEAVIEST).tolist())
 
 
 class SegmentationLoss(nn.Module):
@@ -53,8 +109,9 @@ def dice_loss(logits_BKHW: Tensor, truth_BHW: Tensor) -> Tensor:
     truth_B1HW = truth_BHW.clamp(max=classes - 1).unsqueeze(1)
     hit_B1HW = share_BKHW.gather(1, truth_B1HW)
     flat = truth_B1HW.flatten()
-    both_K = torch.zeros(classes).index_add(0, flat, hit_B1HW.flatten())
-    true_K = torch.zeros(classes).index_add(0, flat, labelled_B1HW.flatten().float())
+    none_K = torch.zeros(classes, device=logits_BKHW.device)
+    both_K = none_K.index_add(0, flat, hit_B1HW.flatten())
+    true_K = none_K.index_add(0, flat, labelled_B1HW.flatten().float())
     said_K = share_BKHW.sum((0, 2, 3))
     present_K = true_K > 0
     dice_K = 2 * both_K / (said_K + true_K).clamp(min=1)

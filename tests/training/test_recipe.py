@@ -80,6 +80,15 @@ def test_both_models_see_the_same_towns_and_steps() -> None:
         ),
         (SMALLEST + "class_weights = [1, 2]\n", "class_weights are 2; expected 6, for imperv"),
         (SMALLEST + "class_weights = [1, 1, 0, 1, 1, 1]\n", "class_weights.2.*greater than 0"),
+        (SMALLEST + "class_weights = [1, 1, 1, 1, 1, 1]\nbalanced = true\n", "one of both"),
+        (SMALLEST + "accumulation = 3\n", "batch_size is 4, accumulation 3.*equal size"),
+        (SMALLEST + "milestones = [1]\n", "'cosine' with 1 milestones.*none for 'cosine'"),
+        (SMALLEST + 'schedule = "steps"\n', "'steps' with 0 milestones.*expected milestones"),
+        (
+            SMALLEST + 'schedule = "steps"\nmilestones = [2, 1]\n',
+            r"milestones are \[2, 1\]; expected ascending",
+        ),
+        (SMALLEST + 'name = "adam"\n', "optimizer.name.*'adamw' or 'sgd'"),
         (SMALLEST + "learning_rate = inf\n", "learning_rate.*finite"),
         ("name = [", "no TOML"),
     ],
@@ -87,6 +96,72 @@ def test_both_models_see_the_same_towns_and_steps() -> None:
 def test_a_bad_recipe_is_refused_with_the_reason(text: str, words: str) -> None:
     with pytest.raises(BadRecipe, match=words):
         parse_recipe(text)
+
+
+def test_changes_are_toml_and_names_need_no_quotes() -> None:
+    changes = [
+        "network.encoder = vit_l",
+        'network.modalities=["ortho"]',
+        "optimizer.batch_size=8",
+        "optimizer.balanced=true",
+        "name=a-b",
+    ]
+    recipe = parse_recipe(SMALLEST, changes)
+    assert recipe.network.encoder == "vit_l"
+    assert recipe.network.modalities == ("ortho",)
+    assert recipe.optimizer.batch_size == 8
+    assert recipe.optimizer.balanced
+    assert recipe.name == "a-b"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("optimizer.stepz=1", "nearest.*optimizer.steps"),
+        ("optimizer.steps", "expected key=value"),
+        ("=1", "expected key=value"),
+        ("name.x=1", "'name' is no table"),
+        ("optimizer.steps=many", "optimizer.steps.*integer"),
+    ],
+)
+def test_a_bad_change_is_refused(change: str, words: str) -> None:
+    with pytest.raises(BadRecipe, match=words):
+        parse_recipe(SMALLEST, [change])
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_a_recipe_is_written_as_it_was_read(path: Path) -> None:
+    recipe = read_recipe(path)
+    assert parse_recipe(recipe.toml()) == recipe
+
+
+def test_what_is_written_may_hold_any_text() -> None:
+    recipe = parse_recipe(SMALLEST, ["network.parent='a \"b\" \\ ü \t.safetensors'"])
+    assert recipe.network.parent == 'a "b" \\ ü \t.safetensors'
+    assert parse_recipe(recipe.toml()) == recipe
+
+
+@pytest.mark.parametrize("name", ["vaihingen", "potsdam", "mmhunan"])
+def test_the_papers_recipes_are_the_papers(name: str) -> None:
+    """Section IV-B, and the released loop: `shared/paper/README.md` says where it is from."""
+    recipe = read_recipe(RECIPES[0].parent / f"{name}.toml")
+    batches = 500 if name == "mmhunan" else 1000
+    optimizer = recipe.optimizer
+    assert (optimizer.name, optimizer.learning_rate, optimizer.momentum) == ("sgd", 0.01, 0.9)
+    assert (optimizer.weight_decay, optimizer.decayed) == (0.0005, "all")
+    assert (optimizer.batch_size, optimizer.steps) == (10, 50 * batches)
+    assert optimizer.milestones == tuple(batches * (epoch - 1) for epoch in (25, 35, 45))
+    assert (optimizer.clip_norm, optimizer.averaging, optimizer.dice) == (0, 0, 0)
+    assert optimizer.class_weights is None
+    assert (recipe.network.window_px, recipe.data.kind) == (256, name)
+    assert recipe.data.augmentation == "paper"
+
+
+def test_the_papers_rows_are_changes_of_one_recipe() -> None:
+    path = RECIPES[0].parent / "vaihingen.toml"
+    changes = ["network.encoder=vit_h", "optimizer.batch_size=4", "network.tuning=mmlora"]
+    recipe = read_recipe(path, changes)
+    assert (recipe.network.encoder, recipe.network.tuning) == ("vit_h", "mmlora")
 
 
 def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
