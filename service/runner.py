@@ -35,12 +35,11 @@ def main() -> None:
 
 
 class Segmenter:
-    """Runs segmentations and keeps the last model that it used."""
+    """Runs segmentations and keeps the last model that it used, ready to predict."""
 
     def __init__(self) -> None:
         self._key: tuple[str | int, ...] | None = None
-        self._model: Any = None
-        self._fingerprint = ""
+        self._predictor: Any = None
 
     def run(self, order: Order, say: Say) -> Reply:
         """Carry out one order of `service/orders.py`.
@@ -51,23 +50,21 @@ class Segmenter:
         from model.inference.segment import Segmentation
         from model.raster.pair import RasterPair
 
-        model = self._load(order)
+        predictor = self._load(order)
         dtm = Path(order["dtm"]) if order.get("dtm") else None
         with RasterPair.open(Path(order["ortho"]), Path(order["height"]), dtm=dtm) as pair:
             job = Segmentation(
                 pair,
-                model,
-                fingerprint=self._fingerprint,
+                predictor,
                 progress=lambda done, total: say({"progress": [done, total]}),
                 **order["options"],
             )
             return _STEPS[order["step"]](job, order)
 
     def _load(self, order: Order) -> Any:
-        """The order's model, where and how it will run; a warm one costs the next job nothing."""
+        """The order's model, where and how it runs; a warm one costs the next order nothing."""
         from model import load_model
         from model.inference.predictor import Predictor
-        from model.inference.segment import fingerprint
         from model.library import find
 
         models_dir, options = Path(order["models_dir"]), order["options"]
@@ -76,12 +73,10 @@ class Segmenter:
         # A file that was replaced under the same name is another model.
         key = (str(path), path.stat().st_mtime_ns, *how)
         if key != self._key:
-            self._key = self._model = None  # the old one goes before the new one comes
-            loaded = load_model(path, models_dir)
-            self._fingerprint = fingerprint(loaded)
-            self._model = Predictor(loaded, *how).net
+            self._key = self._predictor = None  # the old one goes before the new one comes
+            self._predictor = Predictor(load_model(path, models_dir), *how)
             self._key = key
-        return self._model
+        return self._predictor
 
 
 def answer(order: Order, segmenter: Segmenter, say: Say) -> Reply:

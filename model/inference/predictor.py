@@ -1,6 +1,8 @@
 """From a batch of normalised windows to logits: device and precision."""
 
+import hashlib
 from collections.abc import Mapping
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -52,10 +54,24 @@ class Predictor:
         cast = {name: image.to(self._dtype) for name, image in inputs.items()}
         logits_BKHW: Tensor = self.net(cast, self._positions_of(cast)).float()
         if self.precision == "bf16" and not _finite(logits_BKHW):
-            logits_BKHW = self.net.converted(self.device, torch.float32)(inputs)
+            logits_BKHW = self._exact(inputs)
         if not _finite(logits_BKHW):
             raise NonFiniteLogits("the network returned NaN or Inf in float32")
         return logits_BKHW
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of what the network is: its configuration, and all of its weights as they run."""
+        digest = hashlib.sha256(self.net.config.model_dump_json().encode())
+        for name, weights in sorted(self.net.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(weights.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+    @cached_property
+    def _exact(self) -> MFNet:
+        """The network in float32; made where it is wanted."""
+        return self.net.converted(self.device, torch.float32)
 
     def _positions_of(self, inputs: Mapping[str, Tensor]) -> Positions:
         """Gathered once for windows of a size."""

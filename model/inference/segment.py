@@ -102,9 +102,8 @@ class Segmentation:
 
     Args:
         pair: Open; it stays so.
-        model: From `load_model`.
+        model: From `load_model`; or ready to predict, and then `device` and `precision` are told.
         confidence: Also say how sure the network is.
-        fingerprint: Of the model, if it is known already.
 
     The other arguments are those of `segment`, and so is what is raised.
     """
@@ -112,10 +111,9 @@ class Segmentation:
     def __init__(
         self,
         pair: RasterPair,
-        model: MFNet,
+        model: MFNet | Predictor,
         *,
         confidence: bool = False,
-        fingerprint: str | None = None,
         stride: int | None = None,
         blend: str = "mean",
         white: float | None = None,
@@ -125,11 +123,11 @@ class Segmentation:
         progress: Callable[[int, int], None] = lambda done, total: None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
-        config = model.config
-        predictor = Predictor(model, device, precision)
+        if not isinstance(model, Predictor):
+            model = Predictor(model, device, precision)
+        self._predictor = predictor = model
+        config = predictor.net.config
         self.pair = pair
-        self._model = model
-        self._fingerprint = fingerprint
         self._white = white_point(pair.ortho_dtype) if white is None else white
         stride = config.stride_px if stride is None else stride
         self._sweep = Sweep(
@@ -159,7 +157,7 @@ class Segmentation:
         """A name for everything that the bytes of a part depend on, its rows aside."""
         told = self.tags | {
             "files": [(stamp.size_bytes, stamp.modified_ns) for stamp in self.pair.stamps],
-            "model": self._fingerprint or fingerprint(self._model),
+            "model": self._predictor.fingerprint,
             "layers": self._layers,
             "white": self._white,
             "batch_size": self._sweep.batch_size,
@@ -242,7 +240,7 @@ class Segmentation:
         self, bands: Iterable[Band], out: Path, statistics: Path | None, confidence: Path | None
     ) -> dict[str, Any]:
         """Rows from the top, wherever they come from, to the files of a map."""
-        grid, scheme = self.pair.grid, self._model.config.classes
+        grid, scheme = self.pair.grid, self._predictor.net.config.classes
         with ExitStack() as stack:
             classes = stack.enter_context(
                 CogWriter(out, grid, description="land cover", scheme=scheme, tags=self.tags)
@@ -269,12 +267,3 @@ class Segmentation:
             if statistics is not None:
                 write_json(statistics, summary)
         return summary
-
-
-def fingerprint(model: MFNet) -> str:
-    """SHA-256 of what the network is: its configuration and all of its weights."""
-    digest = hashlib.sha256(model.config.model_dump_json().encode())
-    for name, weights in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(weights.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from model import load_model, segment
 from model.config import NDSM, ORTHO, EncoderConfig, Modality, ModelConfig
 from model.inference.predictor import Predictor
+from model.network import attention
 from model.network.mfnet import MFNet
 from training.town import draw_town, write_town
 
@@ -26,6 +27,15 @@ shapes = pytest.mark.parametrize(
     ("side", "modalities"),
     [(160, 2), (256, 1), (256, 2), (256, 3), (384, 1), (384, 3), (512, 2), (1024, 2)],
 )
+
+
+@pytest.fixture
+def few_tokens(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to so many tokens a CPU multiplies; with 0 it runs the fused kernel, as GPUs do."""
+    monkeypatch.setattr(attention, "_FEW", request.param)
+
+
+fused = pytest.mark.parametrize("few_tokens", [attention._FEW, 0], indirect=True)
 
 
 def random_net(tuning: str = "mmadapter", modalities: int = 2) -> MFNet:
@@ -66,12 +76,15 @@ def test_it_is_the_plain_function_in_float64(tuning: str, side: int, modalities:
 
 @torch.inference_mode()
 @mechanisms
+@fused
+@pytest.mark.usefixtures("few_tokens")
+@pytest.mark.parametrize("side", [256, 384])
 @pytest.mark.parametrize(("precision", "bound"), [("fp32", 1e-5), ("bf16", 2e-2)])
 def test_a_predictor_comes_as_close_as_its_precision(
-    tuning: str, precision: str, bound: float
+    tuning: str, side: int, precision: str, bound: float
 ) -> None:
     net = random_net(tuning)
-    inputs = random_inputs(net, 256, batch=2)
+    inputs = random_inputs(net, side, batch=2)
     expected = PlainMFNet(net)(inputs)
     predictor = Predictor(net, "cpu", precision)
     error = relative(predictor(cast(inputs, torch.float32)), expected)
@@ -81,6 +94,8 @@ def test_a_predictor_comes_as_close_as_its_precision(
 
 @mechanisms
 @modalities
+@fused
+@pytest.mark.usefixtures("few_tokens")
 def test_gradients_are_the_plain_ones(tuning: str, modalities: int) -> None:
     net = random_net(tuning, modalities)
     inputs = random_inputs(net, 256)
