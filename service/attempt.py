@@ -57,14 +57,21 @@ class Foreman:
 
         Raises:
             AttemptFailed: By the engine, or with it.
-            Leaving: We are to end. The engine is still at it, as it is with whatever `beat` raises.
+            Leaving: We are to end.
+
+        With these, and with whatever `beat` raises, an engine that is still at it is ended: what it
+        says later would be taken for the answer to the next order.
         """
         try:
             self._engine.order(order)
             reply = self._follow(beat)
         except EngineDied as died:
+            self.stop()
             failure = Failure("engine.died", f"{died}; expected it to finish the job.", {})
             raise AttemptFailed(failure) from died
+        except BaseException:
+            self.stop()
+            raise
         if "error" in reply:
             raise AttemptFailed(Failure(**reply["error"]))
         done: dict[str, Any] = reply["done"]

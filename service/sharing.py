@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from sqlalchemy.orm import Session
 
@@ -102,10 +103,8 @@ class Sharing:
         job.parts_key = key
 
     def _lead_part(self, job: Job, part: Part) -> None:
-        try:
+        with suppress(_PartLost):
             self._compute(job, part, self._leading(job, part))
-        except _PartLost:
-            self._foreman.stop()
 
     def _wait_for_others(self, job: Job) -> None:
         """Until one of them has finished a part, or for the time of one heartbeat."""
@@ -189,7 +188,6 @@ class Sharing:
         try:
             self._foreman.run(self._orders.part(job, part), beat)
         except (Leaving, LeaseLost):
-            self._foreman.stop()
             self._records.change(lambda session: PartRepository(session).hand_back(part))
             raise
         except AttemptFailed as failed:

@@ -177,7 +177,6 @@ class Supervisor:
 
     def _give_up(self, job: Job) -> None:
         _log.warning("job %s: epoch %d is no longer ours", job.id, job.epoch)
-        self._foreman.stop()
         try:
             now = self._records.read(lambda session: JobRepository(session).get(job.id))
         except Leaving:
@@ -192,6 +191,5 @@ class Supervisor:
 
     def _hand_back(self, job: Job) -> None:
         _log.info("job %s: handing epoch %d back", job.id, job.epoch)
-        self._foreman.stop()
         self._storage.discard(job.id, job.epoch)
         self._records.change(lambda session: JobRepository(session).hand_back(job))

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import engine_stub
 import psutil
@@ -22,7 +23,7 @@ from service.repository.uploads import UploadRepository
 from service.settings import Settings
 from service.storage import Storage
 from service.supervisor import Supervisor
-from service.tables import Job
+from service.tables import Job, Part
 
 STUB = Path(engine_stub.__file__)
 WIDTH = 10
@@ -205,6 +206,28 @@ def test_the_part_of_a_killed_engine_alone_is_computed_again(crew: Crew) -> None
     crew.check(job_id)
     assert sorted(crew.computed().values()) == [1] * (PARTS - 1) + [2]
     assert crew.job(job_id).attempts == 1
+
+
+def test_a_fault_while_helping_is_no_answer_to_the_next_part(
+    crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beat, faults = PartRepository.beat, [RuntimeError()]
+
+    def faulty(parts: PartRepository, part: Part, *told: Any) -> bool:
+        if part.worker == "w1" and faults:
+            raise faults.pop()
+        return beat(parts, part, *told)
+
+    monkeypatch.setattr(PartRepository, "beat", faulty)
+    leader, helper = crew.hire(), crew.hire()
+    job_id = crew.submit("brisk")
+    leader.start()
+    until(lambda: crew.workers_at_parts(job_id) == {"w0"})
+    helper.start()
+    for worker in (leader, helper):
+        worker.join()
+    crew.check(job_id)
+    assert (crew.job(job_id).attempts, faults) == (1, [])
 
 
 def test_a_leader_that_leaves_loses_nothing_that_was_finished(crew: Crew) -> None:
