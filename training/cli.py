@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from model.models_cli import USER_MODELS, ModelsDir
+from model.options import Device
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -30,18 +31,50 @@ def town(
 @app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(help="A TOML file; see training/recipes.")],
-    out: Annotated[Path, typer.Option(help="Folder for the model, its log and its state.")] = Path(
-        "runs"
-    ),
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder; runs/NAME if not given.")
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change a key of the recipe, like network.encoder=vit_l; may be repeated.",
+        ),
+    ] = None,
+    parent: Annotated[
+        str | None,
+        typer.Option("--from", help="A model to start from: --set network.parent=MODEL."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in OUT; start it if there is none.")
+    ] = False,
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
     models_dir: ModelsDir = USER_MODELS,
     threads: Threads = None,
-    resume: Annotated[bool, typer.Option(help="Go on with the run in OUT.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a model as a recipe says, then measure it on the held-out towns."""
+    """Train a model as a recipe says, then measure it.
+
+    The run's folder gets the model, its report (report.html), its log (log.jsonl, and files for
+    TensorBoard), the recipe with all its keys, and the state that --resume goes on from. On several
+    GPUs: torchrun --nproc-per-node 4 --no-python mfnet train RECIPE.
+    """
     from training.command import run_train
 
-    typer.echo(run_train(recipe, out, models_dir, threads, resume, as_json))
+    changed = [*(changes or []), *([f"network.parent={parent}"] if parent else [])]
+    found = run_train(
+        recipe,
+        out,
+        models_dir,
+        changes=changed,
+        device=device.value,
+        threads=threads,
+        resume=resume,
+        as_json=as_json,
+    )
+    if found:
+        typer.echo(found)
 
 
 @app.command()

@@ -3,52 +3,88 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from model.checkpoint import load_model, rewrite_config
+from model.console import emit, progress
+from model.errors import BadOption
 from model.library import find, read_config
-from training.datasets.towns import TownPool, draw_pool
+from training.datasets.opening import open_data
+from training.disk import writing
 from training.evaluate import evaluate
-from training.loop import Report, start, train
+from training.log import read_log
+from training.loop import STATE, Report, train
+from training.origin import find_origin
+from training.processes import Processes, joined
 from training.recipe import Recipe, read_recipe
+from training.report import write_report
+from training.run import start
+from training.state import load_state
+
+RECIPE = "recipe.toml"
+"""In a run's folder: the recipe with every key, changes included."""
 
 
 def run_train(
     recipe_path: Path,
-    out: Path,
+    out: Path | None,
     models_dir: Path,
-    threads: int | None,
-    resume: bool,
-    as_json: bool,
+    *,
+    changes: Sequence[str] = (),
+    device: str = "auto",
+    threads: int | None = None,
+    resume: bool = False,
+    as_json: bool = False,
 ) -> str:
-    """Trains, measures, and writes what was measured into the model; returns what to print."""
-    recipe = read_recipe(recipe_path)
+    """Trains, reports, measures, and writes what was measured into the model.
+
+    Args:
+        recipe_path: What to do.
+        out: The run's folder; `runs/NAME` if not given.
+        models_dir: Of parents, and of SAM's weights.
+        changes: Of the recipe, `key=value` each.
+        device: A name in `model.options.Device`.
+        threads: Of the CPU.
+        resume: Go on with the run in `out`, if there is one.
+        as_json: Lines of JSON on standard output instead of a bar.
+
+    Returns:
+        What to print: the figures, as a table or JSON; nothing in any process but the first.
+    """
+    recipe = read_recipe(recipe_path, changes)
+    out = out or Path("runs") / recipe.name
     if threads:
         torch.set_num_threads(threads)
-    run = start(recipe, models_dir)  # before the towns, which take minutes: it may be refused
-    if resume and (out / "state.pt").is_file():
-        run.resume(out / "state.pt")
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "recipe.toml").write_bytes(recipe_path.read_bytes())
-    pool, held_out = _pools(recipe, threads or os.cpu_count() or 1)
-    with _progress(as_json, "training") as report:
-        path = train(run, pool, held_out, out, report=report)
-    return run_evaluate(str(path), recipe_path, models_dir, None, threads, as_json, record=True)
+    origin = find_origin(recipe, models_dir)  # before the data, which take minutes: may be refused
+    if (out / STATE).is_file() and not resume:
+        raise BadOption(f"{out} holds a run: go on with --resume, or choose another --out")
+    data = open_data(recipe.data, recipe.network.window_px, workers=threads or os.cpu_count() or 1)
+    with joined(device) as processes:
+        run = start(recipe, data.scheme, origin, processes)
+        if (out / STATE).is_file():
+            load_state(run, out / STATE)
+        remarks = (*data.remarks, *run.remarks)
+        if processes.first:
+            _open_folder(out, recipe, remarks)
+        with _told(as_json, processes) as tell:
+            path = train(run, data.train, data.validation, out, report=tell)
+    if not processes.first:
+        return ""
+    report = partial(
+        write_report, out, recipe, run.average.net, data.validation, read_log(out), remarks=remarks
+    )
+    report()  # whatever becomes of the evaluation
+    found = _measure(path, recipe, models_dir, None, as_json)
+    _record(path, recipe, found)
+    report(measured=found)
+    return json.dumps(found) if as_json else _table(found)
 
 
 def run_evaluate(
@@ -78,22 +114,26 @@ def run_evaluate(
     if threads:
         torch.set_num_threads(threads)
     path = find(model, models_dir)
-    net = load_model(path, models_dir)
-    with _progress(as_json, "towns") as report:
-        found = evaluate(
-            net,
-            recipe,
-            stride=stride,
-            progress=lambda done, total: report({"step": done, "steps": total}),
-        )
+    found = _measure(path, recipe, models_dir, stride, as_json)
     if record:
-        metrics = (
-            found if baseline is None else {**found, "baseline": _recorded(baseline, models_dir)}
-        )
-        origin = {"recipe": recipe.model_dump(mode="json"), "commit": _commit(recipe_path.parent)}
-        config = net.config.model_copy(update={"metrics": metrics, "provenance": origin})
-        rewrite_config(path, config)
+        compared = {} if baseline is None else {"baseline": _recorded(baseline, models_dir)}
+        _record(path, recipe, {**found, **compared})
     return json.dumps(found) if as_json else _table(found)
+
+
+def _measure(
+    path: Path, recipe: Recipe, models_dir: Path, stride: int | None, as_json: bool
+) -> dict[str, Any]:
+    net = load_model(path, models_dir)
+    with progress("measuring", "towns", as_json=as_json) as advance:
+        return evaluate(net, recipe, stride=stride, progress=advance)
+
+
+def _record(path: Path, recipe: Recipe, metrics: dict[str, Any]) -> None:
+    """Writes figures, recipe and commit into a model's file."""
+    origin = {"recipe": recipe.model_dump(mode="json"), "commit": _commit()}
+    config = read_config(path).model_copy(update={"metrics": metrics, "provenance": origin})
+    rewrite_config(path, config)
 
 
 def _recorded(model: str, models_dir: Path) -> dict[str, Any]:
@@ -102,52 +142,52 @@ def _recorded(model: str, models_dir: Path) -> dict[str, Any]:
     return {"name": config.name, **config.metrics}
 
 
-def _pools(recipe: Recipe, workers: int) -> tuple[TownPool, TownPool]:
-    data = recipe.data
-    return (
-        draw_pool(data.first_seed, data.towns, data.size_px, data.gsd_m, workers),
-        draw_pool(data.held_out_first_seed, data.held_out_towns, data.size_px, data.gsd_m, workers),
-    )
+def _open_folder(out: Path, recipe: Recipe, remarks: Sequence[str]) -> None:
+    """Makes a run's folder, writes its recipe there, and says what is to be known of the start."""
+    with writing(out / RECIPE):
+        out.mkdir(parents=True, exist_ok=True)
+        (out / RECIPE).write_text(recipe.toml(), encoding="utf-8")
+    for remark in remarks:
+        typer.echo(f"Note: {remark}", err=True)
 
 
 @contextmanager
-def _progress(as_json: bool, what: str) -> Iterator[Report]:
-    """A report that prints JSON lines, or moves a bar."""
-    if as_json:
-        yield lambda found: typer.echo(json.dumps(found))
+def _told(as_json: bool, processes: Processes) -> Iterator[Report]:
+    """A report that prints lines of JSON; or moves a bar, and a line a check above it."""
+    if as_json or not processes.first:
+        yield emit if processes.first else lambda found: None
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(what, total=None, note="")
+    with progress("training", "steps", as_json=False) as advance:
 
-        def report(found: dict[str, Any]) -> None:
-            note = " ".join(f"{k} {found[k]:.3f}" for k in ("loss", "miou") if found.get(k))
-            bar.update(task, completed=found["step"], total=found["steps"], note=note)
+        def tell(found: dict[str, Any]) -> None:
+            advance(found["step"], found["steps"])
+            if "miou" in found:
+                typer.echo(_check_line(found), err=True)
 
-        yield report
+        yield tell
+
+
+def _check_line(found: dict[str, Any]) -> str:
+    shown = (("mIoU", "miou"), ("mF1", "mf1"), ("overall accuracy", "oa"))
+    figures = ", ".join(f"{title} {_percent(found[key]).strip()}" for title, key in shown)
+    return f"step {found['step']:,} of {found['steps']:,}: {figures}"
 
 
 def _table(found: dict[str, Any]) -> str:
-    def percent(share: float | None) -> str:
-        return "    –" if share is None else f"{100 * share:5.1f}"
-
     lines = [f"{'':20}   IoU    F1"]
     for name, figures in found["classes"].items():
-        lines.append(f"{name:20} {percent(figures['iou'])} {percent(figures['f1'])}")
-    lines.append(f"{'foreground mean':20} {percent(found['miou'])} {percent(found['mf1'])}")
-    lines.append(f"{'overall accuracy':20} {percent(found['oa'])}")
+        lines.append(f"{name:20} {_percent(figures['iou'])} {_percent(figures['f1'])}")
+    lines.append(f"{'foreground mean':20} {_percent(found['miou'])} {_percent(found['mf1'])}")
+    lines.append(f"{'overall accuracy':20} {_percent(found['oa'])}")
     return "\n".join(lines)
 
 
-def _commit(folder: Path) -> str | None:
-    """The commit that a folder's files are of, if it lies in a Git checkout."""
-    command = ["git", "-C", str(folder), "rev-parse", "HEAD"]
+def _percent(share: float | None) -> str:
+    return "    –" if share is None else f"{100 * share:5.1f}"
+
+
+def _commit() -> str | None:
+    """The commit that this program is of, if it lies in a Git checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     return found.stdout.strip() or None

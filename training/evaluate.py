@@ -10,6 +10,7 @@ import rasterio
 from model.errors import BadRecipe
 from model.inference.segment import segment
 from model.network.mfnet import MFNet
+from training.datasets.recipe import TownRecipe
 from training.metrics import Confusion
 from training.recipe import Recipe
 from training.town import draw_town, write_town
@@ -38,6 +39,8 @@ def evaluate(
         BadRecipe: The model has another class scheme than the towns.
     """
     data = recipe.data
+    if not isinstance(data, TownRecipe):
+        raise BadRecipe(f"data.kind is {data.kind!r}; only towns are measured as yet")
     confusion = Confusion(net.config.classes)
     if net.config.classes.name != "isprs":
         raise BadRecipe(
@@ -48,7 +51,7 @@ def evaluate(
     with TemporaryDirectory(prefix="mfnet-evaluate-") as folder:
         for done, seed in enumerate(seeds):
             progress(done, len(seeds))
-            _map_town(net, recipe, seed, Path(folder) / str(seed), stride, confusion)
+            _map_town(net, data, seed, Path(folder) / str(seed), stride, confusion)
     progress(len(seeds), len(seeds))
     conditions = {
         "towns": f"seeds {seeds.start} to {seeds.stop - 1}, {data.held_out_size_px} px a side",
@@ -61,9 +64,9 @@ def evaluate(
 
 
 def _map_town(
-    net: MFNet, recipe: Recipe, seed: int, folder: Path, stride: int | None, confusion: Confusion
+    net: MFNet, data: TownRecipe, seed: int, folder: Path, stride: int | None, confusion: Confusion
 ) -> None:
-    town = draw_town(seed, recipe.data.held_out_size_px, recipe.data.gsd_m)
+    town = draw_town(seed, data.held_out_size_px, data.gsd_m)
     write_town(folder, town)
     classes = folder / "classes.tif"
     segment(folder / "ortho.tif", folder / "ndsm.tif", net, classes, stride=stride)

@@ -6,16 +6,17 @@ from pathlib import Path
 import pytest
 import rasterio
 import torch
+from click.testing import Result
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from model.checkpoint import rewrite_config, save
 from model.config import ENCODERS, EncoderConfig
-from model.errors import UnknownModel
+from model.errors import BadOption, BadRecipe, OutputNotWritable, UnknownModel
 from model.library import read_config
 from model.network.mfnet import MFNet
 from training.cli import app
-from training.recipe import parse_recipe
+from training.recipe import parse_recipe, read_recipe
 
 RECIPE = """
 name = "tiny"
@@ -108,23 +109,67 @@ def test_evaluate_finds_models_and_baselines_by_name(
     assert isinstance(refused.exception, UnknownModel)
 
 
-def test_train_leaves_a_measured_model_and_evaluate_finds_the_same(
-    tmp_path: Path, tiny: EncoderConfig
-) -> None:
-    recipe, out = tmp_path / "recipe.toml", tmp_path / "run"
-    towns = "[data]\nsize_px = 256\ntowns = 2"
+@pytest.fixture
+def recipe(tmp_path: Path, tiny: EncoderConfig) -> Path:
+    """Two steps on two small towns."""
+    path = tmp_path / "recipe.toml"
+    towns = "[data]\nsize_px = 256\ntowns = 2\nvalidation_towns = 1"
     text = RECIPE.replace('"small"', '"tiny"').replace("[data]", towns)
-    recipe.write_text(text.replace("steps = 1", "steps = 2\nbatch_size = 1"))
-    command = ["train", str(recipe), "--out", str(out), "--threads", "1", "--json"]
-    trained = CliRunner().invoke(app, command)
+    path.write_text(text.replace("steps = 1", "steps = 2\nbatch_size = 1"))
+    return path
+
+
+def train(recipe: Path, out: Path, *options: str) -> Result:
+    command = ["train", str(recipe), "--out", str(out), "--threads", "1", "--json", *options]
+    return CliRunner().invoke(app, command)
+
+
+def test_train_leaves_a_measured_model_and_evaluate_finds_the_same(
+    tmp_path: Path, recipe: Path
+) -> None:
+    out = tmp_path / "run"
+    trained = train(recipe, out, "--set", "optimizer.steps=3", "--set", "log_every=2")
     assert trained.exit_code == 0, trained.output
-    lines = [json.loads(line) for line in trained.output.splitlines()]
-    assert [line["step"] for line in lines if "miou" in line and "step" in line] == [2]
+    lines = [json.loads(line) for line in trained.stdout.splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == [2, 3]
+    assert [line["step"] for line in lines if "confusion" in line] == [3]
     config = read_config(out / "tiny.safetensors")
     assert config.metrics == lines[-1]
-    assert config.provenance["recipe"]["optimizer"]["steps"] == 2
-    assert (out / "recipe.toml").read_bytes() == recipe.read_bytes()
-    command = ["evaluate", str(out / "tiny.safetensors"), str(recipe), "--threads", "1", "--json"]
-    measured = CliRunner().invoke(app, command)
+    assert config.provenance["recipe"]["optimizer"]["steps"] == 3
+    assert read_recipe(out / "recipe.toml") == read_recipe(
+        recipe, ["optimizer.steps=3", "log_every=2"]
+    )
+    assert "test, whole rasters" in (out / "report.html").read_text()
+    command = ["evaluate", str(out / "tiny.safetensors"), str(out / "recipe.toml")]
+    measured = CliRunner().invoke(app, [*command, "--threads", "1", "--json"])
     assert measured.exit_code == 0, measured.output
-    assert json.loads(measured.output.splitlines()[-1]) == config.metrics
+    assert json.loads(measured.stdout.splitlines()[-1]) == config.metrics
+
+
+def test_a_run_in_the_same_folder_goes_on_or_is_refused(tmp_path: Path, recipe: Path) -> None:
+    out = tmp_path / "run"
+    first = train(recipe, out, "--resume")  # there is none: it starts
+    assert first.exit_code == 0, first.output
+    log = (out / "log.jsonl").read_text()
+    again = train(recipe, out)
+    assert isinstance(again.exception, BadOption)
+    assert "--resume" in str(again.exception)
+    resumed = train(recipe, out, "--resume")
+    assert resumed.exit_code == 0, resumed.output
+    assert (out / "log.jsonl").read_text() == log
+    changed = train(recipe, out, "--resume", "--set", "optimizer.seed=9")
+    assert isinstance(changed.exception, BadRecipe)
+
+
+def test_train_starts_from_another_model(tmp_path: Path, recipe: Path, model: Path) -> None:
+    done = train(recipe, tmp_path / "run", "--from", str(model), "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    kept = read_config(tmp_path / "run" / "tiny.safetensors")
+    assert kept.provenance["recipe"]["network"]["parent"] == str(model)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, recipe: Path) -> None:
+    (tmp_path / "file").write_text("")
+    refused = train(recipe, tmp_path / "file" / "run")
+    assert isinstance(refused.exception, OutputNotWritable)
+    assert "file/run" in str(refused.exception)

@@ -1,0 +1,128 @@
+"""Where a run's first weights come from: another model, whose classes may differ."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from small_runs import TOML, held_out_pool, started, training_pool, use_tiny
+
+from model import load_model
+from model.checkpoint import save
+from model.classes import ISPRS, MMHUNAN, ClassScheme, LandClass
+from model.errors import BadRecipe, UnknownModel
+from model.network.mfnet import MFNet
+from training import loop
+from training.origin import HEAD
+from training.recipe import Recipe, parse_recipe
+from training.run import Run
+from training.state import load_state
+
+OURS = ClassScheme(
+    name="ours",
+    classes=(
+        LandClass(name="tree", title="Tree", color="#00ff00"),
+        LandClass(name="pond", title="Pond", color="#0000ff"),
+        LandClass(name="building", title="Building", color="#ff0000"),
+    ),
+)
+
+
+@pytest.fixture(autouse=True)
+def tiny_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_tiny(monkeypatch)
+
+
+@pytest.fixture
+def parent(tmp_path: Path) -> MFNet:
+    """A model of random weights, installed as "old"."""
+    torch.manual_seed(5)
+    net = MFNet(parse_recipe(TOML).model_config_for())
+    save(net, tmp_path / "old.safetensors")
+    return net
+
+
+def child(*changes: str) -> Recipe:
+    return parse_recipe(TOML, ["network.parent=old", *changes])
+
+
+def test_a_run_starts_from_its_parents_weights(tmp_path: Path, parent: MFNet) -> None:
+    run = started(child(), tmp_path)
+    theirs, ours = parent.state_dict(), run.net.state_dict()
+    assert all(torch.equal(ours[name], weight) for name, weight in theirs.items())
+    assert run.remarks == ()
+
+
+def test_rows_of_the_head_follow_their_class_and_others_are_new(
+    tmp_path: Path, parent: MFNet
+) -> None:
+    run = started(child(), tmp_path, OURS)
+    theirs, ours = parent.state_dict(), run.net.state_dict()
+    assert all(torch.equal(ours[name], weight) for name, weight in theirs.items() if name != HEAD)
+    tree, pond, building = ours[HEAD]
+    assert torch.equal(tree, theirs[HEAD][ISPRS.names.index("tree")])
+    assert torch.equal(building, theirs[HEAD][ISPRS.names.index("building")])
+    assert not any(torch.equal(pond, row) for row in theirs[HEAD])
+    (remark,) = run.remarks
+    assert "'ours', the parent's 'isprs'" in remark
+    assert "new for pond, and kept for tree, building" in remark
+    assert run.net.config.classes == OURS
+
+
+def test_a_scheme_without_a_common_class_has_a_new_head(tmp_path: Path, parent: MFNet) -> None:
+    (remark,) = started(child(), tmp_path, MMHUNAN).remarks
+    assert "kept for none" in remark
+
+
+def test_another_range_of_heights_is_said(tmp_path: Path, parent: MFNet) -> None:
+    (remark,) = started(child("network.height_range_m=[0, 10]"), tmp_path).remarks
+    assert "ndsm of 0 to 10 become 0 to 1; for the parent 0 to 30" in remark
+
+
+def test_a_parents_encoder_may_stay_frozen(tmp_path: Path, parent: MFNet) -> None:
+    recipe = child("network.train_encoder=false", "optimizer.steps=1")
+    run = started(recipe, tmp_path)
+    assert not any(p.requires_grad for p in run.net.encoder.vit.parameters())
+    net = load_model(finished_from(run, tmp_path / "out"))
+    frozen = {name for name in parent.state_dict() if name.startswith("encoder.vit.")}
+    for name in frozen:
+        expected = parent.state_dict()[name].half().float()
+        assert torch.equal(net.state_dict()[name], expected)
+    again = started(recipe, tmp_path)
+    load_state(again, tmp_path / "out" / "state.pt")
+    assert all(
+        torch.equal(again.net.state_dict()[name], weight)
+        for name, weight in run.net.state_dict().items()
+    )
+
+
+def test_a_run_does_not_go_on_from_another_parent(tmp_path: Path, parent: MFNet) -> None:
+    run = started(child("optimizer.steps=1"), tmp_path)
+    finished_from(run, tmp_path / "out")
+    torch.manual_seed(6)
+    save(MFNet(parent.config), tmp_path / "old.safetensors")
+    with pytest.raises(BadRecipe, match=r"parent was [0-9a-f]{64}, is [0-9a-f]{64}"):
+        load_state(started(child("optimizer.steps=1"), tmp_path), tmp_path / "out" / "state.pt")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("network.tuning=lora", "tuning is 'lora', the parent's 'mmadapter'"),
+        ('network.modalities=["ortho"]', "modalities are ortho, the parent's ortho, ndsm"),
+        ("network.encoder=small", "encoder is .*embed_dim=160.*the parent's .*embed_dim=16"),
+    ],
+)
+def test_another_network_is_no_parent(
+    tmp_path: Path, parent: MFNet, change: str, words: str
+) -> None:
+    with pytest.raises(BadRecipe, match=words):
+        started(child(change), tmp_path)
+
+
+def test_a_missing_parent_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnknownModel, match="'old'"):
+        started(child(), tmp_path)
+
+
+def finished_from(run: Run, out: Path) -> Path:
+    return loop.train(run, training_pool(), held_out_pool(), out)

@@ -1,0 +1,83 @@
+"""The report of a run: whole in one file, and what it shows is what was found."""
+
+import base64
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from small_runs import TOML, held_out_pool, started, training_pool, use_tiny
+
+from training import loop
+from training.log import read_log
+from training.recipe import parse_recipe
+from training.report import write_report
+
+
+class Page(HTMLParser):
+    """What a browser would load, and whether each element ends."""
+
+    VOID = ("meta", "img")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sources: list[str] = []
+        self.open: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    use_tiny(monkeypatch)
+    run = started(parse_recipe(TOML, ["optimizer.steps=5"]))
+    loop.train(run, training_pool(), held_out_pool(), tmp_path)
+    log = read_log(tmp_path)
+    (check,) = (line for line in log if "miou" in line)
+    measured = {
+        **dict.fromkeys(("oa", "mf1", "miou"), 0.123),
+        "classes": {name: {"iou": None} for name in check["iou"]},
+    }
+    remark = "tiles <b>1</b> & 2 & <script>alert(1)</script>"
+    path = write_report(
+        tmp_path, run.recipe, run.average.net, held_out_pool(), log,
+        measured=measured, remarks=[remark],
+    )  # fmt: skip
+    return path.read_text()
+
+
+def test_it_loads_nothing_and_every_element_ends(page: str) -> None:
+    parsed = Page()
+    parsed.feed(page)
+    assert parsed.open == []
+    assert len(parsed.sources) == 5 + 4  # curves; one window: orthophoto, heights, map, truth
+    for source in parsed.sources:
+        kind, content = source.split(";base64,")
+        start = {"data:image/png": b"\x89PNG", "data:image/svg+xml": b"<?xml"}[kind]
+        assert base64.b64decode(content, validate=True).startswith(start)
+    assert "url(" not in page
+    assert "@import" not in page
+
+
+def test_text_is_escaped(page: str) -> None:
+    parsed = Page()
+    parsed.feed(page)
+    assert "script" not in parsed.tags
+    assert "b" not in parsed.tags
+    assert "tiles &lt;b&gt;1&lt;/b&gt; &amp; 2" in page
+
+
+def test_it_shows_the_figures_and_the_recipe(page: str) -> None:
+    assert "<td>12.3</td>" in page
+    assert "<td>–</td>" in page
+    assert "steps = 5" in page
+    pixels = [int(count.replace(",", "")) for count in re.findall(r"<td>([\d,]+)</td></tr>", page)]
+    assert sum(pixels) == 160 * 160

@@ -1,0 +1,154 @@
+"""A run goes on from what it left on the disk, to the bit; and a disk may run full."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import disk_usage
+from typing import Any
+
+import pytest
+import torch
+from small_runs import TOML, changed, finished, held_out_pool, started, training_pool, use_tiny
+
+from model.errors import BadCheckpoint, BadRecipe, DiskFull
+from model.library import read_config
+from training import loop
+from training.datasets.base import Pool
+from training.recipe import parse_recipe
+from training.state import load_state, save_state
+
+MIB = 2**20
+
+
+@pytest.fixture(autouse=True)
+def tiny_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_tiny(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def pool() -> Pool:
+    return training_pool()
+
+
+@pytest.fixture(scope="module")
+def held_out() -> Pool:
+    return held_out_pool()
+
+
+def numbers(folder: Path) -> list[dict[str, Any]]:
+    """The log of a run without its times."""
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k != "seconds_a_step"} for line in lines]
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        {"batch_size": 2, "accumulation": 2},
+        {"name": "sgd", "schedule": "steps", "milestones": [7], "precision": "bf16"},
+    ],
+    ids=["adamw", "sgd"],
+)
+def test_a_run_that_goes_on_is_the_unbroken_one_to_the_bit(
+    tmp_path: Path, pool: Pool, held_out: Pool, optimizer: dict[str, Any]
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    finished(changed(**optimizer), pool, held_out, whole)
+
+    def stop_at_seven(found: dict[str, Any]) -> None:
+        if found["step"] == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(started(changed(**optimizer)), pool, held_out, broken, report=stop_at_seven)
+    assert len(numbers(broken)) == 8  # seven steps, a check behind the fifth
+    with (broken / "log.jsonl").open("a") as log:
+        log.write('{"step": 8, "lo')  # a line that a kill has cut
+    run = started(changed(**optimizer))
+    load_state(run, broken / "state.pt")
+    assert run.step == 5
+    loop.train(run, pool, held_out, broken)
+    assert numbers(broken) == numbers(whole)
+    one, other = (torch.load(f / "state.pt", weights_only=True) for f in (whole, broken))
+    for part in ("net", "average"):
+        assert all(torch.equal(one[part][name], other[part][name]) for name in one[part])
+
+
+def test_a_run_of_another_recipe_does_not_go_on(tmp_path: Path, pool: Pool, held_out: Pool) -> None:
+    finished(changed(steps=2), pool, held_out, tmp_path)
+    other = started(changed(steps=1, learning_rate=0.5))
+    words = r"steps was 2, is 1; optimizer\.learning_rate was 0\.01, is 0\.5; give"
+    with pytest.raises(BadRecipe, match=words):
+        load_state(other, tmp_path / "state.pt")
+
+
+def test_a_run_that_has_ended_has_nothing_left_to_do(
+    tmp_path: Path, pool: Pool, held_out: Pool
+) -> None:
+    path = finished(changed(steps=2), pool, held_out, tmp_path)
+    content, log = path.read_bytes(), numbers(tmp_path)
+    again = started(changed(steps=2))
+    load_state(again, tmp_path / "state.pt")
+    said: list[dict[str, object]] = []
+    assert loop.train(again, pool, held_out, tmp_path, report=said.append) == path
+    assert (said, path.read_bytes(), numbers(tmp_path)) == ([], content, log)
+
+
+def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
+    run = started(parse_recipe(TOML))
+    path = tmp_path / "state.pt"
+    save_state(run, path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(BadCheckpoint, match="train without --resume"):
+        load_state(run, path)
+    torch.save({"step": 3}, path)
+    with pytest.raises(BadCheckpoint, match="no state of a training run"):
+        load_state(run, path)
+
+
+# ---- a disk that runs full --------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system in memory."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    if not resize(path, 256 * MIB, "-t", "tmpfs", "tmpfs"):
+        pytest.skip("this user may not mount a file system of a chosen size")
+    yield path
+    subprocess.run(["umount", path], check=True)
+
+
+def resize(disk: Path, count_bytes: int, *mount: str) -> bool:
+    options = f"size={count_bytes}" if mount else f"remount,size={count_bytes}"
+    command = ["mount", "-o", options, *mount, str(disk)]
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("full", "room"), [("tiny.safetensors", 0.5), ("state.pt", 1.5)], ids=["model", "state"]
+)
+def test_a_disk_that_runs_full_during_a_checkpoint_leaves_the_one_before(
+    small_disk: Path, pool: Pool, held_out: Pool, full: str, room: float
+) -> None:
+    """From the sixth step on there is room for half a model more, or for one and no state."""
+    before: dict[str, bytes] = {}
+
+    def shrink(found: dict[str, Any]) -> None:
+        if found["step"] == 6 and not before:
+            before[full] = (small_disk / full).read_bytes()
+            model = (small_disk / "tiny.safetensors").stat().st_size
+            assert resize(small_disk, disk_usage(small_disk).used + int(room * model))
+
+    with pytest.raises(DiskFull, match=f"{full}: the disk ran full.*--resume") as told:
+        loop.train(started(parse_recipe(TOML)), pool, held_out, small_disk, report=shrink)
+    assert told.value.code == "output.disk_full"
+    assert (small_disk / full).read_bytes() == before[full]
+    assert not list(small_disk.glob("*.part"))
+    assert resize(small_disk, 256 * MIB)
+    run = started(parse_recipe(TOML))
+    load_state(run, small_disk / "state.pt")
+    assert run.step == 5
+    assert read_config(loop.train(run, pool, held_out, small_disk)).name == "tiny"

@@ -1,0 +1,72 @@
+"""Pictures of a training run: curves, and windows beside what the model makes of them."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.image import imsave
+from numpy.typing import NDArray
+
+from model.classes import NODATA, ClassScheme
+from training.samples import Sample
+
+Curve = tuple[Sequence[float], Sequence[float]]
+"""Steps, and a value at each."""
+
+
+def curves(title: str, named: Mapping[str, Curve], *, logarithmic: bool = False) -> str:
+    """Curves over the steps of a run, as an SVG in a data URI."""
+    figure = Figure(figsize=(5.2, 3.0))
+    FigureCanvasAgg(figure)
+    axis = figure.subplots()
+    for name, (steps, values) in named.items():
+        marker = "o" if len(steps) < 2 else None
+        axis.plot(steps, values, label=name, linewidth=1.3, marker=marker)
+    axis.set(title=title, xlabel="step", yscale="log" if logarithmic else "linear")
+    axis.grid(alpha=0.3)
+    if len(named) > 1:
+        axis.legend(fontsize=7)
+    figure.tight_layout()
+    return _uri(figure)
+
+
+def orthophoto(sample: Sample) -> str:
+    """A window's orthophoto as it was taken, as a PNG in a data URI."""
+    bands_3HW = np.nan_to_num(np.asarray(sample.rasters["ortho"][:3], np.float32))
+    return _png(np.moveaxis(np.clip(bands_3HW / sample.white, 0, 1), 0, -1))
+
+
+def heights(sample: Sample) -> str:
+    """A window's heights from the lowest (black) to the highest (white); gaps are pink."""
+    height_HW = np.asarray(sample.rasters["ndsm"][0], np.float32)
+    known = np.isfinite(height_HW)
+    low, high = np.percentile(height_HW[known], (1, 99)) if known.any() else (0, 1)
+    grey_HW = np.clip((height_HW - low) / max(high - low, 1e-6), 0, 1)
+    return _png(np.where(known[..., None], grey_HW[..., None], (1.0, 0.6, 0.7)))
+
+
+def land_cover(classes: NDArray[np.integer[Any]], scheme: ClassScheme) -> str:
+    """A class raster (H, W) in its scheme's colours; nodata is grey."""
+    palette = np.full((256, 3), 0.5)
+    palette[: len(scheme)] = np.array([c.rgb for c in scheme.classes]) / 255
+    return _png(palette[np.where(classes < len(scheme), classes, NODATA)])
+
+
+def _png(pixels_HW3: NDArray[np.floating[Any]]) -> str:
+    content = BytesIO()
+    imsave(content, pixels_HW3, format="png")
+    return _data_uri("image/png", content)
+
+
+def _uri(figure: Figure) -> str:
+    content = BytesIO()
+    figure.savefig(content, format="svg", metadata={"Date": None})
+    return _data_uri("image/svg+xml", content)
+
+
+def _data_uri(kind: str, content: BytesIO) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content.getvalue()).decode()}"

@@ -1,0 +1,186 @@
+"""The report of a run: one HTML file that needs nothing beside it."""
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.classes import ClassScheme
+from model.network.mfnet import MFNet
+from training.check import mapped, some_windows
+from training.datasets.base import Pool
+from training.disk import writing
+from training.pictures import Curve, curves, heights, land_cover, orthophoto
+from training.recipe import Recipe
+from training.samples import Sample
+
+REPORT = "report.html"
+EXAMPLES = 6
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}: training report</title>
+<style>{style}</style></head>
+<body>
+{body}
+</body></html>
+"""
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem;
+  color: #1c1c1c; background: #fff }
+h1 { font-size: 1.6rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
+table { border-collapse: collapse } th, td { padding: .25rem .6rem; text-align: right }
+th:first-child { text-align: left }
+thead th { border-bottom: 1px solid #888; vertical-align: bottom }
+.curves, .examples { display: flex; flex-wrap: wrap; gap: .6rem }
+.curves img { width: 33rem; max-width: 100% }
+figure { margin: 0 } figcaption { font-size: .8rem; color: #555 }
+.examples img { width: 15.5rem; image-rendering: pixelated; display: block }
+.swatch { display: inline-block; width: .9em; height: .9em; border: 1px solid #888;
+  vertical-align: -.1em; margin-right: .35em }
+pre { background: #f4f4f4; padding: .8rem; overflow-x: auto }
+.wide { overflow-x: auto }
+"""
+
+
+def write_report(
+    out: Path,
+    recipe: Recipe,
+    net: MFNet,
+    validation: Pool,
+    log: Sequence[dict[str, Any]],
+    *,
+    measured: dict[str, Any] | None = None,
+    remarks: Sequence[str] = (),
+) -> Path:
+    """Writes `report.html`: figures, curves, confusion matrix, example maps, the recipe.
+
+    Args:
+        out: The run's folder.
+        recipe: The run's.
+        net: The model that came of it.
+        validation: Where the examples are taken from.
+        log: The lines of the run's log.
+        measured: What evaluation found, if it was done.
+        remarks: Sentences for the top.
+
+    Returns:
+        The file.
+    """
+    checks = [line for line in log if "miou" in line]
+    scheme = net.config.classes
+    sections = [
+        f"<h1>{escape(recipe.name)}</h1>",
+        *(f"<p>{escape(remark)}</p>" for remark in remarks),
+        *_figures(scheme, checks[-1:], measured),
+        "<h2>While it was trained</h2>",
+        *_curves(log, checks, scheme),
+        *(_confusion(checks[-1]["confusion"], scheme) if checks else []),
+        *_examples(net, list(some_windows(validation, net.config.window_px, EXAMPLES))),
+        "<h2>Recipe</h2>",
+        f"<pre>{escape(recipe.toml())}</pre>",
+    ]
+    page = _PAGE.format(title=escape(recipe.name), style=_STYLE, body="\n".join(sections))
+    path = out / REPORT
+    with writing(path, len(page)):
+        part = path.with_name(path.name + ".part")
+        part.write_text(page, encoding="utf-8")
+        part.replace(path)
+    return path
+
+
+def _figures(
+    scheme: ClassScheme, last_check: Sequence[dict[str, Any]], measured: dict[str, Any] | None
+) -> Iterator[str]:
+    """A table: a column for the last look at the validation areas, one for the evaluation."""
+    titles = ["overall accuracy", "mF1", "mIoU", *(f"IoU, {c.title}" for c in scheme.classes)]
+    columns = {
+        f"validation windows, step {check['step']:,}": [
+            check["oa"], check["mf1"], check["miou"], *check["iou"].values(),
+        ]
+        for check in last_check
+    }  # fmt: skip
+    if measured is not None:
+        ious = [measured["classes"][name]["iou"] for name in scheme.names]
+        columns["test, whole rasters"] = [measured["oa"], measured["mf1"], measured["miou"], *ious]
+    yield "<h2>How good it is</h2><table><thead><tr><th></th>"
+    yield "".join(f"<th>{escape(head)}</th>" for head in columns) + "</tr></thead><tbody>"
+    for title, values in zip(titles, zip(*columns.values(), strict=True), strict=bool(columns)):
+        cells = "".join(f"<td>{_percent(value)}</td>" for value in values)
+        yield f"<tr><th>{escape(title)}</th>{cells}</tr>"
+    yield "</tbody></table><p>Percent. Means are over the foreground classes.</p>"
+
+
+def _curves(
+    log: Sequence[dict[str, Any]], checks: Sequence[dict[str, Any]], scheme: ClassScheme
+) -> Iterator[str]:
+    steps = [line for line in log if "loss" in line]
+    ious = [{"step": check["step"], **check["iou"]} for check in checks]
+    pictures = {
+        "Loss": curves("Loss", {"loss": _curve(steps, "loss")}),
+        "Validation": curves(
+            "Validation windows", {key: _curve(checks, key) for key in ("miou", "mf1", "oa")}
+        ),
+        "IoU of each class": curves(
+            "IoU of each class",
+            {c.title: _curve(ious, c.name) for c in scheme.classes},
+        ),
+        "Learning rate": curves("Learning rate", {"rate": _curve(steps, "learning_rate")}),
+        "Gradient's norm": curves(
+            "Gradient's norm", {"norm": _curve(steps, "gradient_norm")}, logarithmic=True
+        ),
+    }
+    yield '<div class="curves">'
+    for title, picture in pictures.items():
+        yield f'<img alt="{escape(title)} over the steps" src="{picture}">'
+    yield "</div>"
+
+
+def _curve(lines: Sequence[dict[str, Any]], key: str) -> Curve:
+    known = [line for line in lines if line.get(key) is not None]
+    return [line["step"] for line in known], [line[key] for line in known]
+
+
+def _confusion(counts: list[list[int]], scheme: ClassScheme) -> Iterator[str]:
+    """Rows are true classes, columns mapped ones; each row adds up to 100."""
+    counts_KK = np.array(counts)
+    shares_KK = counts_KK / counts_KK.sum(1, keepdims=True).clip(min=1)
+    yield '<h2>Confusion</h2><div class="wide"><table><thead><tr><th>true \\ mapped, percent</th>'
+    yield "".join(f"<th>{escape(c.title)}</th>" for c in scheme.classes)
+    yield "<th>pixels</th></tr></thead><tbody>"
+    for row, land_class in enumerate(scheme.classes):
+        cells = "".join(
+            f'<td style="background:rgb(31 119 180/{share:.2f})">{_percent(share)}</td>'
+            for share in shares_KK[row].tolist()
+        )
+        swatch = f'<span class="swatch" style="background:{land_class.color}"></span>'
+        yield (
+            f"<tr><th>{swatch}{escape(land_class.title)}</th>{cells}"
+            f"<td>{counts_KK[row].sum():,}</td></tr>"
+        )
+    yield "</tbody></table></div><p>Validation windows, at the last step.</p>"
+
+
+def _examples(net: MFNet, windows: Sequence[Sample]) -> Iterator[str]:
+    names = [modality.name for modality in net.config.modalities]
+    yield "<h2>Validation windows</h2>"
+    for window in windows:
+        pictures = {
+            **({"orthophoto": orthophoto(window)} if "ortho" in names else {}),
+            **({"heights": heights(window)} if "ndsm" in names else {}),
+            "the model's map": land_cover(mapped(net, window), net.config.classes),
+            "truth": land_cover(window.truth, net.config.classes),
+        }
+        yield '<div class="examples">'
+        for title, picture in pictures.items():
+            yield (
+                f'<figure><img alt="{title}" src="{picture}">'
+                f"<figcaption>{title}</figcaption></figure>"
+            )
+        yield "</div>"
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f}"
