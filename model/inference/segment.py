@@ -22,7 +22,7 @@ from model.outputs import check_outputs, check_space, write_json
 from model.raster.cog import CogWriter, disk_bytes
 from model.raster.normalize import scalings, white_point
 from model.raster.pair import RasterPair
-from model.raster.part import PartWriter, part_path, read_part
+from model.raster.part import PartWriter, is_whole, part_path, read_part
 from model.raster.statistics import ClassAreas
 
 BATCH_SIZE = {"cpu": 8, "cuda": 64}
@@ -188,16 +188,16 @@ class Segmentation:
         return self._write(ahead(self._sweep.run(self.pair)), out, statistics, confidence)
 
     def map_part(self, rows: range, folder: Path) -> Path:
-        """Computes a range of rows into a folder that processes share; at once if it is there.
+        """Computes a range of rows into a folder that processes share; at once if it is whole.
 
         Returns:
             The part's folder. It lies below `key`, so parts of other inputs, models or options
             never meet.
         """
-        folder = folder / self.key
-        if (path := part_path(folder, rows)).is_dir():
+        folder, grid = folder / self.key, self.pair.grid
+        path = part_path(folder, rows)
+        if is_whole(folder, rows, grid.width, self._layers):
             return path
-        grid = self.pair.grid
         # Who starts on the first part wants to know whether there is room for all of them.
         to_come = (grid.height - rows.start) * grid.width + disk_bytes(grid)
         sweep = replace(self._sweep, plan=self._sweep.plan.part(rows))

@@ -43,12 +43,14 @@ class PartWriter:
         self._next_row = rows.start
 
     def __enter__(self) -> Self:
-        """Make the temporary folder and its files.
+        """Make the temporary folder and its files; a damaged part of the same rows is removed.
 
         Raises:
             OutputNotWritable: The folder is none, or not writable.
         """
         folder = self.path.parent
+        if not self._is_whole():
+            shutil.rmtree(self.path, ignore_errors=True)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with ExitStack() as stack:
@@ -105,14 +107,30 @@ class PartWriter:
         try:
             self._folder.rename(self.path)
         except OSError:
-            if not self.path.is_dir():  # else somebody computed the same rows, and was sooner
+            if not self._is_whole():  # else somebody computed the same rows, and was sooner
                 raise
         sync(self.path.parent)
+
+    def _is_whole(self) -> bool:
+        return is_whole(self.path.parent, self.rows, self.width, self.layers)
 
 
 def part_path(folder: Path, rows: range) -> Path:
     """Where the part of these rows lies, once it is whole."""
     return folder / f"{rows.start}-{rows.stop}"
+
+
+def is_whole(folder: Path, rows: range, width: int, layers: Sequence[str]) -> bool:
+    """Whether the part is there and its files are as long as they must be.
+
+    Args:
+        folder: Of the parts of one map.
+        rows: The part's.
+        width: Of the raster, pixels.
+        layers: Names of its files, one byte a pixel each.
+    """
+    files = [part_path(folder, rows) / layer for layer in layers]
+    return all(file.is_file() and file.stat().st_size == len(rows) * width for file in files)
 
 
 def read_part(
@@ -127,19 +145,16 @@ def read_part(
         layers: Names of the files to read; each comes as (h, W) uint8.
 
     Raises:
-        PartMissing: It is not there, or a file is not as long as it must be.
+        PartMissing: It is not whole.
     """
+    if not is_whole(folder, rows, width, layers):
+        raise PartMissing(
+            f"rows {rows.start} to {rows.stop}: not there or not whole; compute the part again",
+            rows=[rows.start, rows.stop],
+        )
+    path = part_path(folder, rows)
     with ExitStack() as stack:
-        files = []
-        for layer in layers:
-            path = part_path(folder, rows) / layer
-            if not path.is_file() or path.stat().st_size != len(rows) * width:
-                raise PartMissing(
-                    f"rows {rows.start} to {rows.stop}: {layer} is not there or not whole; "
-                    "compute the part again",
-                    rows=[rows.start, rows.stop],
-                )
-            files.append(stack.enter_context(path.open("rb")))
+        files = [stack.enter_context((path / layer).open("rb")) for layer in layers]
         for row in range(rows.start, rows.stop, _CHUNK_ROWS):
             count = min(_CHUNK_ROWS, rows.stop - row) * width
             yield row, [np.fromfile(file, np.uint8, count).reshape(-1, width) for file in files]

@@ -219,7 +219,9 @@ def test_parts_of_other_weights_or_files_are_not_joined(
         assert Segmentation(opened, Plain()).key not in keys
 
 
-def test_a_part_that_lost_bytes_is_missing(pair: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_part_that_lost_bytes_is_missing_and_computed_again(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
     rows = range(0, 90)
     with RasterPair.open(*pair) as opened:
         job = Segmentation(opened, Plain())
@@ -228,7 +230,11 @@ def test_a_part_that_lost_bytes_is_missing(pair: tuple[Path, Path], tmp_path: Pa
         os.truncate(part / "classes", 90 * 40 - 1)
         with pytest.raises(PartMissing, match="not whole"):
             job.join([rows], tmp_path / "parts", tmp_path / "classes.tif")
-    assert not (tmp_path / "classes.tif").exists()
+        assert not (tmp_path / "classes.tif").exists()
+        assert job.map_part(rows, tmp_path / "parts") == part
+        job.join([rows], tmp_path / "parts", tmp_path / "classes.tif")
+        job.map(tmp_path / "whole.tif")
+    assert (tmp_path / "classes.tif").read_bytes() == (tmp_path / "whole.tif").read_bytes()
 
 
 def _truncate(path: Path) -> None:
