@@ -350,6 +350,17 @@ def test_a_spoilt_folder_is_refused_by_name(
         open_folder(folder)
 
 
+def test_what_is_strange_in_several_blocks_is_counted_by_file(tmp_path: Path) -> None:
+    tile = write_tile(tmp_path, "0", 320, 400)
+    strange = np.full_like(tile.truth, 9)
+    write(tmp_path / "0_labels.tif", strange[None], crs=CRS, transform=tile.transform)
+    split = '[split]\nby = "block"\nblock_px = 160\nmargin_px = 0\n'
+    (tmp_path / "manifest.toml").write_text(manifest(("0",), tail=split))
+    # of four blocks, two are for training
+    with pytest.raises(BadLabels, match=r"0_labels\.tif: unknown values 9 \(64,000 pixels\)"):
+        open_folder(tmp_path)
+
+
 def test_two_tiles_cannot_be_split_in_three(folder: Path) -> None:
     (folder / "manifest.toml").write_text(manifest(NAMES[:2]))
     with pytest.raises(BadManifest, match="2 tiles or blocks, and none is left for train"):

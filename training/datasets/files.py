@@ -1,4 +1,8 @@
-"""Files that stay open between windows: the ones last used, a bounded number of them."""
+"""Files that stay open between windows: the ones last used, a bounded number of them.
+
+Every reading says how large GDAL's cache may be: rasterio gives it back its default, a twentieth of
+the machine's memory, as soon as an environment is left.
+"""
 
 import os
 import threading
@@ -63,7 +67,7 @@ class OpenFiles:
     def read(self, path: Path, bands: Sequence[int], window: Window) -> NDArray[np.generic]:
         """A window (bands, h, w) of a TIFF as it is stored; it need not lie on any ground."""
         raster = self.get(path, lambda: open_raster(path))
-        with gdal(path):
+        with gdal(path, CACHE_BYTES):
             values: NDArray[np.generic] = raster.read(list(bands), window=window)
         return values
 

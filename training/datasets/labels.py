@@ -1,6 +1,6 @@
 """Label rasters, and what is found when all labels of a data set are looked through."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -136,17 +136,24 @@ def survey(
     """
     with ThreadPoolExecutor(max(1, threads)) as pool:
         found = list(pool.map(lambda place: _look_through(place, len(scheme)), places))
-    remarks = []
-    for place, (cells, unknown, doubtful) in zip(places, found, strict=True):
-        name = place.labels.path.name
-        if unknown:
-            _refuse_unknown(name, unknown, scheme)
-        if doubtful:
-            remarks.append(f"{name}: {doubtful:,} pixels {place.labels.doubt}")
+    # a file may serve several places, the blocks of a tile or the tiles of one GeoPackage
+    unknown: dict[Path, Counter[str]] = defaultdict(Counter)
+    doubtful: Counter[tuple[Path, str]] = Counter()
+    for place, (_, strange, odd) in zip(places, found, strict=True):
+        unknown[place.labels.path] += strange
+        doubtful[place.labels.path, place.labels.doubt] += odd
+    for path, values in unknown.items():
+        if values:
+            _refuse_unknown(path.name, values, scheme)
+    remarks = [f"{path.name}: {n:,} pixels {doubt}" for (path, doubt), n in doubtful.items() if n]
+    for place, (cells, _, _) in zip(places, found, strict=True):
         if not cells.any():
-            message = f"{name}: not one pixel is labelled"
+            message = f"{place.labels.path.name}: not one pixel is labelled"
             if whole:
-                raise BadLabels(f"{message}; expected some of {', '.join(scheme.names)}", file=name)
+                raise BadLabels(
+                    f"{message}; expected some of {', '.join(scheme.names)}",
+                    file=place.labels.path.name,
+                )
             remarks.append(message)
     return Survey([cells for cells, _, _ in found], remarks)
 

@@ -14,7 +14,7 @@ from rasterio.windows import Window
 from model.classes import NODATA, ClassScheme
 from model.errors import CrsMissing, DataMismatch, NoOverlap
 from model.raster.align import MUCH_FINER, AlignedHeight, Placement, place
-from model.raster.geotiff import GeoTiff, Role, gdal
+from model.raster.geotiff import CACHE_BYTES, GeoTiff, Role, gdal
 from model.raster.grid import Grid
 from model.raster.normalize import white_point
 from model.raster.tags import walk
@@ -45,10 +45,11 @@ class OpenPair:
         self, window: Window
     ) -> tuple[NDArray[np.generic], NDArray[np.bool_], NDArray[np.float32]]:
         """The orthophoto (3, h, w) and where it is valid (h, w); metres above ground (1, h, w)."""
-        values, valid = self.ortho.read(window)
-        heights = self.heights[0].read(window)
-        if len(self.heights) > 1:
-            heights = heights - self.heights[1].read(window)
+        with gdal(self.ortho.path, CACHE_BYTES):
+            values, valid = self.ortho.read(window)
+            heights = self.heights[0].read(window)
+            if len(self.heights) > 1:
+                heights = heights - self.heights[1].read(window)
         return np.where(valid, values, values.dtype.type(0)), valid, heights[None]
 
 
@@ -118,7 +119,7 @@ class OpenLabels:
     def read(self, window: Window) -> NDArray[np.generic]:
         """Stored values (bands, h, w)."""
         raster = self._warped or self._source
-        with gdal(self._path):
+        with gdal(self._path, CACHE_BYTES):
             values: NDArray[np.generic] = raster.read(list(self.encoding.bands), window=window)
         return values
 
