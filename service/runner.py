@@ -81,13 +81,18 @@ class Segmenter:
 
 def answer(order: Order, segmenter: Segmenter, say: Say) -> Reply:
     """The last word on an order, whatever happens."""
-    from model.errors import InputError, MfnetError, OutputNotWritable
+    from model import errors
 
+    # The front has checked the model and the rasters, and neither where results go nor the room
+    # there is the caller's choice: what is wrong now is wrong with this machine.
+    ours = (
+        *(errors.UnknownModel, errors.BadCheckpoint, errors.BaseMissing),
+        *(errors.RasterMissing, errors.InputChanged, errors.OutputNotWritable),
+    )
     try:
         return {"done": segmenter.run(order, say)}
-    except MfnetError as error:
-        # Where results go is not the caller's choice here, nor is a disk that is full.
-        theirs = isinstance(error, InputError) and not isinstance(error, OutputNotWritable)
+    except errors.MfnetError as error:
+        theirs = isinstance(error, errors.InputError) and not isinstance(error, ours)
         return {"error": {**error.to_dict(), "input_fault": theirs}}
     except Exception as error:
         # Anything may come out of drivers and decoders. What exactly is for the log alone.

@@ -20,8 +20,13 @@ from service.tables import Job, Part
 
 _log = logging.getLogger(__name__)
 # Codes of model.errors, which the service does not import.
-_OTHER_KIND = "part.other_kind"
 _MISSING = "part.missing"
+# What another worker may well be able to compute: ours is of another kind, lacks a file of the
+# model's, or does not see the rasters as they are.
+_UNSUITED = {
+    *("part.other_kind", "model.unknown", "model.bad_checkpoint", "model.base_missing"),
+    *("raster.missing", "raster.changed"),
+}
 
 
 class TurnOver(Exception):
@@ -62,7 +67,7 @@ class Sharing:
         self._storage = storage
         self._worker = worker
         self._ring = ring
-        self._unsuited: set[tuple[str, str | None]] = set()  # job, key: our engine has another key
+        self._unsuited: set[tuple[str, str | None]] = set()  # job, key: as our engine has said
 
     # ---- leading ---------------------------------------------------------------------------
 
@@ -169,7 +174,8 @@ class Sharing:
 
         try:
             self._compute(job, part, beat)
-        except AttemptFailed:
+        except AttemptFailed as failed:
+            _log.warning("job %s: cannot help: %s", job.id, failed.failure.message)
             self._unsuited.add((job.id, job.parts_key))
         except LeaseLost:
             _log.warning("job %s: the part from row %d is not ours", job.id, part.first_row)
@@ -183,7 +189,7 @@ class Sharing:
         """One attempt at a part that we have claimed.
 
         Raises:
-            AttemptFailed: What our engine computes would not fit to the other parts.
+            AttemptFailed: Our engine cannot, or what it computes would not fit to the other parts.
         """
         try:
             self._foreman.run(self._orders.part(job, part), beat)
@@ -191,7 +197,7 @@ class Sharing:
             self._records.change(lambda session: PartRepository(session).hand_back(part))
             raise
         except AttemptFailed as failed:
-            if failed.failure.code == _OTHER_KIND:
+            if failed.failure.code in _UNSUITED:
                 self._records.change(lambda session: PartRepository(session).hand_back(part))
                 raise
             self._fail(job, part, failed.failure)

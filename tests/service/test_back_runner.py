@@ -10,7 +10,16 @@ import pytest
 import rasterio
 from rasterio.transform import from_origin
 
-from model.errors import DiskFull, InputChanged, NonFiniteLogits, NoOverlap
+from model.errors import (
+    BadCheckpoint,
+    BaseMissing,
+    DiskFull,
+    InputChanged,
+    NonFiniteLogits,
+    NoOverlap,
+    RasterMissing,
+    UnknownModel,
+)
 from service.engine import Engine
 from service.runner import Segmenter, answer
 
@@ -36,7 +45,11 @@ class OutOfMemoryError(RuntimeError):
         (MemoryError(), "engine.out_of_memory", False),
         (OutOfMemoryError("CUDA"), "engine.out_of_memory", False),
         (TypeError("/secret/path"), "internal", False),
-        (InputChanged("ortho.tif"), "raster.changed", True),
+        (InputChanged("ortho.tif"), "raster.changed", False),
+        (RasterMissing("ortho.tif"), "raster.missing", False),
+        (UnknownModel("town-small"), "model.unknown", False),
+        (BadCheckpoint("town-small"), "model.bad_checkpoint", False),
+        (BaseMissing("vit_b"), "model.base_missing", False),
         (DiskFull("12 bytes are free"), "output.disk_full", False),
     ],
 )
@@ -60,7 +73,7 @@ def test_a_real_engine_computes_refuses_and_computes_again(tmp_path: Path) -> No
         assert "done" in first, first
         once = (tmp_path / "out" / "classes.tif").read_bytes()
         refused = _last_reply(engine, {**order, "height": str(tmp_path / "none.tif")})
-        assert refused["error"]["input_fault"] is True
+        assert refused["error"]["code"] == "raster.missing"
         pid = engine.pid
         assert "done" in _last_reply(engine, order)
         assert engine.pid == pid

@@ -356,6 +356,19 @@ def test_a_worker_of_another_kind_does_not_help_but_may_lead(crew: Crew) -> None
     assert crew.computed()[0] == 2
 
 
+@pytest.mark.parametrize("code", ["model.base_missing", "raster.missing", "raster.changed"])
+def test_a_worker_that_lacks_something_leaves_the_part_to_others(crew: Crew, code: str) -> None:
+    leader, other = crew.hire(), crew.hire(f"fails {code}")
+    job_id = crew.submit("brisk")
+    leader.start()
+    until(lambda: crew.workers_at_parts(job_id))
+    other.supervisor.work()
+    assert crew.job(job_id).finished is None
+    leader.join()
+    crew.check(job_id)
+    assert (crew.job(job_id).attempts, len(crew.engines())) == (1, 1)
+
+
 def test_a_model_that_changes_in_the_middle_has_everything_computed_anew(crew: Crew) -> None:
     worker = crew.hire()
     job_id = crew.submit("brisk")

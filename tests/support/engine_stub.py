@@ -4,7 +4,8 @@ The `model` of an order says how it behaves: `slow` (20 steps of 0.1 s), `brisk`
 `quick`, `crash`, `refuse`, `fault`, `silent` or `babble`. What it writes depends on the
 orthophoto's bytes alone: a part holds a byte of it for every hundred rows, and leaves a line in
 `<ortho>.computed`. Stubs that are started with different arguments compute parts that do not fit
-together, and so do stubs before and after a change of the file `<ortho>.kind`.
+together, and so do stubs before and after a change of the file `<ortho>.kind`. One that is started
+with `fails CODE` computes no part.
 """
 
 import hashlib
@@ -61,6 +62,9 @@ def key(order: dict[str, Any]) -> dict[str, Any]:
 def part(order: dict[str, Any]) -> dict[str, Any]:
     first, stop = order["rows"]
     folder = Path(order["parts"]) / order["key"]
+    told, _, code = sys.argv[-1].partition(" ")
+    if told == "fails":
+        return error(code)
     if order["key"] != key(order)["key"]:
         return error("part.other_kind")
     if not (folder / str(first)).exists():
