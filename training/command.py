@@ -25,7 +25,7 @@ from training.origin import find_origin
 from training.processes import Processes, joined
 from training.recipe import Recipe, read_recipe
 from training.report import write_report
-from training.run import start
+from training.run import Run, start
 from training.state import load_state
 
 RECIPE = "recipe.toml"
@@ -68,11 +68,8 @@ def run_train(
     data = open_data(recipe.data, recipe.network.window_px, workers=threads or os.cpu_count() or 1)
     with joined(device) as processes:
         run = start(recipe, data.scheme, origin, processes)
-        if (out / STATE).is_file():
-            load_state(run, out / STATE)
         remarks = (*data.remarks, *run.remarks)
-        if processes.first:
-            _open_folder(out, recipe, remarks)
+        _open_folder(out, run, remarks)
         with _told(as_json, processes) as tell:
             path = train(run, data.train, data.validation, out, report=tell)
     if not processes.first:
@@ -142,13 +139,16 @@ def _recorded(model: str, models_dir: Path) -> dict[str, Any]:
     return {"name": config.name, **config.metrics}
 
 
-def _open_folder(out: Path, recipe: Recipe, remarks: Sequence[str]) -> None:
-    """Makes a run's folder, writes its recipe there, and says what is to be known of the start."""
-    with writing(out / RECIPE):
-        out.mkdir(parents=True, exist_ok=True)
-        (out / RECIPE).write_text(recipe.toml(), encoding="utf-8")
-    for remark in remarks:
-        typer.echo(f"Note: {remark}", err=True)
+def _open_folder(out: Path, run: Run, remarks: Sequence[str]) -> None:
+    """Takes over the state of the run in a folder; else makes the folder. Writes the recipe."""
+    if (out / STATE).is_file():
+        load_state(run, out / STATE)
+    if run.processes.first:
+        with writing(out / RECIPE):
+            out.mkdir(parents=True, exist_ok=True)
+            (out / RECIPE).write_text(run.recipe.toml(), encoding="utf-8")
+        for remark in remarks:
+            typer.echo(f"Note: {remark}", err=True)
 
 
 @contextmanager

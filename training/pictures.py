@@ -19,16 +19,17 @@ Curve = tuple[Sequence[float], Sequence[float]]
 
 
 def curves(title: str, named: Mapping[str, Curve], *, logarithmic: bool = False) -> str:
-    """Curves over the steps of a run, as an SVG in a data URI."""
+    """Curves over the steps of a run, as an SVG in a data URI; empty ones are left out."""
     figure = Figure(figsize=(5.2, 3.0))
     FigureCanvasAgg(figure)
     axis = figure.subplots()
-    for name, (steps, values) in named.items():
+    drawn = {name: curve for name, curve in named.items() if curve[0]}
+    for name, (steps, values) in drawn.items():
         marker = "o" if len(steps) < 2 else None
         axis.plot(steps, values, label=name, linewidth=1.3, marker=marker)
     axis.set(title=title, xlabel="step", yscale="log" if logarithmic else "linear")
     axis.grid(alpha=0.3)
-    if len(named) > 1:
+    if len(drawn) > 1:
         axis.legend(fontsize=7)
     figure.tight_layout()
     return _uri(figure)

@@ -19,6 +19,9 @@ from training.samples import Sample
 REPORT = "report.html"
 EXAMPLES = 6
 
+_SMOOTH = 10
+_NORM = "Gradient's norm"
+
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}: training report</title>
 <style>{style}</style></head>
@@ -37,7 +40,9 @@ thead th { border-bottom: 1px solid #888; vertical-align: bottom }
 .curves, .examples { display: flex; flex-wrap: wrap; gap: .6rem }
 .curves img { width: 33rem; max-width: 100% }
 figure { margin: 0 } figcaption { font-size: .8rem; color: #555 }
-.examples img { width: 15.5rem; image-rendering: pixelated; display: block }
+.examples { margin-bottom: .8rem }
+.examples img { width: 15.5rem; image-rendering: pixelated; display: block;
+  border: 1px solid #bbb }
 .swatch { display: inline-block; width: .9em; height: .9em; border: 1px solid #888;
   vertical-align: -.1em; margin-right: .35em }
 pre { background: #f4f4f4; padding: .8rem; overflow-x: auto }
@@ -117,23 +122,22 @@ def _curves(
     log: Sequence[dict[str, Any]], checks: Sequence[dict[str, Any]], scheme: ClassScheme
 ) -> Iterator[str]:
     steps = [line for line in log if "loss" in line]
+    loss = _curve(steps, "loss")
     ious = [{"step": check["step"], **check["iou"]} for check in checks]
-    pictures = {
-        "Loss": curves("Loss", {"loss": _curve(steps, "loss")}),
-        "Validation": curves(
-            "Validation windows", {key: _curve(checks, key) for key in ("miou", "mf1", "oa")}
-        ),
-        "IoU of each class": curves(
-            "IoU of each class",
-            {c.title: _curve(ious, c.name) for c in scheme.classes},
-        ),
-        "Learning rate": curves("Learning rate", {"rate": _curve(steps, "learning_rate")}),
-        "Gradient's norm": curves(
-            "Gradient's norm", {"norm": _curve(steps, "gradient_norm")}, logarithmic=True
-        ),
+    charts: dict[str, dict[str, Curve]] = {
+        "Loss": {"loss": loss, f"mean of {_SMOOTH} points": _smoothed(loss)},
+        "Validation windows": {
+            "mIoU": _curve(checks, "miou"),
+            "mF1": _curve(checks, "mf1"),
+            "overall accuracy": _curve(checks, "oa"),
+        },
+        "IoU of each class": {c.title: _curve(ious, c.name) for c in scheme.classes},
+        "Learning rate": {"rate": _curve(steps, "learning_rate")},
+        _NORM: {"norm": _curve(steps, "gradient_norm")},
     }
     yield '<div class="curves">'
-    for title, picture in pictures.items():
+    for title, named in charts.items():
+        picture = curves(title, named, logarithmic=title == _NORM)
         yield f'<img alt="{escape(title)} over the steps" src="{picture}">'
     yield "</div>"
 
@@ -143,17 +147,26 @@ def _curve(lines: Sequence[dict[str, Any]], key: str) -> Curve:
     return [line["step"] for line in known], [line[key] for line in known]
 
 
+def _smoothed(curve: Curve) -> Curve:
+    """The mean of each point and those before it; begins where there are enough of them."""
+    steps, values = curve
+    if len(values) < _SMOOTH:
+        return [], []
+    means = np.convolve(values, np.full(_SMOOTH, 1 / _SMOOTH), mode="valid")
+    return steps[_SMOOTH - 1 :], means.tolist()
+
+
 def _confusion(counts: list[list[int]], scheme: ClassScheme) -> Iterator[str]:
     """Rows are true classes, columns mapped ones; each row adds up to 100."""
     counts_KK = np.array(counts)
-    shares_KK = counts_KK / counts_KK.sum(1, keepdims=True).clip(min=1)
+    shares_KK = [[n / sum(row) if sum(row) else None for n in row] for row in counts]
     yield '<h2>Confusion</h2><div class="wide"><table><thead><tr><th>true \\ mapped, percent</th>'
     yield "".join(f"<th>{escape(c.title)}</th>" for c in scheme.classes)
     yield "<th>pixels</th></tr></thead><tbody>"
     for row, land_class in enumerate(scheme.classes):
         cells = "".join(
-            f'<td style="background:rgb(31 119 180/{share:.2f})">{_percent(share)}</td>'
-            for share in shares_KK[row].tolist()
+            f'<td style="background:rgb(31 119 180/{share or 0:.2f})">{_percent(share)}</td>'
+            for share in shares_KK[row]
         )
         swatch = f'<span class="swatch" style="background:{land_class.color}"></span>'
         yield (

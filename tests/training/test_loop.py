@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from model import load_model
 from model.base import base_tensors, import_base
-from model.classes import MMHUNAN, NODATA
+from model.classes import ISPRS, MMHUNAN, NODATA
 from model.config import ENCODERS, BaseWeights
 from model.errors import BadRecipe, BaseMissing, TrainingDiverged
 from model.models_cli import app as models_app
@@ -32,7 +32,10 @@ from training.batches import batches
 from training.datasets.base import Pool
 from training.evaluate import evaluate
 from training.losses import SegmentationLoss
+from training.origin import find_origin
+from training.processes import Processes
 from training.recipe import Recipe, parse_recipe
+from training.run import start
 from training.samples import Batch
 from training.step import take_step
 
@@ -98,6 +101,12 @@ def gradient(plan: Recipe, parts: Sequence[Batch]) -> list[torch.Tensor]:
     run = started(plan)
     take_step(run, run.net, parts, SegmentationLoss())
     return [p.grad for p in run.net.parameters() if p.grad is not None]
+
+
+def test_processes_that_cannot_share_the_parts_are_told_so() -> None:
+    recipe = changed(batch_size=6, accumulation=3)
+    with pytest.raises(BadRecipe, match=r"accumulation is 3: 2 processes.*a multiple of 2"):
+        start(recipe, ISPRS, find_origin(recipe), Processes(torch.device("cpu"), 0, 2))
 
 
 @pytest.mark.parametrize(
