@@ -154,9 +154,11 @@ class Sharing:
         return self._records.read(lambda session: PartRepository(session).of(job.id))
 
     def _is_turn(self, session: Session, job: Job) -> bool:
-        """Whether no other owner's work comes first."""
+        """Whether no other owner's work that we could do comes first."""
         turns = TurnRepository(session, self._settings.attempts).waiting()
-        return not turns or turns[0].owner == job.owner
+        ours = (t for t in turns if not t.helps or self.suits(t.job_id, t.parts_key))
+        first = next(ours, None)
+        return first is None or first.owner == job.owner
 
     # ---- helping ---------------------------------------------------------------------------
 

@@ -128,6 +128,14 @@ class Crew:
         assert (folder / "classes.tif").read_bytes() == result(b"pixels")
         assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
+    def lead_elsewhere(self, job_id: str, key: str) -> None:
+        """Have the job led, and cut, by somebody whose engine is of another kind."""
+        with self.database.writing() as session:
+            job = JobRepository(session).claim(job_id, "elsewhere", 60, 3)
+            assert job is not None
+            cuts = [range(first, first + 512) for first in (0, 512)]
+            assert PartRepository(session).cut(job, cuts, key)
+
 
 @pytest.fixture
 def crew(tmp_path: Path, database: Database, owner: str) -> Iterator[Crew]:
@@ -280,6 +288,16 @@ def test_another_owners_small_job_does_not_wait_for_a_raster(crew: Crew) -> None
     crew.check(small)
     assert (crew.job(large).attempts, worker.engine.pid) == (1, engine)
     assert set(crew.computed().values()) == {1}
+
+
+def test_work_that_one_cannot_do_is_waited_for_by_nobody(crew: Crew) -> None:
+    with crew.database.writing() as session:
+        other = KeyRepository(session).create("another", "user")[0].id
+    crew.lead_elsewhere(crew.submit("quick", owner=other), "another kind")
+    job_id = crew.submit("quick")
+    crew.hire().supervisor.work()
+    crew.check(job_id)
+    assert crew.job(job_id).epoch == 1
 
 
 def test_an_owners_own_small_job_does_wait(crew: Crew) -> None:
