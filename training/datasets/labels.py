@@ -146,16 +146,8 @@ def survey(
         if values:
             _refuse_unknown(path.name, values, scheme)
     remarks = [f"{path.name}: {n:,} pixels {doubt}" for (path, doubt), n in doubtful.items() if n]
-    for place, (cells, _, _) in zip(places, found, strict=True):
-        if not cells.any():
-            message = f"{place.labels.path.name}: not one pixel is labelled"
-            if whole:
-                raise BadLabels(
-                    f"{message}; expected some of {', '.join(scheme.names)}",
-                    file=place.labels.path.name,
-                )
-            remarks.append(message)
-    return Survey([cells for cells, _, _ in found], remarks)
+    cells = [cells for cells, _, _ in found]
+    return Survey(cells, [*remarks, *_unlabelled(places, cells, scheme, whole)])
 
 
 def require_two_classes(census: Census, scheme: ClassScheme) -> None:
@@ -180,6 +172,23 @@ def _look_through(place: Place, classes: int) -> tuple[NDArray[np.uint16], Count
         unknown += found.unknown
         doubtful += found.doubtful
     return np.concatenate(strips), unknown, doubtful
+
+
+def _unlabelled(
+    places: Sequence[Place], cells: Sequence[NDArray[np.uint16]], scheme: ClassScheme, whole: bool
+) -> list[str]:
+    """Remarks on places without labels; BadLabels if there must be none."""
+    names = (p.labels.path.name for p, c in zip(places, cells, strict=True) if not c.any())
+    remarks = []
+    for name, count in Counter(names).items():
+        if whole:
+            raise BadLabels(
+                f"{name}: not one pixel is labelled; expected some of {', '.join(scheme.names)}",
+                file=name,
+            )
+        parts = "" if count == 1 else f" in {count} parts of it"
+        remarks.append(f"{name}: not one pixel is labelled{parts}")
+    return remarks
 
 
 def _refuse_unknown(name: str, unknown: Counter[str], scheme: ClassScheme) -> None:
