@@ -73,10 +73,10 @@ class Reconciler:
         """Fail what nobody may claim any more, ring for what waits, answer what waits twice."""
         with self._database.writing() as session:
             abandoned = JobRepository(session).fail_abandoned(self._settings.attempts)
-            due = [
-                *JobRepository(session).due(),
-                *PartRepository(session).due(self._settings.attempts),
-            ]
+            due = list(JobRepository(session).due())
+            parts = PartRepository(session).due(self._settings.attempts)
+        # What this worker cannot help with, those who can will ring for.
+        due += [job_id for job_id, key in parts if self._supervisor.suits(job_id, key)]
         for job_id in abandoned:
             _log.warning("job %s: abandoned after the last attempt", job_id)
             self._storage.keep_only(job_id, None)

@@ -65,6 +65,10 @@ class Supervisor:
         """No job is at hand."""
         return not self._at_work.locked()
 
+    def suits(self, job_id: str, parts_key: str | None) -> bool:
+        """Whether we may help with parts of this job, as far as we know."""
+        return self._sharing.suits(job_id, parts_key)
+
     def work(self) -> None:
         """Answer a bell: whichever job it rang for, take whose turn it is; often there is none.
 

@@ -148,15 +148,15 @@ class PartRepository:
 
     # ---- for the reconciler ----------------------------------------------------------------
 
-    def due(self, allowed: int, limit: int = 1000) -> Sequence[str]:
-        """For each part that a worker could help with now, the id of its job."""
+    def due(self, allowed: int, limit: int = 1000) -> list[tuple[str, str | None]]:
+        """For each part that a worker could help with now, its job and what they must agree in."""
         query = (
-            select(Part.job_id)
+            select(Part.job_id, Job.parts_key)
             .join(Job, Job.id == Part.job_id)
             .where(waiting(allowed), Job.state == State.RUNNING)
             .order_by(Job.created, Part.job_id, Part.first_row)
         )
-        return self._session.scalars(query.limit(limit)).all()
+        return [(job_id, key) for job_id, key in self._session.execute(query.limit(limit))]
 
     # ---- below -----------------------------------------------------------------------------
 

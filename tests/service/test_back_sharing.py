@@ -16,6 +16,8 @@ from engine_stub import ROWS, STEPS, result
 from service.database import Database
 from service.engine import Engine
 from service.jobs import State
+from service.queue import Doorbell, make_celery
+from service.reconciler import Reconciler
 from service.repository.jobs import JobRepository
 from service.repository.keys import KeyRepository
 from service.repository.parts import PartRepository
@@ -298,6 +300,23 @@ def test_work_that_one_cannot_do_is_waited_for_by_nobody(crew: Crew) -> None:
     crew.hire().supervisor.work()
     crew.check(job_id)
     assert crew.job(job_id).epoch == 1
+
+
+def test_who_cannot_help_neither_rings_nor_answers(
+    crew: Crew, caplog: pytest.LogCaptureFixture
+) -> None:
+    crew.lead_elsewhere(crew.submit("quick"), "another kind")
+    worker, doorbell = crew.hire(), Doorbell(make_celery(crew.settings))
+    arguments = crew.settings, crew.database, crew.storage, doorbell, worker.supervisor
+    reconciler = Reconciler(*arguments)
+    reconciler.reconcile()
+    assert doorbell.waiting() == 2
+    worker.supervisor.work()
+    caplog.clear()
+    reconciler.reconcile()
+    reconciler.reconcile()
+    assert doorbell.waiting() == 2
+    assert caplog.messages == []
 
 
 def test_an_owners_own_small_job_does_wait(crew: Crew) -> None:
