@@ -180,7 +180,7 @@ class Sharing:
             _log.warning("job %s: cannot help: %s", job.id, failed.failure.message)
             self._unsuited.add((job.id, job.parts_key))
         except LeaseLost:
-            _log.warning("job %s: the part from row %d is not ours", job.id, part.first_row)
+            _log.warning("job %s: the part from row %d is of no use", job.id, part.first_row)
             self._tidy(job)
         except Leaving:
             pass  # it has been handed back
@@ -191,6 +191,7 @@ class Sharing:
         """One attempt at a part that we have claimed.
 
         Raises:
+            LeaseLost: Also where the job has failed with this part.
             AttemptFailed: Our engine cannot, or what it computes would not fit to the other parts.
         """
         try:
@@ -215,7 +216,7 @@ class Sharing:
         allowed = self._settings.attempts
         state = self._records.change(lambda s: PartRepository(s).fail(part, failure, allowed))
         if state is State.FAILED:
-            self._tidy(job)
+            raise LeaseLost  # the job has come to its end
 
     def _tidy(self, job: Job) -> None:
         """Leave nothing of a job that has come to its end: its leader may have tidied before us."""

@@ -13,6 +13,7 @@ import psutil
 import pytest
 from engine_stub import ROWS, STEPS, result
 
+from service.attempt import Foreman
 from service.database import Database
 from service.engine import Engine
 from service.jobs import State
@@ -360,6 +361,17 @@ def test_a_part_that_always_fails_fails_the_job_with_its_reason(
     with crew.database.reading() as session:
         assert PartRepository(session).of(job_id)[0].attempts == tried
     assert crew.storage.jobs() == []
+
+
+def test_a_leader_whose_part_failed_the_job_waits_for_nobody(
+    crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Foreman, "pause", lambda _: pytest.fail("it waits"))
+    job_id = crew.submit("refuse")
+    worker = crew.hire()
+    worker.supervisor.work()
+    assert crew.job(job_id).state is State.FAILED
+    assert worker.engine.pid is not None
 
 
 def test_parts_whose_workers_vanished_fail_the_job(crew: Crew) -> None:
