@@ -31,14 +31,10 @@ class Records:
 
     def change(self, change: Callable[[Session], _Answer]) -> _Answer | None:
         """Change rows, however long the database is away; None where we must leave before."""
-        while True:
-            try:
-                with self._database.writing() as session:
-                    return change(session)
-            except AWAY as error:
-                _log.warning("the database is away: %s", error)
-            if self._leaving.wait(self._settings.heartbeat_s):
-                return None
+        try:
+            return self._ask(change, write=True)
+        except Leaving:
+            return None
 
     def read(self, query: Callable[[Session], _Answer]) -> _Answer:
         """Look at rows, however long the database is away.
@@ -46,10 +42,7 @@ class Records:
         Raises:
             Leaving: We are to end before it is back.
         """
-        found = self.change(lambda session: (query(session),))
-        if found is None:
-            raise Leaving
-        return found[0]
+        return self._ask(query, write=False)
 
     def beat(self, renew: Callable[[Session], bool]) -> None:
         """Renew a lease, or go on without where the database is away.
@@ -67,3 +60,14 @@ class Records:
             return
         if not ours:
             raise LeaseLost
+
+    def _ask(self, question: Callable[[Session], _Answer], *, write: bool) -> _Answer:
+        database = self._database
+        while True:
+            try:
+                with database.writing() if write else database.reading() as session:
+                    return question(session)
+            except AWAY as error:
+                _log.warning("the database is away: %s", error)
+            if self._leaving.wait(self._settings.heartbeat_s):
+                raise Leaving

@@ -1,0 +1,27 @@
+"""The database as a worker sees it."""
+
+import threading
+from pathlib import Path
+
+from service.database import Database
+from service.records import Records
+from service.repository.keys import KeyRepository
+from service.settings import Settings
+
+
+def test_who_reads_does_not_wait_for_who_writes(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'a.sqlite3'}")
+    database.upgrade()
+    records = Records(Settings(), database, threading.Event())
+    found: list[int] = []
+    reader = threading.Thread(
+        target=lambda: found.append(len(records.read(lambda s: KeyRepository(s).all())))
+    )
+    with database.writing() as session:
+        KeyRepository(session).create("a", "user")
+        session.flush()
+        reader.start()
+        reader.join(10)
+        assert found == [0]
+    assert records.read(lambda s: len(KeyRepository(s).all())) == 1
+    database.close()
