@@ -1,5 +1,6 @@
 """Files that a run writes: checked before the work, and whole or not there."""
 
+import errno
 import json
 import os
 import shutil
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import DiskFull, OutputNotWritable
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def beside(path: Path, what: str) -> Path:
@@ -53,23 +56,25 @@ def check_space(needed: Iterable[tuple[Path, int]]) -> None:
             )
 
 
-def not_writable(path: Path, reason: str, next_bytes: int = 1) -> OutputNotWritable:
+def not_writable(path: Path, cause: Exception | str, next_bytes: int = 1) -> OutputNotWritable:
     """The error for what could not be written, or not to its end.
 
     Args:
         path: What was asked for; its folder exists or not.
-        reason: What the system said.
-        next_bytes: What was to be written: where less is free, that is the reason.
+        cause: What was raised or found. The system says whether the disk is full, GDAL does not.
+        next_bytes: What GDAL was to write: where less is free, that is the reason.
     """
     folder = path.parent
     free = shutil.disk_usage(folder).free if folder.is_dir() else next_bytes
-    if free < next_bytes:
+    known = cause.errno if isinstance(cause, OSError) else None
+    if known in _FULL if known is not None else free < next_bytes:
         return DiskFull(
             f"{path}: the disk ran full ({free:,} bytes are free); nothing was kept: make room, or "
             "choose another folder",
             path=str(path),
             free_bytes=free,
         )
+    reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else cause
     return OutputNotWritable(
         f"{path}: cannot be written ({reason}); choose a file in a folder that exists, is yours "
         "and has space",
@@ -97,6 +102,6 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        failed = not_writable(path, error.strerror or str(error), len(text))
+        failed = not_writable(path, error, len(text))
         part.unlink(missing_ok=True)
         raise failed from error

@@ -79,13 +79,13 @@ class CogWriter:
         try:
             folder = tempfile.mkdtemp(prefix=f".{self.path.name}-", dir=self.path.parent)
         except OSError as error:
-            raise self._not_writable(error.strerror or str(error)) from error
+            raise self._not_writable(error) from error
         self._folder = Path(folder)
         try:
             self._rows = self._create()
         except Exception as error:
             shutil.rmtree(self._folder, ignore_errors=True)
-            raise self._not_writable(str(error)) from error
+            raise self._not_writable(error) from error
         return self
 
     def __exit__(
@@ -155,7 +155,7 @@ class CogWriter:
             with rasterio.Env(**GDAL_OPTIONS):
                 self._rows.write(self._pending[:rows], 1, window=window)
         except Exception as error:  # rasterio's own, or a bare CPLE error of a full disk
-            raise self._not_writable(str(error)) from error
+            raise self._not_writable(error) from error
 
     def finish(self) -> None:
         """Build the COG aside, all rows being written; it appears at the end of the block.
@@ -181,7 +181,7 @@ class CogWriter:
             for path in self._finished:
                 sync(path)
         except Exception as error:  # as in _flush
-            raise self._not_writable(str(error)) from error
+            raise self._not_writable(error) from error
 
     def _publish(self) -> None:
         """The COG and its sidecars appear: the raster last."""
@@ -192,7 +192,7 @@ class CogWriter:
                 path.replace(self.path.parent / path.name)
             sync(self.path.parent)
         except OSError as error:
-            raise self._not_writable(str(error)) from error
+            raise self._not_writable(error) from error
 
     def _check_end(self, finished: Path) -> None:
         """Read the last row of tiles back: closing a file, GDAL keeps a full disk to itself."""
@@ -229,5 +229,5 @@ class CogWriter:
         with rasterio.Env(**GDAL_OPTIONS):
             self._rows.close()
 
-    def _not_writable(self, reason: str) -> OutputNotWritable:
-        return not_writable(self.path, reason, next_bytes=self._pending.nbytes)
+    def _not_writable(self, cause: Exception | str) -> OutputNotWritable:
+        return not_writable(self.path, cause, next_bytes=self._pending.nbytes)

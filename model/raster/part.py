@@ -61,7 +61,7 @@ class PartWriter:
                 ]
                 self._open = stack.pop_all()
         except OSError as error:
-            raise not_writable(self.path, error.strerror or str(error)) from error
+            raise not_writable(self.path, error) from error
         return self
 
     def __exit__(
@@ -75,7 +75,7 @@ class PartWriter:
                 if error is None:
                     self._publish()
         except OSError as full:
-            raise not_writable(self.path, full.strerror or str(full)) from full
+            raise not_writable(self.path, full) from full
 
     def write(self, row: int, *layers_hW: np.ndarray) -> None:
         """Append full-width rows.
@@ -94,8 +94,7 @@ class PartWriter:
             try:
                 file.write(np.ascontiguousarray(values_hW).data)
             except OSError as error:
-                reason = error.strerror or str(error)
-                raise not_writable(self.path, reason, values_hW.nbytes) from error
+                raise not_writable(self.path, error) from error
         self._next_row += len(layers_hW[0])
 
     def _publish(self) -> None:

@@ -1,8 +1,10 @@
 """A disk that runs full at any byte: a coded error, nothing half visible, all space given back."""
 
+import errno
+import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +108,20 @@ def test_a_part_is_whole_or_not_there_however_much_room_there_is(disk: Disk) -> 
         assert disk.used() == 0
     assert ends == ["full"] * ends.count("full") + ["whole"] * ends.count("whole")
     assert {*ends} == {"full", "whole"}
+
+
+@pytest.mark.parametrize("write", [write_part, lambda folder: write_json(folder / "a.json", {})])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_or_quota_that_turns_out_full_at_the_end_is_told_as_full(
+    write: Callable[[Path], None], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DiskFull):
+        write(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_statistics_that_do_not_fit_leave_the_earlier_ones(disk: Disk) -> None:
