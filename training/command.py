@@ -17,6 +17,7 @@ from model.console import emit, progress
 from model.errors import BadOption
 from model.library import find, read_config
 from training.datasets.opening import open_data
+from training.datasets.recipe import TownRecipe
 from training.disk import writing
 from training.evaluate import evaluate
 from training.log import read_log
@@ -78,6 +79,8 @@ def run_train(
         write_report, out, recipe, run.average.net, data.validation, read_log(out), remarks=remarks
     )
     report()  # whatever becomes of the evaluation
+    if not isinstance(recipe.data, TownRecipe):
+        return "" if as_json else f"{path}; its figures on the validation tiles are in report.html"
     found = _measure(path, recipe, models_dir, None, as_json)
     _record(path, recipe, found)
     report(measured=found)

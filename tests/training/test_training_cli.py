@@ -8,6 +8,7 @@ import rasterio
 import torch
 from click.testing import Result
 from safetensors.torch import load_file, save_file
+from standins.folder import manifest, write_tile
 from typer.testing import CliRunner
 
 from model.checkpoint import rewrite_config, save
@@ -173,3 +174,19 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, recipe: Path) -> 
     refused = train(recipe, tmp_path / "file" / "run")
     assert isinstance(refused.exception, OutputNotWritable)
     assert "file/run" in str(refused.exception)
+
+
+def test_a_folder_of_ones_own_tiles_becomes_a_model(tmp_path: Path, tiny: EncoderConfig) -> None:
+    folder = tmp_path / "tiles"
+    names = ["0", "1", "2", "3"]
+    for name in names:
+        write_tile(folder, name, 160, 192)
+    (folder / "manifest.toml").write_text(manifest(names))
+    text = RECIPE.replace('"small"', '"tiny"').replace("held_out_towns = 1", 'kind = "folder"')
+    text = text.replace("held_out_size_px = 256", f'folder = "{folder}"')
+    (tmp_path / "recipe.toml").write_text(text)
+    command = ["train", str(tmp_path / "recipe.toml"), "--out", str(tmp_path / "run")]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert "report.html" in done.output
+    assert read_config(tmp_path / "run" / "tiny.safetensors").classes.name == "isprs"
