@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import rasterio
 import torch
 
 from model.errors import PartOfOtherKind
@@ -163,6 +164,9 @@ class Segmentation:
             "batch_size": self._sweep.batch_size,
             "device": self._sweep.device.type,
             "torch": torch.__version__,
+            "gdal": rasterio.__gdal_version__,  # which warps
+            "processor": _processor(self._sweep.device),
+            "threads": torch.get_num_threads(),  # which share the sums
         }
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -267,3 +271,10 @@ class Segmentation:
             if statistics is not None:
                 write_json(statistics, summary)
         return summary
+
+
+def _processor(device: torch.device) -> str:
+    """Which one computes, as far as its sums may differ from another's."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return torch.backends.cpu.get_cpu_capability()

@@ -219,6 +219,23 @@ def test_parts_of_other_weights_or_files_are_not_joined(
         assert Segmentation(opened, Plain()).key not in keys
 
 
+@pytest.mark.parametrize(
+    ("where", "what", "other"),
+    [
+        (torch, "get_num_threads", lambda: 77),
+        (torch.backends.cpu, "get_cpu_capability", lambda: "another"),
+        (rasterio, "__gdal_version__", "2.0"),
+    ],
+)
+def test_parts_of_other_processors_threads_or_libraries_are_not_joined(
+    where: Any, what: str, other: Any, pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RasterPair.open(*pair) as opened:
+        here = Segmentation(opened, Plain()).key
+        monkeypatch.setattr(where, what, other)
+        assert Segmentation(opened, Plain()).key != here
+
+
 def test_a_part_that_lost_bytes_is_missing_and_computed_again(
     pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
