@@ -20,6 +20,7 @@ fails, fails the job.
 
 from collections.abc import Iterable
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 
@@ -113,13 +114,14 @@ def cut(height: int, width: int, part_pixels: int) -> list[range]:
         part_pixels: Of a part, about; 0 for never.
 
     Returns:
-        None or at least two; each begins at a multiple of `ROW_BLOCK`.
+        None or at least two; each begins at a multiple of `ROW_BLOCK` and has `LEAST_ROWS` or more.
     """
     parts = min(-(-height * width // part_pixels), height // LEAST_ROWS) if part_pixels else 1
     if parts < 2:
         return []
-    rows = -(-height // parts // ROW_BLOCK) * ROW_BLOCK
-    return [range(first, min(first + rows, height)) for first in range(0, height, rows)]
+    blocks = height // ROW_BLOCK  # the last part takes the rows beyond them, too
+    edges = [round(n * blocks / parts) * ROW_BLOCK for n in range(parts)]
+    return [range(first, stop) for first, stop in pairwise([*edges, height])]
 
 
 def percent(done: int, total: int) -> int:
