@@ -239,6 +239,7 @@ class Segmentation:
                 folder, rows, self.pair.grid.width, self._layers
             ):
                 yield Band(row, classes_hW, percent_hW[0] if percent_hW else None)
+                self._sweep.progress(row + len(classes_hW), self.pair.grid.height)
 
     def _write(
         self, bands: Iterable[Band], out: Path, statistics: Path | None, confidence: Path | None

@@ -181,6 +181,18 @@ def test_what_ends_in_the_middle_leaves_no_part_and_is_resumed(
     assert digests(tmp_path / "joined") == digests(tmp_path / "whole")
 
 
+def test_a_join_says_how_far_it_is(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    parts = ranges(90, [30, 60])
+    with RasterPair.open(*pair) as opened:
+        job = Segmentation(opened, Plain(), progress=lambda *done: told.append(done))
+        for rows in parts:
+            job.map_part(rows, tmp_path / "parts")
+        told.clear()
+        job.join(parts, tmp_path / "parts", tmp_path / "classes.tif")
+    assert told == [(30, 90), (60, 90), (90, 90)]
+
+
 def test_two_who_compute_the_same_part_leave_one(pair: tuple[Path, Path], tmp_path: Path) -> None:
     rows = range(0, 40)
     with RasterPair.open(*pair) as opened:
