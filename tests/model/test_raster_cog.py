@@ -16,7 +16,7 @@ from rasterio.crs import CRS
 from rio_cogeo import cog_validate
 
 from model.classes import ISPRS, MMHUNAN
-from model.errors import OutputNotWritable
+from model.errors import DiskFull, OutputNotWritable
 from model.raster import cog
 from model.raster.cog import CogWriter
 from model.raster.geotiff import GeoTiff, Role
@@ -181,7 +181,7 @@ def test_a_disk_that_is_full_while_publishing_leaves_nothing(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(cog.rasterio.shutil, "copy", full)
-    with pytest.raises(OutputNotWritable, match="No space left"):
+    with pytest.raises(DiskFull, match="the disk ran full"):
         write(tmp_path / "a.tif", grid(4, 4), classes(4, 4))
     assert list(tmp_path.iterdir()) == []
 
