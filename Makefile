@@ -44,7 +44,7 @@ unit: $(VENV)/.installed-dev
 	$(PYTEST) -n $(WORKERS) -q -m "not acceptance"
 
 acceptance: $(VENV)/.installed-dev
-	$(PYTEST) -n $(WORKERS) --dist loadfile -q -m acceptance
+	$(PYTEST) -n $(WORKERS) --dist loadgroup -q -m acceptance
 
 test-servers:
 	@deploy/install-test-servers.sh

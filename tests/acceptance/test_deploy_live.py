@@ -20,7 +20,8 @@ from deployment.compose import PASSWORDS, ROOT
 from deployment.compose import services as services_of_compose
 from deployment.processes import PATIENCE_S, free_port, program, running, status, until
 
-pytestmark = pytest.mark.acceptance
+# Its servers are started once for all of its tests.
+pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("deploy_live")]
 
 BIN = Path(sys.executable).parent
 
