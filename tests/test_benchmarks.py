@@ -22,7 +22,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
         ("raster", ["--size", "520", "--calls", "2"], 18),
         ("reading", ["--size", "300", "--repeat", "1"], 6),
         ("peers", ["--size", "300", "--repeat", "1"], 3),
-        ("workers", ["--towns", "4", "--parts", "2"], 2),
+        ("workers", ["--workers", "2", "--towns", "4", "--parts", "2"], 1),
         ("memory", ["--rows", "300", "600", "--width", "300"], 2),
     ],
 )
