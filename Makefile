@@ -11,7 +11,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 export ORTHO HEIGHT DTM
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check lint types contracts unit acceptance test-servers lock clean
+.PHONY: help demo serve test check lint types contracts unit acceptance slow test-servers lock clean
 
 help:  ## Show this list.
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -44,7 +44,10 @@ unit: $(VENV)/.installed-dev
 	$(PYTEST) -n $(WORKERS) -q -m "not acceptance"
 
 acceptance: $(VENV)/.installed-dev
-	$(PYTEST) -n $(WORKERS) --dist loadgroup -q -m acceptance
+	$(PYTEST) -n $(WORKERS) --dist loadgroup -q -m "acceptance and not slow"
+
+slow: $(VENV)/.installed-dev  ## The benchmarks that start many processes, at tiny sizes.
+	$(PYTEST) -q -m slow
 
 test-servers:
 	@deploy/install-test-servers.sh

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 pytestmark = pytest.mark.acceptance
+slow = pytest.mark.slow
+"""Each contestant in a process of its own, which imports torch first: minutes altogether."""
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 
@@ -17,13 +19,13 @@ FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
     [
         ("window", ["--sizes", "small", "--repeat", "1"], 4),
         ("training_step", ["--sizes", "small", "--batch", "1", "--repeat", "1"], 5),
-        ("start", ["--size", "small", "--repeat", "1"], 5),
-        ("engine", ["--sizes", "300", "--repeat", "1"], 5),
+        pytest.param("start", ["--size", "small", "--repeat", "1"], 5, marks=slow),
+        pytest.param("engine", ["--sizes", "300", "--repeat", "1"], 5, marks=slow),
         ("raster", ["--size", "520", "--calls", "2"], 18),
         ("reading", ["--size", "300", "--repeat", "1"], 6),
-        ("peers", ["--size", "300", "--repeat", "1"], 3),
-        ("workers", ["--workers", "2", "--towns", "4", "--parts", "2"], 1),
-        ("memory", ["--rows", "300", "600", "--width", "300"], 2),
+        pytest.param("peers", ["--size", "300", "--repeat", "1"], 3, marks=slow),
+        pytest.param("workers", ["--workers", "2", "--towns", "4", "--parts", "2"], 1, marks=slow),
+        pytest.param("memory", ["--rows", "300", "600", "--width", "300"], 2, marks=slow),
     ],
 )
 def test_benchmark_runs(script: str, options: list[str], rows: int, tmp_path: Path) -> None:
