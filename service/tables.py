@@ -1,15 +1,30 @@
 """The database's tables. Times are seconds since 1970, UTC, by the database's own clock."""
 
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Double, Enum, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Double,
+    Enum,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from service.jobs import State
+from service.models import ModelState
 
-_STATE = Enum(
-    State, native_enum=False, length=16, values_callable=lambda states: [s.value for s in states]
-)
+
+def _words(states: type[StrEnum]) -> Enum:
+    """A column of an enum's words."""
+    return Enum(
+        states, native_enum=False, length=16, values_callable=lambda e: [s.value for s in e]
+    )
 
 
 class Table(DeclarativeBase):
@@ -18,7 +33,8 @@ class Table(DeclarativeBase):
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's way to say it
         float: Double(),
         dict[str, Any]: JSON(none_as_null=True),
-        State: _STATE,
+        State: _words(State),
+        ModelState: _words(ModelState),
     }
 
 
@@ -66,8 +82,9 @@ class Job(Table):
     owner: Mapped[str] = mapped_column(ForeignKey("keys.id"))
     process: Mapped[str]
     state: Mapped[State]
-    # As the front has checked them: `ortho`, `height` and `dtm` are ids of uploads, `model` is a
-    # model's name, everything else is an option of `model.inference.segment.segment`.
+    # As the front has checked them: `ortho`, `height` and `dtm` are ids of uploads, `model` is
+    # NAME@VERSION and `model_sha256` its file (jobs of before the registry have a name alone);
+    # everything else is an option of `model.inference.segment.segment`, or of a retraining.
     inputs: Mapped[dict[str, Any]]
     idempotency_key: Mapped[str | None] = mapped_column(default=None)
     request_sha256: Mapped[str | None] = mapped_column(default=None)  # of the inputs as sent
@@ -108,3 +125,72 @@ class Part(Table):
     lease_until: Mapped[float | None] = mapped_column(default=None)
     progress: Mapped[int] = mapped_column(default=0)  # 0 to 100
     finished: Mapped[float | None] = mapped_column(default=None)
+
+
+class Model(Table):
+    """A version of a model; its file lies under its sha256 (service/storage.py)."""
+
+    __tablename__ = "models"
+    __table_args__ = (
+        Index(
+            "one_active_version",
+            "name",
+            unique=True,
+            sqlite_where=text("state = 'active'"),
+            postgresql_where=text("state = 'active'"),
+        ),
+    )
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # 1, 2, …
+    sha256: Mapped[str]
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    state: Mapped[ModelState]
+    config: Mapped[dict[str, Any]]  # the file's own, with metrics and provenance
+    job_id: Mapped[str | None] = mapped_column(default=None)  # the retraining that made it
+    created: Mapped[float]
+
+
+class ModelEvent(Table):
+    """Something that happened to a version, and who did it why."""
+
+    __tablename__ = "model_events"
+    __table_args__ = (
+        ForeignKeyConstraint(["name", "version"], ["models.name", "models.version"]),
+        Index("events_of_model", "name", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    version: Mapped[int]
+    event: Mapped[str]  # registered | promoted | rolled back
+    replaced: Mapped[int | None] = mapped_column(default=None)  # the version active until then
+    who: Mapped[str]  # the name and id of a key, or "command line"
+    why: Mapped[str]
+    at: Mapped[float]
+
+
+class Tile(Table):
+    """A corrected map with what it was made of: labels for a retraining.
+
+    It outlives its job, and its rasters cannot be removed before it (service/corrections.py).
+    """
+
+    __tablename__ = "tiles"
+    __table_args__ = (
+        UniqueConstraint("job_id", "request_sha256"),
+        Index("tiles_of_owner", "owner", "created"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(ForeignKey("keys.id"))  # of the job
+    job_id: Mapped[str]  # may be gone
+    request_sha256: Mapped[str]  # of the correction as it was asked for
+    ortho: Mapped[str] = mapped_column(ForeignKey("uploads.id"))
+    height: Mapped[str] = mapped_column(ForeignKey("uploads.id"))
+    dtm: Mapped[str | None] = mapped_column(ForeignKey("uploads.id"), default=None)
+    white: Mapped[float | None] = mapped_column(default=None)  # of the orthophoto, where it was told
+    sha256: Mapped[str]  # of the label raster (service/storage.py)
+    report: Mapped[dict[str, Any]]  # of `mfnet correct`: the class scheme, what was changed
+    provenance: Mapped[dict[str, Any]]  # the job, its model, who corrected with what
+    created: Mapped[float]

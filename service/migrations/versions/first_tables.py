@@ -1,4 +1,4 @@
-"""Keys, uploads, jobs and their parts."""
+"""Keys, uploads and jobs."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -22,16 +22,14 @@ def upgrade() -> None:
         sa.Column("prefix", sa.String(), nullable=False),
         sa.Column("created", sa.Double(), nullable=False),
         sa.Column("revoked", sa.Double()),
-        sa.Column("served", sa.Double()),
     )
     _create_uploads()
     _create_jobs()
-    _create_parts()
 
 
 def downgrade() -> None:
     """To an empty database."""
-    for table in ("parts", "jobs", "uploads", "keys"):
+    for table in ("jobs", "uploads", "keys"):
         op.drop_table(table)
 
 
@@ -64,7 +62,6 @@ def _create_jobs() -> None:
         sa.Column("worker", sa.String()),
         sa.Column("lease_until", sa.Double()),
         sa.Column("result_epoch", sa.Integer()),
-        sa.Column("parts_key", sa.String()),
         sa.Column("progress", sa.Integer(), nullable=False),
         sa.Column("message", sa.String(), nullable=False),
         sa.Column("error", sa.JSON(none_as_null=True)),
@@ -76,21 +73,3 @@ def _create_jobs() -> None:
     )
     op.create_index("jobs_of_owner", "jobs", ["owner", "created", "id"])
     op.create_index("jobs_by_state", "jobs", ["state", "created"])
-
-
-def _create_parts() -> None:
-    op.create_table(
-        "parts",
-        sa.Column(
-            "job_id", sa.String(), sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True
-        ),
-        sa.Column("first_row", sa.Integer(), primary_key=True),
-        sa.Column("stop_row", sa.Integer(), nullable=False),
-        sa.Column("token", sa.Integer(), nullable=False),
-        sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("worker", sa.String()),
-        sa.Column("lease_until", sa.Double()),
-        sa.Column("progress", sa.Integer(), nullable=False),
-        sa.Column("finished", sa.Double()),
-    )
-    op.create_index("parts_by_finished", "parts", ["finished", "job_id", "first_row"])
