@@ -37,6 +37,12 @@ class Unauthorized(ServiceError):
     code = "auth.required"
 
 
+class Forbidden(ServiceError):
+    """A valid key whose role is not enough."""
+
+    code = "auth.forbidden"
+
+
 # ---- what is not there, or is another's ------------------------------------------------------
 
 
@@ -80,6 +86,27 @@ class ResultGone(ServiceError):
     """The job was dismissed: it has no results and never will."""
 
     code = "result.gone"
+
+
+# ---- models ---------------------------------------------------------------------------------
+
+
+class NoSuchModel(ServiceError):
+    """No model of this name, or no such version of it."""
+
+    code = "model.unknown"
+
+
+class ModelConflict(ServiceError):
+    """The version cannot become the active one: it is, or another has become it meanwhile."""
+
+    code = "model.conflict"
+
+
+class ModelAltered(ServiceError):
+    """A model's file is not the one that was made and measured."""
+
+    code = "model.altered"
 
 
 # ---- uploads --------------------------------------------------------------------------------
@@ -131,6 +158,33 @@ class StorageFull(ServiceError):
     """No room left on the data folder's disk."""
 
     code = "storage.full"
+
+
+# ---- corrections and labelled tiles -----------------------------------------------------------
+
+
+class NoSuchTile(ServiceError):
+    """No labelled tile of this id, or it belongs to another."""
+
+    code = "tile.unknown"
+
+
+class NotCorrectable(ServiceError):
+    """The job has no map that could be corrected: it is not successful, or makes none."""
+
+    code = "job.no_map"
+
+
+class RastersGone(ServiceError):
+    """The uploads of the job were removed: labels without them teach nothing."""
+
+    code = "upload.gone"
+
+
+class TilesDiffer(ServiceError):
+    """Labelled tiles of different class schemes, for one retraining."""
+
+    code = "tile.other_classes"
 
 
 # ---- inspection and execution -----------------------------------------------------------------

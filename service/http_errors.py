@@ -37,6 +37,7 @@ class Answer(NamedTuple):
 
 ANSWERS: dict[type[errors.ServiceError], Answer] = {
     errors.Unauthorized: Answer(401),
+    errors.Forbidden: Answer(403),
     errors.NoSuchProcess: Answer(404, _OGC + "no-such-process"),
     errors.NoSuchJob: Answer(404, _OGC + "no-such-job"),
     errors.NoSuchUpload: Answer(404),
@@ -44,6 +45,9 @@ ANSWERS: dict[type[errors.ServiceError], Answer] = {
     errors.NoSuchResult: Answer(404),
     errors.ResultNotReady: Answer(404, _OGC + "result-not-ready"),
     errors.ResultGone: Answer(410),
+    errors.NoSuchModel: Answer(404),
+    errors.ModelConflict: Answer(409),
+    errors.ModelAltered: Answer(409),
     errors.BadName: Answer(400),
     errors.UploadEmpty: Answer(400),
     errors.UploadTooLarge: Answer(413),
@@ -52,6 +56,10 @@ ANSWERS: dict[type[errors.ServiceError], Answer] = {
     errors.ChecksumMismatch: Answer(422),
     errors.UploadInUse: Answer(409),
     errors.StorageFull: Answer(507),
+    errors.NoSuchTile: Answer(404),
+    errors.NotCorrectable: Answer(409),
+    errors.RastersGone: Answer(409),
+    errors.TilesDiffer: Answer(422),
     errors.Refused: Answer(422),
     errors.InspectionBroken: Answer(500),
     errors.Busy: Answer(503),

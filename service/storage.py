@@ -3,6 +3,7 @@
     uploads/<upload id>           what was sent; with .part behind it while it arrives
     jobs/<job id>/<epoch>/        what one attempt wrote; the job's row names the one that counts
     jobs/<job id>/parts/          finished rows of a job that is cut, until it has come to its end
+    tiles/<tile id>/labels.tif    what a correction of a map says, with its sidecars
 
 An attempt has a folder of its own, so one that was taken over and wakes up again cannot touch
 another's bytes. Nothing is a result until the database says so.
@@ -36,6 +37,18 @@ class Storage:
     def upload(self, upload_id: str) -> Path:
         """The file of an upload."""
         return self.uploads / upload_id
+
+    def tile(self, tile_id: str) -> Path:
+        """The folder of a labelled tile."""
+        return self.root / "tiles" / tile_id
+
+    def labels(self, tile_id: str) -> Path:
+        """The label raster of a tile, on its orthophoto's grid."""
+        return self.tile(tile_id) / "labels.tif"
+
+    def remove_tile(self, tile_id: str) -> None:
+        """Remove the files of a tile."""
+        shutil.rmtree(self.tile(tile_id), ignore_errors=True)
 
     def remove_parts(self, idle_s: float) -> None:
         """Remove uploads that never came whole and that nobody has written to for `idle_s`."""

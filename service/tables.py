@@ -99,6 +99,8 @@ class Job(Table):
     progress: Mapped[int] = mapped_column(default=0)  # 0 to 100
     message: Mapped[str] = mapped_column(default="")
     error: Mapped[dict[str, Any] | None] = mapped_column(default=None)  # jobs.Failure
+    # Its input against what its model has seen in training; None where there is nothing to say.
+    drift: Mapped[dict[str, Any] | None] = mapped_column(default=None)
 
     created: Mapped[float]
     started: Mapped[float | None] = mapped_column(default=None)
@@ -189,7 +191,9 @@ class Tile(Table):
     ortho: Mapped[str] = mapped_column(ForeignKey("uploads.id"))
     height: Mapped[str] = mapped_column(ForeignKey("uploads.id"))
     dtm: Mapped[str | None] = mapped_column(ForeignKey("uploads.id"), default=None)
-    white: Mapped[float | None] = mapped_column(default=None)  # of the orthophoto, where it was told
+    white: Mapped[float | None] = mapped_column(
+        default=None
+    )  # of the orthophoto, where it was told
     sha256: Mapped[str]  # of the label raster (service/storage.py)
     report: Mapped[dict[str, Any]]  # of `mfnet correct`: the class scheme, what was changed
     provenance: Mapped[dict[str, Any]]  # the job, its model, who corrected with what

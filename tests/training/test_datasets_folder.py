@@ -1,5 +1,6 @@
 """A folder of one's own tiles: what is read on which grid, split how, refused with which words."""
 
+import hashlib
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
@@ -74,6 +75,27 @@ def test_each_tile_is_read_on_its_orthophotos_grid(folder: Path) -> None:
         inside = np.isclose(heights, HEIGHTS_M[seen], atol=1e-3)
         assert inside.mean() > 0.7
         assert (part.white, part.metre) == (255, 1)
+
+
+def test_a_tile_may_have_a_white_point_of_its_own(folder: Path) -> None:
+    toml = manifest(NAMES, head='classes = "isprs"\nwhite = 400.0').replace(
+        'name = "1"', 'name = "1"\nwhite = 500.0'
+    )
+    (folder / "manifest.toml").write_text(toml)
+    tiles = {name: tile for name, (_, tile) in everything(open_folder(folder)).items()}
+    white = {name: tile.read(Window(0, 0, 4, 4)).white for name, tile in tiles.items()}
+    assert white == {"0": 400, "1": 500, "2": 400, "3": 400}
+
+
+def test_a_file_must_have_the_sha256_that_the_manifest_says(folder: Path) -> None:
+    labels = folder / "2_labels.tif"
+    digest = hashlib.sha256(labels.read_bytes()).hexdigest()
+    told = f'name = "2"\nsha256 = {{ labels = "{digest}" }}'
+    (folder / "manifest.toml").write_text(manifest(NAMES).replace('name = "2"', told))
+    open_folder(folder)
+    labels.write_bytes(labels.read_bytes() + b" ")
+    with pytest.raises(DataMismatch, match="tile '2': its labels has sha256"):
+        open_folder(folder)
 
 
 def test_a_surface_model_less_the_terrain_is_the_height(folder: Path) -> None:

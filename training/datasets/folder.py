@@ -9,6 +9,7 @@ from rasterio.windows import Window
 from shapely import STRtree, box
 
 from model.classes import NODATA, ClassScheme
+from model.download import sha256_of
 from model.errors import BadManifest, DataMismatch, DataMissing
 from model.raster.grid import Grid
 from model.raster.pair import RasterPair
@@ -18,7 +19,7 @@ from training.datasets.census import Census
 from training.datasets.encoding import Numbers
 from training.datasets.files import OpenFiles
 from training.datasets.labels import Labels, Place, require_two_classes, survey
-from training.datasets.manifest import Manifest, TileEntry, class_value, read_manifest
+from training.datasets.manifest import Kind, Manifest, TileEntry, class_value, read_manifest
 from training.datasets.placed import PairRasters, PlacedLabels
 from training.datasets.polygons import PolygonLabels, Polygons, read_polygons
 from training.datasets.recipe import FolderRecipe
@@ -100,24 +101,20 @@ class Folder:
             DataMismatch: Its files do not belong together.
             InputError: What `RasterPair.open` refuses.
         """
-        ortho, height, labels = (
-            self._file(entry, kind, path)
-            for kind, path in (
-                ("ortho", entry.ortho),
-                ("height", entry.height),
-                ("labels", entry.labels),
-            )
-        )
+        ortho = self._file(entry, "ortho", entry.ortho)
+        height = self._file(entry, "height", entry.height)
+        labels = self._file(entry, "labels", entry.labels)
         dtm = None if entry.dtm is None else self._file(entry, "dtm", entry.dtm)
         with RasterPair.open(ortho, height, dtm=dtm) as pair:
             grid = pair.grid
         truth = self._labels(labels, grid)
         truth.read(Window(0, 0, 1, 1))  # opens it, and so finds out where it lies
-        rasters = PairRasters(ortho, height, dtm, self.manifest.white, self._files)
+        white = entry.white or self.manifest.white
+        rasters = PairRasters(ortho, height, dtm, white, self._files)
         tile = FileTile(entry.name, grid.height, grid.width, rasters, truth)
         return PlacedTile(tile, grid, entry.split)
 
-    def _file(self, entry: TileEntry, kind: str, path: Path | None) -> Path:
+    def _file(self, entry: TileEntry, kind: Kind, path: Path | None) -> Path:
         if path is None:
             raise DataMissing(
                 f"tile {entry.name!r} has no {kind}; expected the path of a file",
@@ -129,6 +126,14 @@ class Folder:
             raise DataMissing(
                 f"tile {entry.name!r}: its {kind} {whole} is no file; expected a path relative to "
                 f"{self.path}",
+                tile=entry.name,
+                file=str(whole),
+            )
+        expected = entry.sha256.get(kind)
+        if expected is not None and (found := sha256_of(whole)) != expected:
+            raise DataMismatch(
+                f"tile {entry.name!r}: its {kind} has sha256 {found}; expected {expected}: the "
+                "file was altered since the manifest was written",
                 tile=entry.name,
                 file=str(whole),
             )

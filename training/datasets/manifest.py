@@ -14,6 +14,9 @@ from training.datasets.blocks import End
 NAME = "manifest.toml"
 SCHEMES = {scheme.name: scheme for scheme in (ISPRS, MMHUNAN)}
 
+Kind = Literal["ortho", "height", "dtm", "labels"]
+"""Of a tile's files."""
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -62,6 +65,8 @@ class TileEntry(_Part):
     dtm: Path | None = None
     labels: Path | None = Field(default=None, description="a TIFF, or polygons in a GeoPackage")
     split: End | None = None
+    white: float | None = Field(default=None, gt=0, description="of this tile, else the manifest's")
+    sha256: dict[Kind, str] = Field(default_factory=dict, description="that these files must have")
 
 
 class Manifest(_Part):
