@@ -16,10 +16,9 @@ from model.checkpoint import load_model, rewrite_config
 from model.console import emit, progress
 from model.errors import BadOption
 from model.library import find, read_config
-from training.datasets.opening import open_data
-from training.datasets.recipe import TownRecipe
+from training.datasets.opening import class_scheme, open_areas, open_data
 from training.disk import writing
-from training.evaluate import evaluate
+from training.evaluate import evaluate, require_same_classes
 from training.log import read_log
 from training.loop import STATE, Report, train
 from training.origin import find_origin
@@ -79,8 +78,6 @@ def run_train(
         write_report, out, recipe, run.average.net, data.validation, read_log(out), remarks=remarks
     )
     report()  # whatever becomes of the evaluation
-    if not isinstance(recipe.data, TownRecipe):
-        return "" if as_json else f"{path}; its figures on the validation tiles are in report.html"
     found = _measure(path, recipe, models_dir, None, as_json)
     _record(path, recipe, found)
     report(measured=found)
@@ -125,8 +122,18 @@ def _measure(
     path: Path, recipe: Recipe, models_dir: Path, stride: int | None, as_json: bool
 ) -> dict[str, Any]:
     net = load_model(path, models_dir)
-    with progress("measuring", "towns", as_json=as_json) as advance:
-        return evaluate(net, recipe, stride=stride, progress=advance)
+    require_same_classes(net, class_scheme(recipe.data))  # before the data, which take minutes
+    areas = open_areas(recipe.data, recipe.network.window_px, "test", workers=1)
+    with progress("measuring", "pixels", as_json=as_json) as advance:
+        found = evaluate(
+            net,
+            areas,
+            class_scheme(recipe.data),
+            gsd_m=recipe.data.gsd_m,
+            stride=stride,
+            progress=advance,
+        )
+    return found.summary()
 
 
 def _record(path: Path, recipe: Recipe, metrics: dict[str, Any]) -> None:

@@ -14,14 +14,29 @@ class Confusion:
 
     Args:
         scheme: The classes. Pixels whose truth or map is nodata (255) are left out.
+
+    Attributes:
+        counts: (K, K) pixels.
+        area_m2: (K, K) square metres; None once pixels of an unknown size came in.
     """
 
     def __init__(self, scheme: ClassScheme) -> None:
         self.scheme = scheme
         self.counts = np.zeros((len(scheme), len(scheme)), np.int64)
+        self.area_m2: NDArray[np.float64] | None = np.zeros(self.counts.shape)
 
-    def add(self, truth: NDArray[np.integer[Any]], mapped: NDArray[np.integer[Any]]) -> None:
+    def add(
+        self,
+        truth: NDArray[np.integer[Any]],
+        mapped: NDArray[np.integer[Any]],
+        pixel_m2: float | None = None,
+    ) -> None:
         """Counts the pixels of two class rasters of the same shape.
+
+        Args:
+            truth: Values of the scheme, 255 where there is none.
+            mapped: The same of the map.
+            pixel_m2: Square metres of a pixel, if they are known.
 
         Raises:
             WrongClasses: A value is neither a class nor nodata.
@@ -37,35 +52,77 @@ class Confusion:
                     role=role,
                 )
         cells = np.bincount(pairs[0] * classes + pairs[1], minlength=classes * classes)
-        self.counts += cells.reshape(classes, classes)
+        counts = cells.reshape(classes, classes)
+        self.counts += counts
+        if pixel_m2 is None:
+            self.area_m2 = None
+        elif self.area_m2 is not None:
+            self.area_m2 += counts * pixel_m2
 
     def summary(self) -> dict[str, Any]:
-        """Overall accuracy, and F1 and IoU of each class and over the foreground; JSON values.
+        """What is said of a map, JSON values.
 
-        A class with no pixel in truth and map has None, and counts in no mean. The overall
-        accuracy is over all classes.
+        Returns:
+            `pixels`; over all classes `oa` (overall accuracy), `kappa` (Cohen's) and `confusion`;
+            over the foreground `mf1` and `miou`; and `classes`, of each class by name what
+            `_class_figures` says. A class with no pixel in truth and map has None, and counts in
+            no mean.
         """
-        hits: list[int] = np.diag(self.counts).tolist()
-        true: list[int] = self.counts.sum(1).tolist()
-        mapped: list[int] = self.counts.sum(0).tolist()
+        classes = {name: self._class_figures(i) for i, name in enumerate(self.scheme.names)}
         total = int(self.counts.sum())
-        f1 = [_share(2 * h, t + m) for h, t, m in zip(hits, true, mapped, strict=True)]
-        iou = [_share(h, t + m - h) for h, t, m in zip(hits, true, mapped, strict=True)]
         return {
             "pixels": total,
-            "oa": _share(sum(hits), total),
-            "mf1": self._foreground_mean(f1),
-            "miou": self._foreground_mean(iou),
-            "classes": {
-                name: {"f1": f1[i], "iou": iou[i], "pixels": true[i]}
-                for i, name in enumerate(self.scheme.names)
-            },
+            "oa": _share(int(np.trace(self.counts)), total),
+            "kappa": self._kappa(),
+            "mf1": self._foreground_mean([figures["f1"] for figures in classes.values()]),
+            "miou": self._foreground_mean([figures["iou"] for figures in classes.values()]),
+            "classes": classes,
+            "confusion": self.counts.tolist(),
         }
+
+    def _class_figures(self, value: int) -> dict[str, Any]:
+        """Of one class.
+
+        Returns:
+            `accuracy`: the share of its true pixels that the map finds, which is what the paper's
+            tables give under "OA" for a class. `f1` and `iou`. `pixels`: its true ones.
+            `area_error`: mapped less true area over true area. `area_error_m2`: the same in square
+            metres, where they are known.
+        """
+        hits, true, mapped = _margins(self.counts, value)
+        error_m2 = None
+        if self.area_m2 is not None:
+            _, true_m2, mapped_m2 = _margins(self.area_m2, value)
+            error_m2 = float(mapped_m2 - true_m2)
+        return {
+            "accuracy": _share(hits, true),
+            "f1": _share(2 * hits, true + mapped),
+            "iou": _share(hits, true + mapped - hits),
+            "pixels": true,
+            "area_error": _share(mapped - true, true),
+            "area_error_m2": error_m2,
+        }
+
+    def _kappa(self) -> float | None:
+        """Agreement beyond what the two shares of each class would give by chance."""
+        total = int(self.counts.sum())
+        if not total:
+            return None
+        true_K, mapped_K = (self.counts.sum(axis) / total for axis in (1, 0))
+        by_chance = float(true_K @ mapped_K)
+        agreed = float(np.trace(self.counts)) / total
+        return None if by_chance == 1 else (agreed - by_chance) / (1 - by_chance)
 
     def _foreground_mean(self, values: list[float | None]) -> float | None:
         classes = zip(self.scheme.classes, values, strict=True)
         counted = [v for c, v in classes if c.foreground and v is not None]
         return sum(counted) / len(counted) if counted else None
+
+
+def _margins(counts_KK: NDArray[Any], value: int) -> tuple[Any, Any, Any]:
+    """What of a class agrees, is true, is mapped."""
+    row, column = counts_KK[value].sum(), counts_KK[:, value].sum()
+    return counts_KK[value, value].item(), row.item(), column.item()
 
 
 def _share(part: int, whole: int) -> float | None:

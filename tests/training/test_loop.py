@@ -72,8 +72,9 @@ def test_a_run_lowers_the_loss_and_leaves_a_model(
     assert list(tmp_path.glob("events.out.tfevents.*"))
     net = load_model(path)
     assert net.config.gsd_m == 0.125
-    figures = evaluate(net, parse_recipe(TOML))
-    assert figures["pixels"] == 256 * 256
+    found = evaluate(net, held_out.areas, held_out.scheme)
+    figures = found.summary()
+    assert figures["pixels"] == 160 * 160
     assert 0 < figures["oa"] < 1
     assert figures["conditions"]["stride_px"] == 80
 
@@ -232,8 +233,7 @@ def test_the_average_of_weights_that_stand_still_is_those_weights() -> None:
         torch.testing.assert_close(run.average.net.state_dict()[name], weight)
 
 
-def test_a_model_of_other_classes_is_not_measured_on_towns() -> None:
-    recipe = parse_recipe(TOML)
-    net = MFNet(recipe.model_config_for(classes=MMHUNAN))
-    with pytest.raises(BadRecipe, match="mmhunan"):
-        evaluate(net, recipe)
+def test_a_model_of_other_classes_is_not_measured(held_out: Pool) -> None:
+    net = MFNet(parse_recipe(TOML).model_config_for(classes=MMHUNAN))
+    with pytest.raises(BadRecipe, match=r"'mmhunan'.*the data have 'isprs'"):
+        evaluate(net, held_out.areas, held_out.scheme)

@@ -49,9 +49,50 @@ class Area:
         """All of a tile."""
         return cls(tile, Window(0, 0, tile.width, tile.height))
 
+    @property
+    def raster(self) -> Tile:
+        """The area as a tile of its own; the tile itself where it is all of it."""
+        whole = (self.tile.height, self.tile.width) == (self.window.height, self.window.width)
+        return self.tile if whole else Crop(self.tile, self.window)
+
     def positions(self, side_px: int) -> tuple[int, int]:
         """In how many rows, and columns, a window of this side may begin."""
         return self.window.height - side_px + 1, self.window.width - side_px + 1
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A rectangle of a tile as a tile."""
+
+    whole: Tile
+    window: Window
+
+    @property
+    def name(self) -> str:
+        """The tile's, and where in it."""
+        return f"{self.whole.name} at row {self.window.row_off}, column {self.window.col_off}"
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return int(self.window.height)
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return int(self.window.width)
+
+    def read(self, window: Window) -> Sample:
+        """See `Tile`."""
+        return self.whole.read(self._there(window))
+
+    def truth(self, window: Window) -> NDArray[np.uint8]:
+        """See `Tile`."""
+        return self.whole.truth(self._there(window))
+
+    def _there(self, window: Window) -> Window:
+        row, column = self.window.row_off + window.row_off, self.window.col_off + window.col_off
+        return Window(column, row, window.width, window.height)
 
 
 class Pool:

@@ -1,7 +1,10 @@
 """From a recipe's `data` table to pools of windows, each file of them checked."""
 
+from collections.abc import Sequence
+from typing import Literal
+
 from model.classes import ISPRS, MMHUNAN, ClassScheme
-from training.datasets.base import Splits
+from training.datasets.base import Area, Splits
 from training.datasets.folder import open_folder
 from training.datasets.manifest import read_manifest
 from training.datasets.mmhunan import open_mmhunan
@@ -14,8 +17,11 @@ from training.datasets.recipe import (
     TownRecipe,
     VaihingenRecipe,
 )
-from training.datasets.towns import open_towns
+from training.datasets.towns import held_out_towns, open_towns, validation_towns
 from training.datasets.vaihingen import open_vaihingen
+
+Measured = Literal["test", "validation"]
+"""The splits that nothing is learned from."""
 
 
 def open_data(data: DataRecipe, window_px: int, *, workers: int = 1) -> Splits:
@@ -40,6 +46,24 @@ def open_data(data: DataRecipe, window_px: int, *, workers: int = 1) -> Splits:
             return open_mmhunan(data, window_px, workers)
         case FolderRecipe():
             return open_folder(data, window_px, workers)
+
+
+def open_areas(
+    data: DataRecipe, window_px: int, split: Measured, *, workers: int = 1
+) -> Sequence[Area]:
+    """The areas that a model is measured on, without drawing towns that it is not.
+
+    Args:
+        data: The table.
+        window_px: The network's.
+        split: `test`, or `validation`.
+        workers: As of `open_data`, which says what is raised, too.
+    """
+    if isinstance(data, TownRecipe):
+        pool = held_out_towns(data, workers) if split == "test" else validation_towns(data, workers)
+        return pool.areas
+    splits = open_data(data, window_px, workers=workers)
+    return splits.test() if split == "test" else splits.validation.areas
 
 
 def class_scheme(data: DataRecipe) -> ClassScheme:

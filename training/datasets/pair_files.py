@@ -9,7 +9,8 @@ from rasterio.crs import CRS
 from rasterio.transform import from_origin
 from rasterio.windows import Window
 
-from training.datasets.base import Tile
+from model.raster.geotiff import GeoTiff, Role
+from training.datasets.base import Crop, Tile
 from training.datasets.placed import PairRasters
 from training.datasets.tile import FileTile
 
@@ -35,20 +36,34 @@ class PairFiles:
     white: float | None = None
 
 
+def gsd_of_own(tile: Tile) -> float | None:
+    """Metres a pixel as a tile's own files say; None where they do not, or are not one's own."""
+    if isinstance(tile, Crop):
+        return gsd_of_own(tile.whole)
+    own = _own(tile)
+    if own is None:
+        return None
+    ortho = GeoTiff(own.ortho, Role.ORTHO)
+    try:
+        return ortho.grid.gsd_m
+    finally:
+        ortho.close()
+
+
 def pair_files(tile: Tile, folder: Path, gsd_m: float) -> PairFiles:
     """The files of a tile, for the engine.
 
-    Files of one's own are used as they are. The paper's data sets and the towns are written into
-    the folder as the network sees them in training (three bands, scaled heights), strip by strip,
-    on some ground of UTM 32: most of their files do not say where they lie.
+    Files of one's own are used as they are. The paper's data sets, the towns and blocks of a raster
+    are written into the folder as the network sees them in training (three bands, scaled heights),
+    strip by strip, on some ground of UTM 32: most of their files do not say where they lie.
 
     Args:
         tile: Of any data set.
         folder: For `ortho.tif` and `height.tif`; is made if it is missing.
         gsd_m: Size of a pixel, metres.
     """
-    if isinstance(tile, FileTile) and isinstance(tile.rasters, PairRasters):
-        own = tile.rasters
+    own = _own(tile)
+    if own is not None:
         return PairFiles(own.ortho, own.height, own.dtm, own.white)
     folder.mkdir(parents=True, exist_ok=True)
     first = tile.read(Window(0, 0, 1, 1))
@@ -76,3 +91,9 @@ def pair_files(tile: Tile, folder: Path, gsd_m: float) -> PairFiles:
             ortho.write(sample.rasters["ortho"], window=window)
             height.write(np.where(np.isnan(metres), np.float32(NODATA_M), metres), window=window)
     return files
+
+
+def _own(tile: Tile) -> PairRasters | None:
+    """The files of a tile of one's own."""
+    found = tile.rasters if isinstance(tile, FileTile) else None
+    return found if isinstance(found, PairRasters) else None

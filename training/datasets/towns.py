@@ -82,25 +82,23 @@ class TownPool(Pool):
 
 def open_towns(data: TownRecipe, workers: int) -> Splits:
     """Draws the towns of a recipe; those for the test when they are asked for."""
-
-    def drawn(first_seed: int, towns: int, size_px: int) -> TownPool:
-        return draw_pool(
-            first_seed,
-            towns,
-            size_px,
-            data.gsd_m,
-            workers,
-            augmentation=data.augmentation,
-            sampling=data.sampling,
-        )
-
     return Splits(
         ISPRS,
-        train=drawn(data.first_seed, data.towns, data.size_px),
-        validation=drawn(data.validation_first_seed, data.validation_towns, data.size_px),
-        test=lambda: (
-            drawn(data.held_out_first_seed, data.held_out_towns, data.held_out_size_px).areas
-        ),
+        train=_drawn(data, data.first_seed, data.towns, data.size_px, workers),
+        validation=validation_towns(data, workers),
+        test=lambda: held_out_towns(data, workers).areas,
+    )
+
+
+def validation_towns(data: TownRecipe, workers: int) -> TownPool:
+    """Draws the towns that one may choose by."""
+    return _drawn(data, data.validation_first_seed, data.validation_towns, data.size_px, workers)
+
+
+def held_out_towns(data: TownRecipe, workers: int) -> TownPool:
+    """Draws the towns for the test."""
+    return _drawn(
+        data, data.held_out_first_seed, data.held_out_towns, data.held_out_size_px, workers
     )
 
 
@@ -124,3 +122,15 @@ def draw_pool(
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as processes:
             drawn = list(processes.map(draw, seeds, chunksize=4))
     return TownPool(drawn, augmentation=augmentation, sampling=sampling)
+
+
+def _drawn(data: TownRecipe, first_seed: int, towns: int, size_px: int, workers: int) -> TownPool:
+    return draw_pool(
+        first_seed,
+        towns,
+        size_px,
+        data.gsd_m,
+        workers,
+        augmentation=data.augmentation,
+        sampling=data.sampling,
+    )

@@ -1,0 +1,103 @@
+"""Measuring on tiles of any data set: one path, and figures of every pixel once."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.windows import Window
+from small_runs import TOML, use_tiny
+from standins.folder import manifest, write_tile
+
+from model.classes import ISPRS, NODATA
+from model.inference.segment import segment
+from model.network.mfnet import MFNet
+from training.datasets.base import Area
+from training.datasets.opening import open_areas, open_data
+from training.datasets.recipe import FolderRecipe, TownRecipe
+from training.datasets.towns import TownTile
+from training.evaluate import evaluate
+from training.metrics import Confusion
+from training.recipe import parse_recipe
+from training.reliability import Reliability
+from training.town import draw_town, write_town
+
+
+@pytest.fixture
+def net(monkeypatch: pytest.MonkeyPatch) -> MFNet:
+    use_tiny(monkeypatch)
+    return MFNet(parse_recipe(TOML).model_config_for()).eval()
+
+
+def test_a_town_is_measured_as_its_files_are_mapped(tmp_path: Path, net: MFNet) -> None:
+    town = draw_town(3, 300)
+    write_town(tmp_path, town)
+    classes, confidence = tmp_path / "classes.tif", tmp_path / "confidence.tif"
+    segment(
+        tmp_path / "ortho.tif", tmp_path / "ndsm.tif", net, classes,
+        confidence=confidence, stride=100,
+    )  # fmt: skip
+    with rasterio.open(classes) as mapped, rasterio.open(confidence) as sure:
+        classes_HW, percent_HW = mapped.read(1), sure.read(1)
+    confusion, reliability = Confusion(ISPRS), Reliability()
+    confusion.add(town.truth, classes_HW, 0.125**2)
+    reliability.add(town.truth, classes_HW, percent_HW)
+    said: list[tuple[int, int]] = []
+    found = evaluate(
+        net, [Area.whole(TownTile.of(town))], ISPRS,
+        gsd_m=0.125, stride=100, progress=lambda *at: said.append(at),
+    )  # fmt: skip
+    # a tile's heights are kept in half precision: a pixel on the edge may fall to the other side
+    assert np.abs(found.confusion.counts - confusion.counts).sum() <= 40
+    assert found.confusion.area_m2.sum() == pytest.approx(300 * 300 / 64)
+    assert np.abs(found.reliability.pixels - reliability.pixels).sum() <= 200
+    assert found.conditions["stride_px"] == 100
+    assert said[-1] == (90_000, 90_000)
+
+
+def test_towns_that_are_not_measured_are_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+
+    def draw(seed: int, **size: int) -> object:
+        drawn.append(seed)
+        return draw_town(seed, 256)
+
+    monkeypatch.setattr("training.datasets.towns.draw_town", draw)
+    data = TownRecipe(first_seed=1, towns=9, validation_towns=1, held_out_towns=2)
+    assert len(open_areas(data, 256, "test")) == 2
+    assert drawn == [500_000, 500_001]
+    assert len(open_areas(data, 256, "validation")) == 1
+    assert drawn[2:] == [400_000]
+
+
+def test_tiles_of_ones_own_are_measured_by_block_and_in_their_own_metres(
+    tmp_path: Path, net: MFNet
+) -> None:
+    """Blocks are mapped alone; each labelled pixel of them counts once."""
+    write_tile(tmp_path, "0", 400, 700)
+    rules = '[split]\nby = "block"\nblock_px = 200\nmargin_px = 20\n'
+    (tmp_path / "manifest.toml").write_text(manifest(["0"], tail=rules))
+    splits = open_data(FolderRecipe(kind="folder", folder=tmp_path), 160)
+    areas = splits.test()
+    assert all(area.window.width < 700 for area in areas)
+    found = evaluate(net, areas, splits.scheme)
+    truths = [area.tile.truth(area.window) for area in areas]
+    labelled = sum(int((truth != NODATA).sum()) for truth in truths)
+    assert found.confusion.counts.sum() == labelled
+    by_class = [sum(int((truth == value).sum()) for truth in truths) for value in range(6)]
+    assert found.confusion.counts.sum(1).tolist() == by_class
+    assert found.confusion.area_m2 is not None
+    whole = evaluate(net, [Area.whole(areas[0].tile)], splits.scheme)
+    assert whole.confusion.counts.sum() > labelled
+
+
+def test_a_crop_reads_what_lies_there() -> None:
+    tile = TownTile.of(draw_town(1, 256))
+    crop = Area(tile, Window(40, 30, 100, 90)).raster
+    assert (crop.height, crop.width) == (90, 100)
+    there, window = Window(47, 35, 8, 9), Window(7, 5, 8, 9)
+    np.testing.assert_array_equal(crop.truth(window), tile.truth(there))
+    read = crop.read(window).rasters
+    for name, values in tile.read(there).rasters.items():
+        np.testing.assert_array_equal(read[name], values)
+    assert Area.whole(tile).raster is tile
