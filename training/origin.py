@@ -1,4 +1,4 @@
-"""The weights that a run starts from: SAM's, another model's, or none."""
+"""The weights that a run starts from: SAM's, another model's, its encoder's alone, or none."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,17 +27,20 @@ class Origin:
         models_dir: Where models and bases are.
         base: SAM's weights, unless the encoder is trained too.
         parent: The file of the model to go on from.
+        encoder: The file of the model whose encoder takes the place of SAM's.
     """
 
     models_dir: Path | None = None
     base: BaseWeights | None = None
     parent: Path | None = None
+    encoder: Path | None = None
 
     def facts(self) -> dict[str, str | None]:
         """What a run that goes on must agree in, JSON values: the weights' sha256."""
         return {
             "base": None if self.base is None else self.base.sha256,
             "parent": None if self.parent is None else sha256_of(self.parent),
+            "encoder": None if self.encoder is None else sha256_of(self.encoder),
         }
 
 
@@ -47,7 +50,8 @@ def find_origin(recipe: Recipe, models_dir: Path | None = None) -> Origin:
     Raises:
         BaseMissing: The encoder is not to be trained, and no base of it is installed.
         UnknownModel: There is no such parent.
-        BadRecipe: The parent is another network than the recipe's; says what differs.
+        BadRecipe: The parent, or the model whose encoder is the base, is another network than the
+            recipe's; says what differs.
     """
     network = recipe.network
     if network.parent is not None:
@@ -55,6 +59,10 @@ def find_origin(recipe: Recipe, models_dir: Path | None = None) -> Origin:
         config = read_config(parent)
         _require_same_network(config, recipe)
         return Origin(models_dir, None if network.train_encoder else config.base, parent)
+    if network.base is not None:
+        encoder = find(network.base, models_dir)
+        _require_same_encoder(read_config(encoder), recipe)
+        return Origin(models_dir, encoder=encoder)
     base = None if network.train_encoder else installed_base(network.encoder, models_dir)
     return Origin(models_dir, base)
 
@@ -72,10 +80,14 @@ def first_network(recipe: Recipe, scheme: ClassScheme, origin: Origin) -> tuple[
     """
     torch.manual_seed(recipe.optimizer.seed)
     config = recipe.model_config_for(base=origin.base, classes=scheme)
-    if origin.parent is None:
-        return new_model(config, origin.models_dir), []
-    net = MFNet(config)
-    return net, _inherit(net, load_model(origin.parent, origin.models_dir))
+    if origin.parent is not None:
+        net = MFNet(config)
+        return net, _inherit(net, load_model(origin.parent, origin.models_dir))
+    net = new_model(config, origin.models_dir)
+    if origin.encoder is not None:
+        encoder = load_model(origin.encoder, origin.models_dir).encoder
+        net.encoder.vit.load_state_dict(encoder.vit.state_dict())
+    return net, []
 
 
 def _inherit(net: MFNet, parent: MFNet) -> list[str]:
@@ -128,6 +140,20 @@ def _require_same_network(parent: ModelConfig, recipe: Recipe) -> None:
         raise BadRecipe(
             f"network.parent {recipe.network.parent!r} is another network: {'; '.join(differing)}; "
             "make the recipe's table 'network' as the parent's, or name another parent"
+        )
+
+
+def _require_same_encoder(base: ModelConfig, recipe: Recipe) -> None:
+    mine = recipe.model_config_for().encoder
+    if base.encoder != mine:
+        raise BadRecipe(
+            f"network.encoder is {_said(mine)}, that of network.base {recipe.network.base!r} is "
+            f"{_said(base.encoder)}; expected the same"
+        )
+    if base.tuning != "none":
+        raise BadRecipe(
+            f"network.base {recipe.network.base!r} has the tuning {base.tuning!r}, without which "
+            "its encoder is another; expected a model that was trained with tuning 'none'"
         )
 
 

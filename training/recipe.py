@@ -8,19 +8,20 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, ValidationError
 
 from model.base import PUBLISHED
-from model.classes import ISPRS, MMHUNAN
+from model.classes import ISPRS, MMHUNAN, ClassScheme
 from model.config import ENCODERS, ORTHO, Modality, ModelConfig
 from model.errors import BadRecipe
 from model.network.fusion import FUSIONS
 from model.network.tuning import TUNINGS
-from training.datasets.recipe import DataRecipe, check_data, data_part
+from training.datasets.recipe import DataRecipe, TownRecipe, check_data, data_part
+from training.datasets.towns import TRUTHS
 from training.losses import require_one_a_class
 from training.optimizer import OptimizerRecipe
 from training.recipe_part import RecipePart
 from training.recipe_text import read_toml, write_toml
 
-_SCHEMES = {"town": ISPRS, "vaihingen": ISPRS, "potsdam": ISPRS, "mmhunan": MMHUNAN}
-"""By kind of data; a folder's manifest has its own."""
+_SCHEMES = {"vaihingen": ISPRS, "potsdam": ISPRS, "mmhunan": MMHUNAN}
+"""By kind of data; towns have several, and a folder's manifest has its own."""
 
 
 class NetworkRecipe(RecipePart):
@@ -38,6 +39,10 @@ class NetworkRecipe(RecipePart):
     window_px: int = 256
     train_encoder: bool = Field(
         default=False, description="train every weight; else SAM's, installed, stay as they are"
+    )
+    base: str | None = Field(
+        default=None,
+        description="name or file of the model whose encoder takes the place of SAM's",
     )
     parent: str | None = Field(
         default=None, description="name or file of the model whose weights are the first ones"
@@ -138,7 +143,7 @@ def _check(recipe: Recipe) -> None:
     """What pydantic does not: names, and what concerns more than one key."""
     _check_network(recipe.network)
     check_data(recipe.data, recipe.network.window_px, recipe.network.height_range_m)
-    weights, scheme = recipe.optimizer.class_weights, _SCHEMES.get(recipe.data.kind)
+    weights, scheme = recipe.optimizer.class_weights, _scheme(recipe.data)
     if weights is not None and scheme is not None:
         require_one_a_class(weights, scheme)
     try:
@@ -148,15 +153,24 @@ def _check(recipe: Recipe) -> None:
         raise BadRecipe(f"recipe table 'network': {reason}") from error
 
 
+def _scheme(data: DataRecipe) -> ClassScheme | None:
+    return TRUTHS[data.truth] if isinstance(data, TownRecipe) else _SCHEMES.get(data.kind)
+
+
 def _check_network(network: NetworkRecipe) -> None:
     _require_known("encoder", network.encoder, ENCODERS)
     _require_known("tuning", network.tuning, TUNINGS)
     _require_known("fusion", network.fusion, FUSIONS)
-    given = network.encoder in PUBLISHED or network.parent is not None
+    if network.base is not None and network.parent is not None:
+        raise BadRecipe(
+            f"network.base is {network.base!r} and network.parent {network.parent!r}; expected one "
+            "of both: a parent brings its own encoder"
+        )
+    given = network.encoder in PUBLISHED or network.parent or network.base
     if not network.train_encoder and not given:
         raise BadRecipe(
             f"network.encoder is {network.encoder!r}, of which SAM has no weights; expected "
-            f"network.train_encoder = true, a parent, or one of {', '.join(PUBLISHED)}"
+            f"network.train_encoder = true, a base, a parent, or one of {', '.join(PUBLISHED)}"
         )
     low, high = network.height_range_m
     if not low < high:

@@ -50,12 +50,12 @@ def use_tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def training_pool() -> Pool:
     """One window: every step sees the same ground, turned and in another light."""
-    return draw_pool(1000, 1, 160, 0.125, workers=1)
+    return draw_pool([1000], 160, 0.125, workers=1)
 
 
 def held_out_pool() -> Pool:
     """Another one."""
-    return draw_pool(500_000, 1, 160, 0.125, workers=1)
+    return draw_pool([500_000], 160, 0.125, workers=1)
 
 
 def changed(toml: str = TOML, **optimizer: Any) -> Recipe:

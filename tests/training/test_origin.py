@@ -12,6 +12,7 @@ from model.classes import ISPRS, MMHUNAN, ClassScheme, LandClass
 from model.errors import BadRecipe, UnknownModel
 from model.network.mfnet import MFNet
 from training import loop
+from training.datasets.boundaries import BOUNDARIES
 from training.origin import HEAD
 from training.recipe import Recipe, parse_recipe
 from training.run import Run
@@ -126,3 +127,62 @@ def test_a_missing_parent_is_named(tmp_path: Path) -> None:
 
 def finished_from(run: Run, out: Path) -> Path:
     return loop.train(run, training_pool(), held_out_pool(), out)
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> MFNet:
+    """A model of the orthophoto alone whose encoder stands alone, installed as "seeing"."""
+    torch.manual_seed(6)
+    alone = ["network.tuning=none", 'network.modalities=["ortho"]', "data.truth=boundaries"]
+    net = MFNet(parse_recipe(TOML, alone).model_config_for(classes=BOUNDARIES))
+    save(net, tmp_path / "seeing.safetensors")
+    return net
+
+
+def on_base(*changes: str) -> Recipe:
+    return parse_recipe(TOML, ["network.base=seeing", "network.train_encoder=false", *changes])
+
+
+def test_a_models_encoder_takes_the_place_of_sams(tmp_path: Path, base: MFNet) -> None:
+    run = started(on_base(), tmp_path)
+    theirs, ours = base.encoder.vit.state_dict(), run.net.encoder.vit.state_dict()
+    assert all(torch.equal(ours[name], weight) for name, weight in theirs.items())
+    assert not any(p.requires_grad for p in run.net.encoder.vit.parameters())
+    assert run.net.config.classes == ISPRS
+    assert len(run.net.config.modalities) == 2
+
+
+def test_the_encoder_of_another_model_is_the_same_after_training(
+    tmp_path: Path, base: MFNet
+) -> None:
+    path = loop.train(
+        started(on_base("optimizer.steps=2"), tmp_path),
+        training_pool(),
+        held_out_pool(),
+        tmp_path / "run",
+    )
+    (tmp_path / "seeing.safetensors").unlink()  # the model is whole without it
+    kept = load_model(path).encoder.vit.state_dict()
+    for name, weight in base.encoder.vit.state_dict().items():
+        assert torch.equal(kept[name], weight.half().float())
+
+
+def test_a_base_of_another_shape_or_with_tuning_is_refused(tmp_path: Path, base: MFNet) -> None:
+    with pytest.raises(BadRecipe, match=r"network\.encoder is .*, that of network\.base 'seeing'"):
+        started(on_base("network.encoder=small"), tmp_path)
+    tuned = base.config.model_copy(update={"tuning": "adapter"})
+    save(MFNet(tuned), tmp_path / "tuned.safetensors")
+    with pytest.raises(BadRecipe, match="has the tuning 'adapter'"):
+        started(on_base("network.base=tuned"), tmp_path)
+    with pytest.raises(BadRecipe, match="one of both"):
+        on_base("network.parent=seeing")
+
+
+def test_a_run_goes_on_only_from_the_same_base(tmp_path: Path, base: MFNet) -> None:
+    out = tmp_path / "run"
+    recipe = on_base("optimizer.steps=1")
+    loop.train(started(recipe, tmp_path), training_pool(), held_out_pool(), out)
+    torch.manual_seed(7)
+    save(MFNet(base.config), tmp_path / "seeing.safetensors")
+    with pytest.raises(BadRecipe, match="encoder was"):
+        load_state(started(recipe, tmp_path), out / "state.pt")

@@ -97,7 +97,7 @@ def test_a_batch_is_normalised_and_gaps_and_pits_are_zero() -> None:
 
 
 def test_a_pool_is_the_same_for_any_number_of_processes() -> None:
-    alone, together = (draw_pool(3, 2, 96, 0.125, workers) for workers in (1, 2))
+    alone, together = (draw_pool([3, 4], 96, 0.125, workers) for workers in (1, 2))
     for one, other in zip(alone.tiles(96), together.tiles(96), strict=True):
         assert np.array_equal(one.rasters["ortho"], other.rasters["ortho"])
         assert np.array_equal(one.truth, other.truth)

@@ -23,6 +23,7 @@ from training.datasets.manifest import Kind, Manifest, TileEntry, class_value, r
 from training.datasets.placed import PairRasters, PlacedLabels
 from training.datasets.polygons import PolygonLabels, Polygons, read_polygons
 from training.datasets.recipe import FolderRecipe
+from training.datasets.share import share_of
 from training.datasets.tile import FileTile
 
 OPEN_TILES = 16
@@ -228,6 +229,8 @@ def _pool(
             f"none of the {len(parts)} blocks for {parts[0].end} has a label; expected another "
             "split.seed, larger shares, or tiles that say what they are for (split = ...)"
         )
+    if parts[0].end == "train":
+        kept = share_of(kept, data.share, data.share_seed)
     pool = Pool(
         [Area(parts[index].tile, parts[index].window) for index in kept],
         folder.scheme,

@@ -17,6 +17,7 @@ from training.datasets.encoding import Encoding
 from training.datasets.files import OpenFiles, open_raster
 from training.datasets.labels import LabelRaster, Place, require_two_classes, survey
 from training.datasets.recipe import PaperRecipe
+from training.datasets.share import share_of
 from training.datasets.tile import FileTile, PlainRasters
 
 SAME_PLACE_PX = 0.5
@@ -107,6 +108,7 @@ class PaperData:
         ids = split.train
         if self._data.validation == "apart":
             ids = tuple(name for name in ids if name not in split.validation)
+        ids = tuple(share_of(ids, self._data.share, self._data.share_seed))
         require_files(
             path for name in (*split.train, *split.test) for path in self._paths(name).all()
         )

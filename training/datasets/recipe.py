@@ -23,12 +23,19 @@ class _Shown(RecipePart):
     sampling: Literal["tiles", "pixels", "classes"] = Field(
         default="tiles", description="what is seen equally often: each tile, pixel, or class"
     )
+    share: float = Field(
+        default=1.0, gt=0, le=1, description="of the tiles to learn from; at least one is kept"
+    )
+    share_seed: int = Field(default=0, ge=0, description="decides which of them")
 
 
 class TownRecipe(_Shown):
     """Synthetic towns. No seed may serve two ends."""
 
     kind: Literal["town"] = "town"
+    truth: Literal["classes", "boundaries"] = Field(
+        default="classes", description="boundaries: where things end, whatever they are"
+    )
     gsd_m: float = Field(default=0.125, gt=0)
     size_px: int = Field(default=768, ge=256)
     first_seed: int = Field(default=1000, ge=0)

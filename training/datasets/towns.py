@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 
@@ -10,12 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from model.classes import ISPRS
+from model.classes import ISPRS, ClassScheme
 from training.datasets.base import Area, Pool, Splits
+from training.datasets.boundaries import BOUNDARIES, boundaries
 from training.datasets.census import Census, count_cells
 from training.datasets.recipe import TownRecipe
+from training.datasets.share import share_of
 from training.samples import Sample, of_rasters
 from training.town import Town, draw_town
+
+TRUTHS: dict[str, ClassScheme] = {"classes": ISPRS, "boundaries": BOUNDARIES}
+"""Schemes by `data.truth`."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +68,23 @@ class TownPool(Pool):
 
     Args:
         towns: At least one.
+        scheme: Of their truth.
         augmentation: As in `Pool`.
         sampling: As in `Pool`.
     """
 
     def __init__(
-        self, towns: Sequence[Town], *, augmentation: str = "full", sampling: str = "tiles"
+        self,
+        towns: Sequence[Town],
+        scheme: ClassScheme = ISPRS,
+        *,
+        augmentation: str = "full",
+        sampling: str = "tiles",
     ) -> None:
-        cells = [count_cells(town.truth, len(ISPRS)) for town in towns]
+        cells = [count_cells(town.truth, len(scheme)) for town in towns]
         super().__init__(
             [Area.whole(TownTile.of(town)) for town in towns],
-            ISPRS,
+            scheme,
             augmentation=augmentation,
             sampling=sampling,
             census=Census(cells, [(town.truth.shape[0], town.truth.shape[1]) for town in towns]),
@@ -82,9 +93,10 @@ class TownPool(Pool):
 
 def open_towns(data: TownRecipe, workers: int) -> Splits:
     """Draws the towns of a recipe; those for the test when they are asked for."""
+    seeds = share_of(_seeds(data.first_seed, data.towns), data.share, data.share_seed)
     return Splits(
-        ISPRS,
-        train=_drawn(data, data.first_seed, data.towns, data.size_px, workers),
+        TRUTHS[data.truth],
+        train=_drawn(data, seeds, data.size_px, workers),
         validation=validation_towns(data, workers),
         test=lambda: held_out_towns(data, workers).areas,
     )
@@ -92,45 +104,50 @@ def open_towns(data: TownRecipe, workers: int) -> Splits:
 
 def validation_towns(data: TownRecipe, workers: int) -> TownPool:
     """Draws the towns that one may choose by."""
-    return _drawn(data, data.validation_first_seed, data.validation_towns, data.size_px, workers)
+    seeds = _seeds(data.validation_first_seed, data.validation_towns)
+    return _drawn(data, seeds, data.size_px, workers)
 
 
 def held_out_towns(data: TownRecipe, workers: int) -> TownPool:
     """Draws the towns for the test."""
-    return _drawn(
-        data, data.held_out_first_seed, data.held_out_towns, data.held_out_size_px, workers
-    )
+    seeds = _seeds(data.held_out_first_seed, data.held_out_towns)
+    return _drawn(data, seeds, data.held_out_size_px, workers)
 
 
 def draw_pool(
-    first_seed: int,
-    towns: int,
+    seeds: Sequence[int],
     size_px: int,
     gsd_m: float,
     workers: int,
     *,
+    truth: str = "classes",
     augmentation: str = "full",
     sampling: str = "tiles",
 ) -> TownPool:
-    """Draws the towns of consecutive seeds, the same ones for any number of processes."""
+    """Draws the towns of some seeds, the same ones for any number of processes."""
     draw = partial(draw_town, size_px=size_px, gsd_m=gsd_m)
-    seeds = range(first_seed, first_seed + towns)
     if workers <= 1:
         drawn = [draw(seed) for seed in seeds]
     else:
         # A fresh interpreter each: forking a process that has run torch can hang.
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as processes:
             drawn = list(processes.map(draw, seeds, chunksize=4))
-    return TownPool(drawn, augmentation=augmentation, sampling=sampling)
+    if truth == "boundaries":
+        drawn = [replace(town, truth=boundaries(town.truth)) for town in drawn]
+    return TownPool(drawn, TRUTHS[truth], augmentation=augmentation, sampling=sampling)
 
 
-def _drawn(data: TownRecipe, first_seed: int, towns: int, size_px: int, workers: int) -> TownPool:
+def _seeds(first: int, towns: int) -> range:
+    return range(first, first + towns)
+
+
+def _drawn(data: TownRecipe, seeds: Sequence[int], size_px: int, workers: int) -> TownPool:
     return draw_pool(
-        first_seed,
-        towns,
+        seeds,
         size_px,
         data.gsd_m,
         workers,
+        truth=data.truth,
         augmentation=data.augmentation,
         sampling=data.sampling,
     )
