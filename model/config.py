@@ -87,6 +87,12 @@ class ModelConfig(_Frozen):
     stride_px: int = Field(default=128, description="default distance between windows")
     decode_channels: int = Field(default=64, ge=16, multiple_of=16)
     gsd_m: float | None = Field(default=None, description="ground sampling distance trained at")
+    temperature: float = Field(
+        default=1.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="what mean logits are divided by for the confidence; changes no class",
+    )
     base: BaseWeights | None = Field(default=None, description="what the encoder's weights are")
     metrics: dict[str, Any] = Field(default_factory=dict, description="measured, with conditions")
     provenance: dict[str, Any] = Field(default_factory=dict, description="recipe, commit, parent")

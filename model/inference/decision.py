@@ -26,7 +26,13 @@ def highest(scores_KhW: Tensor) -> Tensor:
     return torch.from_numpy(classes_hW)
 
 
-def percent_of_highest(mean_KhW: Tensor) -> Tensor:
-    """Share of the highest in the softmax of mean logits, percent, (h, W), uint8."""
+def percent_of_highest(mean_KhW: Tensor, temperature: float) -> Tensor:
+    """Share of the highest in the softmax of mean logits, percent, (h, W), uint8.
+
+    Args:
+        mean_KhW: Mean logits.
+        temperature: What they are divided by first; the highest stays the highest.
+    """
+    mean_KhW = mean_KhW / temperature
     share_hW = (mean_KhW.amax(0) - mean_KhW.logsumexp(0)).exp()
     return (100 * share_hW).round().to(torch.uint8)

@@ -140,6 +140,7 @@ class Segmentation:
             batch_size=BATCH_SIZE[predictor.device.type] if batch_size is None else batch_size,
             device=predictor.device,
             confidence=confidence,
+            temperature=config.temperature,
             progress=progress,
             cancelled=cancelled,
         )

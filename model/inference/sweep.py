@@ -60,6 +60,7 @@ class Sweep:
         batch_size: Windows a call of `predict`.
         device: Where windows are cut, summed and decided.
         confidence: Also say how sure the network is.
+        temperature: What mean logits are divided by for it.
         progress: Called with the windows done and their total.
         cancelled: Asked before each batch.
 
@@ -75,6 +76,7 @@ class Sweep:
     batch_size: int = 8
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     confidence: bool = False
+    temperature: float = 1.0
     progress: Callable[[int, int], None] = lambda done, total: None
     cancelled: Callable[[], bool] = lambda: False
 
@@ -158,7 +160,7 @@ class Sweep:
         classes = transfer.download(highest(finished.sums_KhW))
         percent = None
         if self.confidence:
-            percent = transfer.download(percent_of_highest(finished.mean_KhW()))
+            percent = transfer.download(percent_of_highest(finished.mean_KhW(), self.temperature))
         empty_hW = None if finished.valid_hW.all() else ~finished.valid_hW
 
         def band() -> Band:

@@ -179,7 +179,14 @@ def test_sizes_that_the_decoder_cannot_take_are_refused(side: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", [{"modalities": ()}, {"modalities": (ORTHO, ORTHO)}, {"decode_channels": 20}]
+    "option",
+    [
+        {"modalities": ()},
+        {"modalities": (ORTHO, ORTHO)},
+        {"decode_channels": 20},
+        {"temperature": 0.0},
+        {"temperature": float("nan")},
+    ],
 )
 def test_shapes_that_no_network_has_are_refused(option: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(option))):

@@ -178,15 +178,19 @@ def test_digital_numbers_are_scaled_as_the_model_says(dtype: str) -> None:
     np.testing.assert_allclose(np.concatenate(rows, axis=1), expected, atol=1e-6)
 
 
-def test_confidence_is_the_softmax_of_the_mean_logits() -> None:
+@pytest.mark.parametrize("temperature", [1.0, 0.3, 2.5])
+def test_confidence_is_the_softmax_of_the_mean_logits(temperature: float) -> None:
     source, predict = random_source(40, 40, seed=3), convolution(4, 3)
     source.valid[:5] = False
     plan = WindowPlan(40, 40, 16, 8)
-    bands = Sweep(plan, predict, AS_IT_IS, 4, confidence=True).run(source)
+    sweep = Sweep(plan, predict, AS_IT_IS, 4, confidence=True, temperature=temperature)
+    bands = list(sweep.run(source))
     percent = np.concatenate([band.confidence_hW for band in bands])
+    classes = np.concatenate([band.classes_hW for band in bands])
+    assert (classes == run(Sweep(plan, predict, AS_IT_IS, 4), source)).all()
     masked = ArraySource(source.ortho * source.valid, source.ndsm * source.valid, source.valid)
     logits = whole_raster_logits(masked, predict, plan, 4, "mean")
-    softmax = np.exp(logits) / np.exp(logits).sum(0)
+    softmax = np.exp(logits / temperature) / np.exp(logits / temperature).sum(0)
     assert (percent[:5] == NODATA).all()
     assert np.abs(percent[5:] - 100 * softmax.max(0)[5:]).max() <= 0.5 + 1e-3
 
