@@ -1,0 +1,73 @@
+"""The temperature against a search in float64, and on truth that was drawn at a known one."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from small_runs import TOML, held_out_pool, use_tiny
+
+from model.inference.predictor import Predictor
+from model.network.mfnet import MFNet
+from training.calibration import (
+    COLDEST,
+    HOTTEST,
+    _mean_logits,
+    calibrate,
+    fit_temperature,
+)
+from training.check import some_windows
+from training.recipe import parse_recipe
+from training.samples import collate
+
+
+def surprise(logits_NK: np.ndarray, truth_N: np.ndarray, temperature: float) -> float:
+    """The mean of -log softmax, by its definition."""
+    scaled = logits_NK.astype(np.float64) / temperature
+    scaled -= scaled.max(1, keepdims=True)
+    shares = np.exp(scaled) / np.exp(scaled).sum(1, keepdims=True)
+    return float(-np.log(shares[np.arange(len(truth_N)), truth_N]).mean())
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_no_other_temperature_is_better(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    logits = (rng.normal(size=(200, 4)) * rng.uniform(0.5, 4)).astype(np.float32)
+    truth = np.where(rng.random(200) < 0.7, logits.argmax(1), rng.integers(0, 4, 200))
+    found = fit_temperature(logits, truth.astype(np.uint8))
+    grid = np.geomspace(COLDEST, HOTTEST, 300)
+    best = min(surprise(logits, truth, t) for t in grid)
+    assert surprise(logits, truth, found) <= best + 1e-6
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 3.0])
+def test_the_temperature_of_drawn_truth_is_found(temperature: float) -> None:
+    rng = np.random.default_rng(11)
+    logits = rng.normal(size=(60_000, 5)).astype(np.float32) * 2
+    noise = rng.gumbel(size=logits.shape)  # the highest with it is a draw from the softmax
+    truth = (logits / temperature + noise).argmax(1).astype(np.uint8)
+    assert fit_temperature(logits, truth) == pytest.approx(temperature, rel=0.03)
+
+
+def test_who_is_always_right_or_never_gets_the_last_temperature_that_is_looked_at() -> None:
+    logits = np.array([[0.4, 0], [0, 0.4]], np.float32)
+    assert fit_temperature(logits, np.array([0, 1], np.uint8)) == COLDEST
+    assert fit_temperature(logits, np.array([1, 0], np.uint8)) == HOTTEST
+
+
+def test_a_model_is_fitted_on_the_engines_mean_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_tiny(monkeypatch)
+    torch.manual_seed(5)
+    net = MFNet(parse_recipe(TOML).model_config_for()).eval()
+    validation = held_out_pool()  # one window of 160 pixels
+    (window,) = some_windows(validation, 160, 5)
+    means = _mean_logits(Predictor(net, "cpu"), window)
+    with torch.inference_mode():
+        expected = net(collate([window], net.config.modalities).inputs)[0]
+    torch.testing.assert_close(means, expected, rtol=1e-4, atol=1e-4)
+    found = calibrate(net, validation, device="cpu")
+    assert found is not None
+    assert found.pixels == 4096
+    assert found.nll[1] <= found.nll[0]
+    assert COLDEST <= found.temperature <= HOTTEST
+    assert found == calibrate(net, validation, device="cpu")
