@@ -145,6 +145,12 @@ class BadCheckpoint(InputError):
     code = "model.bad_checkpoint"
 
 
+class ModelAltered(InputError):
+    """A registered model's file is not the one that was made and measured."""
+
+    code = "model.altered"
+
+
 class BaseMissing(InputError):
     """The frozen weights that a model builds on are not installed."""
 
@@ -248,3 +254,30 @@ class BadLabels(InputError):
     """Labels that nothing can be learned from: unknown values, none at all, one class alone."""
 
     code = "data.labels"
+
+
+class BadGeoPackage(BadLabels):
+    """A file that is no GeoPackage, is damaged, or holds no polygons with the column asked for."""
+
+    code = "data.geopackage"
+
+
+# ---- corrections ---------------------------------------------------------------------------
+
+
+class OtherGrid(InputError):
+    """A corrected class raster that does not lie on the map's grid."""
+
+    code = "correction.other_grid"
+
+
+class EmptyCorrection(InputError):
+    """A correction that says nothing: it differs nowhere, labels no pixel, or lies elsewhere."""
+
+    code = "correction.empty"
+
+
+class TooSmall(InputError):
+    """A map smaller than one window: nothing can be learned from it."""
+
+    code = "correction.too_small"

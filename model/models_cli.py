@@ -101,7 +101,8 @@ def _row(path: Path) -> dict[str, Any]:
     from model.errors import BadCheckpoint
     from model.library import read_config
 
-    row: dict[str, Any] = {"name": path.stem, "bytes": path.stat().st_size}
+    size = path.stat().st_size
+    row: dict[str, Any] = {"name": path.stem, "file": str(path), "bytes": size}
     try:
         config = read_config(path)
     except BadCheckpoint as error:

@@ -12,7 +12,8 @@ from service.database import Database
 from service.inspection import Inspector
 from service.middleware import Edge, SmallBodies
 from service.queue import Doorbell, make_celery
-from service.routes import health, jobs, landing, processes, results, uploads
+from service.registry import Registry
+from service.routes import health, jobs, landing, models, processes, results, uploads
 from service.services import Services
 from service.settings import Settings
 from service.storage import Storage
@@ -22,17 +23,21 @@ _INSPECTIONS_AT_ONCE = 2
 
 def create_app(settings: Settings) -> FastAPI:
     """The API on `settings`; the tables are brought up to date when it starts."""
+    database = Database(settings.database)
+    inspector = Inspector(
+        models_dir=settings.models_dir,
+        max_memory_mb=settings.inspect_memory_mb,
+        max_seconds=settings.inspect_seconds,
+        at_once=_INSPECTIONS_AT_ONCE,
+    )
+    storage = Storage(settings.data_dir)
     services = Services(
         settings=settings,
-        database=Database(settings.database),
-        storage=Storage(settings.data_dir),
+        database=database,
+        storage=storage,
         doorbell=Doorbell(make_celery(settings)),
-        inspector=Inspector(
-            models_dir=settings.models_dir,
-            max_memory_mb=settings.inspect_memory_mb,
-            max_seconds=settings.inspect_seconds,
-            at_once=_INSPECTIONS_AT_ONCE,
-        ),
+        inspector=inspector,
+        registry=Registry(database, storage.models, inspector),
     )
     app = FastAPI(
         title="MFNet",
@@ -47,14 +52,15 @@ def create_app(settings: Settings) -> FastAPI:
     http_errors.install(app)
     app.add_middleware(SmallBodies)
     app.add_middleware(Edge)  # the outermost: what it adds, every response has
-    for routes in (landing, processes, jobs, results, uploads, health):
+    for routes in (landing, processes, jobs, results, uploads, models, health):
         app.include_router(routes.router)
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    database: Database = app.state.services.database
-    await to_thread.run_sync(database.upgrade)
+    services: Services = app.state.services
+    await to_thread.run_sync(services.database.upgrade)
+    await to_thread.run_sync(services.registry.enter_installed)
     yield
-    database.close()
+    services.database.close()

@@ -1,7 +1,7 @@
 """Who asks: `Authorization: Bearer KEY`, and what that key may see.
 
 A user sees what was made with the same key; an admin sees everybody's. What a caller may not see
-does not exist for them: 404, never 403.
+does not exist for them: 404. What everybody may know of and only an admin may do: 403.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from service.errors import Unauthorized
+from service.errors import Forbidden, Unauthorized
 from service.repository.keys import KeyRepository
 from service.services import ServicesOf
 
@@ -23,10 +23,12 @@ class Caller:
 
     Attributes:
         key_id: Owner of what this request creates.
+        name: Of the key and its id, for logs that people read.
         scope: The only owner whose things this request sees; None sees everybody's.
     """
 
     key_id: str
+    name: str
     scope: str | None
 
 
@@ -45,7 +47,21 @@ def caller(
         key = KeyRepository(session).find(credentials.credentials)
     if key is None:
         raise Unauthorized("this key is not valid; ask whoever runs this service for another")
-    return Caller(key.id, None if key.role == "admin" else key.id)
+    return Caller(key.id, f"{key.name} ({key.id})", None if key.role == "admin" else key.id)
 
 
 CallerOf = Annotated[Caller, Depends(caller)]
+
+
+def admin(caller: CallerOf) -> Caller:
+    """The request's caller, who is an admin.
+
+    Raises:
+        Forbidden: A user.
+    """
+    if caller.scope is not None:
+        raise Forbidden("this takes a key with the role admin; ask whoever runs this service")
+    return caller
+
+
+AdminOf = Annotated[Caller, Depends(admin)]

@@ -1,9 +1,10 @@
-"""A stranger's rasters are looked at by a child process: `mfnet inspect --json`, fenced in.
+"""Files are looked at by a child process, fenced in: rasters by `mfnet inspect --json`, models by
+`mfnet models`.
 
-The API process itself never opens a raster. The child gets an environment of its own, with no
-secret in it and GDAL reduced to the GeoTIFF driver, and limits on memory and time. It says what
-the file is (exit status 0) or why it is refused (2). A child that a signal or the clock ended was
-ended by the file.
+The API process itself opens neither. The child gets an environment of its own, with no secret in
+it and GDAL reduced to the GeoTIFF driver, and limits on memory and time. It says what the file is
+(exit status 0) or why it is refused (2). A child that a signal or the clock ended was ended by the
+file.
 """
 
 import json
@@ -84,9 +85,29 @@ class Inspector:
             arguments += ["--dtm", str(dtm)]
         return self._inspect(arguments, names)
 
+    def installed(self) -> dict[str, Path]:
+        """The files of the installed models that can be read, by name.
+
+        Raises:
+            InspectionBroken, Busy: As `file`.
+        """
+        found = self._ask(["models", "list", "--json", "--models-dir", str(self._models_dir)], {})
+        return {row["name"]: Path(row["file"]) for row in found["models"] if "error" not in row}
+
+    def config(self, path: Path) -> dict[str, Any]:
+        """What stands in a model's file beside its weights: its header alone is read.
+
+        Raises:
+            Refused, InspectionBroken, Busy: As `file`.
+        """
+        return self._ask(["models", "show", str(path)], {})
+
     def _inspect(self, arguments: list[str], names: Names) -> dict[str, Any]:
+        return self._ask(["inspect", *arguments, "--json", *self._limits], names)
+
+    def _ask(self, arguments: list[str], names: Names) -> dict[str, Any]:
         with _place(self._queue, 0), _place(self._places, self._max_seconds):
-            child = _run([*arguments, "--json", *self._limits], self._max_seconds + _GRACE_S)
+            child = _run(arguments, self._max_seconds + _GRACE_S)
         return _reading(child, names)
 
 
@@ -103,7 +124,7 @@ def _place(places: threading.BoundedSemaphore, seconds: float) -> Iterator[None]
 
 def _run(arguments: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
     # Isolated (-I): neither the working directory nor an environment variable adds code.
-    command = [sys.executable, "-I", "-X", "utf8", "-m", "model.cli", "inspect", *arguments]
+    command = [sys.executable, "-I", "-X", "utf8", "-m", "model.cli", *arguments]
     try:
         return subprocess.run(
             command, env=ENVIRONMENT, cwd="/", capture_output=True, text=True, timeout=seconds
@@ -117,11 +138,11 @@ def _reading(child: subprocess.CompletedProcess[str], names: Names) -> dict[str,
     if child.returncode < 0:
         raise _file_killed_it(f"it ended by signal {-child.returncode}")
     if child.returncode not in (0, 2):
-        raise InspectionBroken(f"mfnet inspect exited {child.returncode}: {child.stderr[-2000:]}")
+        raise InspectionBroken(f"mfnet exited {child.returncode}: {child.stderr[-2000:]}")
     try:
         said: dict[str, Any] = json.loads(_renamed(child.stdout, names))
     except ValueError:
-        raise InspectionBroken(f"mfnet inspect said no JSON: {child.stderr[-2000:]}") from None
+        raise InspectionBroken(f"mfnet said no JSON: {child.stderr[-2000:]}") from None
     if child.returncode == 0:
         return said
     error = said["error"]

@@ -12,8 +12,11 @@ import re
 from enum import StrEnum
 from typing import NamedTuple
 
-REF = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(@[1-9][0-9]{0,8})?"
-"""How a model is named. No slash and no leading dash: it goes to command lines and into names."""
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+"""What a model may be called. No slash and no leading dash: it goes to command lines."""
+
+REF = NAME + r"(@[1-9][0-9]{0,8})?"
+"""What a caller calls a model: NAME, or NAME@VERSION."""
 
 
 class ModelState(StrEnum):
@@ -28,7 +31,7 @@ class ModelState(StrEnum):
 
 
 class Ref(NamedTuple):
-    """What a caller calls a model.
+    """A model as a caller names it.
 
     Attributes:
         name: Of the model.

@@ -62,7 +62,11 @@ class Orders:
         return cut(raster["height"], raster["width"], self._settings.part_pixels)
 
     def _order(self, job: Job, step: str) -> dict[str, Any]:
-        options = {name: v for name, v in job.inputs.items() if name not in _RASTERS}
+        options = {
+            name: value
+            for name, value in job.inputs.items()
+            if name not in (*_RASTERS, "model", "model_sha256")
+        }
         paths = {
             name: str(self._path(name, upload_id))
             for name in _RASTERS
@@ -72,10 +76,18 @@ class Orders:
             "process": job.process,
             "step": step,
             **paths,
-            "model": options.pop("model"),
+            **self._model(job),
             "models_dir": str(self._settings.models_dir.resolve()),
             "options": options,
         }
+
+    def _model(self, job: Job) -> dict[str, Any]:
+        """The model's file by its content; by name for a job of before the registry."""
+        ref, sha256 = job.inputs["model"], job.inputs.get("model_sha256")
+        if sha256 is None:
+            return {"model": ref}
+        path = self._storage.models.path(sha256)
+        return {"model": str(path), "model_sha256": sha256, "model_ref": ref}
 
     def _path(self, name: str, upload_id: str) -> Path:
         self._upload(name, upload_id)

@@ -57,6 +57,7 @@ class Segmenter:
                 pair,
                 predictor,
                 progress=lambda done, total: say({"progress": [done, total]}),
+                tags=_tags(order),
                 **order["options"],
             )
             return _STEPS[order["step"]](job, order)
@@ -74,6 +75,7 @@ class Segmenter:
         key = (str(path), path.stat().st_mtime_ns, *how)
         if key != self._key:
             self._key = self._predictor = None  # the old one goes before the new one comes
+            _check_sha256(path, order.get("model_sha256"))
             self._predictor = Predictor(load_model(path, models_dir), *how)
             self._key = key
         return self._predictor
@@ -86,7 +88,7 @@ def answer(order: Order, segmenter: Segmenter, say: Say) -> Reply:
     # The front has checked the model and the rasters, and neither where results go nor the room
     # there is the caller's choice: what is wrong now is wrong with this machine.
     ours = (
-        *(errors.UnknownModel, errors.BadCheckpoint, errors.BaseMissing),
+        *(errors.UnknownModel, errors.BadCheckpoint, errors.BaseMissing, errors.ModelAltered),
         *(errors.RasterMissing, errors.InputChanged, errors.OutputNotWritable),
     )
     try:
@@ -98,6 +100,27 @@ def answer(order: Order, segmenter: Segmenter, say: Say) -> Reply:
         # Anything may come out of drivers and decoders. What exactly is for the log alone.
         traceback.print_exc()
         return {"error": _fault(error)}
+
+
+def _check_sha256(path: Path, expected: str | None) -> None:
+    """Refuse a registered model whose file is not the one that was measured."""
+    from model.download import sha256_of
+    from model.errors import ModelAltered
+
+    if expected is not None and (found := sha256_of(path)) != expected:
+        raise ModelAltered(
+            f"the model's file {path.name} has sha256 {found}; expected {expected}: it was altered "
+            "after it was made and measured; restore it, or roll back",
+            got=found,
+            expected=expected,
+        )
+
+
+def _tags(order: Order) -> dict[str, str]:
+    """What a map says of the registered model that made it."""
+    if "model_ref" not in order:
+        return {}
+    return {"MFNET_MODEL": order["model_ref"], "MFNET_MODEL_SHA256": order["model_sha256"]}
 
 
 def _map(job: Any, order: Order) -> Reply:

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.jobs import State
+from service.models import REF, ModelState
 
-# No slash and no leading dash: a name goes to a command line, where a path would be a file.
-ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+ModelRef = Annotated[str, Field(pattern=f"^{REF}$")]
 UploadRef = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -79,7 +79,11 @@ class SegmentInputs(BaseModel):
     dtm: UploadRef | None = Field(
         default=None, title="Terrain", description="an upload to subtract from `height`"
     )
-    model: ModelName = Field(default="town-small", title="Model", description="its name")
+    model: ModelRef = Field(
+        default="town-small",
+        title="Model",
+        description="its name, for the version in use; or NAME@VERSION",
+    )
     stride: int | None = Field(
         default=None,
         ge=16,
@@ -157,6 +161,66 @@ class UploadList(BaseModel):
     """The newest uploads first."""
 
     uploads: list[UploadInfo]
+
+
+# ---- models ---------------------------------------------------------------------------------
+
+
+class ModelInfo(BaseModel):
+    """A version of a model."""
+
+    name: str
+    version: int
+    state: ModelState
+    sha256: str
+    bytes: int
+    job: str | None = Field(description="the retraining that made it")
+    created: datetime
+
+
+class ModelDetail(ModelInfo):
+    """A version with what stands in its file."""
+
+    config: dict[str, Any] = Field(description="as `mfnet models show` has it: classes, figures, …")
+
+
+class ModelList(BaseModel):
+    """All versions of all models, by name and the newest first."""
+
+    models: list[ModelInfo]
+
+
+class ModelEvent(BaseModel):
+    """Something that happened to a version."""
+
+    version: int
+    event: str
+    replaced: int | None
+    who: str
+    why: str
+    at: datetime
+
+
+class ModelEvents(BaseModel):
+    """A model's past, the newest first."""
+
+    events: list[ModelEvent]
+
+
+class Reason(BaseModel):
+    """Why something is done, for the log."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    why: str = Field(default="", max_length=1000)
+
+
+class Promotion(Reason):
+    """What a promotion takes."""
+
+    replaces: int | None = Field(
+        default=None, ge=1, description="only if this version is the active one until then"
+    )
 
 
 # ---- health ---------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from service.database import Database
 from service.inspection import Inspector
 from service.queue import Doorbell
+from service.registry import Registry
 from service.settings import Settings
 from service.storage import Storage
 
@@ -21,6 +22,7 @@ class Services:
     storage: Storage
     doorbell: Doorbell
     inspector: Inspector
+    registry: Registry
 
 
 def _services(request: Request) -> Services:

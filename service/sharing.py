@@ -25,6 +25,7 @@ _MISSING = "part.missing"
 # model's, or does not see the rasters as they are.
 _UNSUITED = {
     *("part.other_kind", "model.unknown", "model.bad_checkpoint", "model.base_missing"),
+    "model.altered",
     *("raster.missing", "raster.changed"),
 }
 

@@ -4,6 +4,7 @@
     jobs/<job id>/<epoch>/        what one attempt wrote; the job's row names the one that counts
     jobs/<job id>/parts/          finished rows of a job that is cut, until it has come to its end
     tiles/<tile id>/labels.tif    what a correction of a map says, with its sidecars
+    registry/<sha256>.safetensors the registry's models (models/ is for what people bring, often)
 
 An attempt has a folder of its own, so one that was taken over and wakes up again cannot touch
 another's bytes. Nothing is a result until the database says so.
@@ -13,6 +14,8 @@ import os
 import shutil
 import time
 from pathlib import Path
+
+from service.model_files import ModelFiles
 
 PART = ".part"
 
@@ -26,6 +29,7 @@ class Storage:
 
     def __init__(self, data_dir: Path) -> None:
         self.root = data_dir.resolve()
+        self.models = ModelFiles(self.root / "registry")
         self.uploads.mkdir(parents=True, exist_ok=True)
         self._jobs.mkdir(parents=True, exist_ok=True)
 

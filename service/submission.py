@@ -5,13 +5,14 @@ import hashlib
 from sqlalchemy.orm import Session
 
 from service.auth import Caller
-from service.errors import IdempotencyMismatch, NoSuchUpload
+from service.errors import IdempotencyMismatch, NoSuchModel, NoSuchUpload, Refused
+from service.models import Ref
 from service.processes import SEGMENT
 from service.repository.jobs import JobRepository
 from service.repository.uploads import UploadRepository
 from service.schemas import SegmentInputs
 from service.services import Services
-from service.tables import Job, Upload
+from service.tables import Job, Model, Upload
 
 
 def submit(
@@ -32,10 +33,12 @@ def submit(
         ):
             return _repeated(first, sha256)
         rasters = _rasters(session, caller, inputs)
-    _inspect(services, rasters, inputs.model)
+    model = _model(services, inputs.model)
+    _inspect(services, rasters, model)
     kept = inputs.model_dump(exclude_none=True) | {
         role: upload.id for role, upload in rasters.items()
     }
+    kept |= {"model": f"{model.name}@{model.version}", "model_sha256": model.sha256}
     with services.database.writing() as session:
         job, new = JobRepository(session).submit(
             caller.key_id, SEGMENT, kept, idempotency_key, sha256
@@ -76,7 +79,17 @@ def _rasters(session: Session, caller: Caller, inputs: SegmentInputs) -> dict[st
     return found
 
 
-def _inspect(services: Services, rasters: dict[str, Upload], model: str) -> None:
+def _model(services: Services, ref: str) -> Model:
+    """The version that is meant now; the job keeps it, whatever is promoted meanwhile."""
+    try:
+        return services.registry.find(Ref.read(ref))
+    except NoSuchModel as error:
+        raise Refused(error.code, error.message, **error.params) from error
+
+
+def _inspect(services: Services, rasters: dict[str, Upload], model: Model) -> None:
     paths = {role: services.storage.upload(upload.id) for role, upload in rasters.items()}
+    file = services.storage.models.path(model.sha256)
     names = {upload.id: upload.name for upload in rasters.values()}
-    services.inspector.pair(paths["ortho"], paths["height"], paths.get("dtm"), model, names)
+    names |= {str(file): model.name, file.name: model.name}
+    services.inspector.pair(paths["ortho"], paths["height"], paths.get("dtm"), str(file), names)

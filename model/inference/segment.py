@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
@@ -105,6 +105,7 @@ class Segmentation:
         pair: Open; it stays so.
         model: From `load_model`; or ready to predict, and then `device` and `precision` are told.
         confidence: Also say how sure the network is.
+        tags: Of the class raster, beside ours or in their place.
 
     The other arguments are those of `segment`, and so is what is raised.
     """
@@ -123,6 +124,7 @@ class Segmentation:
         precision: str = "auto",
         progress: Callable[[int, int], None] = lambda done, total: None,
         cancelled: Callable[[], bool] = lambda: False,
+        tags: Mapping[str, str] | None = None,
     ) -> None:
         if not isinstance(model, Predictor):
             model = Predictor(model, device, precision)
@@ -152,6 +154,7 @@ class Segmentation:
             "MFNET_STRIDE": str(stride),
             "MFNET_BLEND": blend,
             "MFNET_PRECISION": predictor.precision,
+            **(tags or {}),
         }
 
     @cached_property

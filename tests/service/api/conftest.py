@@ -14,6 +14,7 @@ import pytest
 import uvicorn
 
 from service.app import create_app
+from service.registry import Registry
 from service.repository.jobs import JobRepository
 from service.repository.keys import KeyRepository
 from service.services import Services
@@ -23,7 +24,10 @@ from service.settings import Settings
 class Inspections:
     """Stands for `Inspector`: remembers what it was asked, finds no fault unless given one."""
 
-    def __init__(self) -> None:
+    def __init__(self, models: Path) -> None:
+        self.models = models
+        for name in ("town-small", "mine"):
+            (models / f"{name}.safetensors").write_bytes(name.encode())
         self.fault: Exception | None = None
         self.pairs: list[tuple[Any, ...]] = []
 
@@ -39,6 +43,12 @@ class Inspections:
         if self.fault is not None:
             raise self.fault
         return {}
+
+    def installed(self) -> dict[str, Path]:
+        return {path.stem: path for path in self.models.glob("*.safetensors")}
+
+    def config(self, path: Path) -> dict[str, Any]:
+        return {"name": path.stem, "classes": {"name": "isprs"}}
 
 
 class Bell:
@@ -99,11 +109,15 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
 
 
 @pytest.fixture
-def api(settings: Settings) -> Iterator[Api]:
+def api(settings: Settings, tmp_path: Path) -> Iterator[Api]:
     """A running API."""
     app = create_app(settings)
-    inspections, bell = Inspections(), Bell()
-    services = dataclasses.replace(app.state.services, inspector=inspections, doorbell=bell)
+    inspections, bell = Inspections(tmp_path), Bell()
+    services = app.state.services
+    registry = Registry(services.database, services.storage.models, inspections)
+    services = dataclasses.replace(
+        services, inspector=inspections, doorbell=bell, registry=registry
+    )
     app.state.services = services
     with _serving(app) as url:
         secrets = {name: _key(services, name) for name in ("user", "other", "admin")}

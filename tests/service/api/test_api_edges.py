@@ -37,6 +37,22 @@ EXPECTED = {
     ("delete", "/uploads/{upload_id}"): "upload.unknown",
 }
 
+# The same for everybody who has a key.
+SHARED = {
+    ("get", "/models"),
+    ("get", "/models/{model}"),
+    ("get", "/models/{model}/versions/{version}"),
+}
+
+# For admins alone: a user gets 403, and nothing is done.
+ADMINS = {
+    ("get", "/models/{model}/history"),
+    ("post", "/models/{model}/versions/{version}/promote"),
+    ("post", "/models/{model}/rollback"),
+}
+
+KEYED = set(EXPECTED) | SHARED | ADMINS
+
 
 def routes(api) -> set[tuple[str, str]]:
     paths = api.nobody.get("/openapi.json").json()["paths"]
@@ -54,6 +70,8 @@ def things(api) -> dict[str, str]:
         "upload_id": upload["id"],
         "name": "classes.tif",
         "process_id": "segment",
+        "model": "town-small",
+        "version": "1",
     }
 
 
@@ -66,7 +84,7 @@ def ask(client: httpx.Client, route: tuple[str, str], things: dict[str, str]) ->
 
 
 def test_every_route_has_a_row_here(api):
-    assert routes(api) == OPEN | set(EXPECTED)
+    assert routes(api) == OPEN | KEYED
 
 
 def test_what_is_anothers_does_not_exist(api, things):
@@ -82,18 +100,27 @@ def test_what_is_anothers_does_not_exist(api, things):
 
 
 def test_an_admin_sees_everybodys(api, things):
-    for route in EXPECTED:
+    for route in KEYED:
         if route[0] == "get":
             reply = ask(api.admin, route, things)
             assert reply.status_code == 200, route
     assert len(api.admin.get("/jobs").json()["jobs"]) == 1
 
 
+def test_what_only_admins_may_do_is_403(api, things):
+    before = api.user.get("/models").json()
+    for route in ADMINS:
+        reply = ask(api.user, route, things)
+        assert (reply.status_code, reply.json()["code"]) == (403, "auth.forbidden"), route
+    assert api.user.get("/models").json() == before
+    assert api.bell.rung == [things["job_id"]]
+
+
 @pytest.mark.parametrize("header", [None, "Bearer mfn_wrong", "Bearer", "Basic dTpw", "mfn_x"])
 def test_without_a_valid_key_everything_is_401(api, things, header):
     headers = {"Authorization": header} if header else {}
     with httpx.Client(base_url=api.url, headers=headers, trust_env=False) as stranger:
-        for route in EXPECTED:
+        for route in KEYED:
             reply = ask(stranger, route, things)
             assert (reply.status_code, reply.json()["code"]) == (401, "auth.required"), route
             assert reply.headers["www-authenticate"] == 'Bearer realm="mfnet"'
@@ -110,7 +137,7 @@ def test_a_revoked_key_is_dead_at_once(api):
 
 def test_every_response_has_the_safe_headers(api, things):
     for client in (api.user, api.nobody):
-        for route in OPEN | set(EXPECTED):
+        for route in OPEN | KEYED:
             headers = ask(client, route, things).headers
             assert headers["x-content-type-options"] == "nosniff"
             assert headers["content-security-policy"].startswith("default-src 'none'")

@@ -1,5 +1,7 @@
 """Submitting, watching, fetching and dismissing jobs over HTTP."""
 
+import hashlib
+
 import pytest
 
 from service.errors import Refused
@@ -24,11 +26,14 @@ def test_execution_accepts_a_job_and_rings_for_it(api):
     assert api.user.get(reply.headers["Location"]).json() == job
     paths = {role: api.services.storage.uploads / upload for role, upload in ids.items()}
     names = {upload: f"{role}.tif" for role, upload in ids.items()}
-    assert api.inspections.pairs == [(*paths.values(), "mine", names)]
+    sha256 = hashlib.sha256(b"mine").hexdigest()
+    file = api.services.storage.models.path(sha256)
+    names |= {str(file): "mine", file.name: "mine"}
+    assert api.inspections.pairs == [(*paths.values(), str(file), names)]
     with api.services.database.reading() as session:
         kept = JobRepository(session).get(job["id"]).inputs
-    options = {"model": "mine", "stride": 64, "blend": "mean", "confidence": False}
-    assert kept == ids | options
+    options = {"stride": 64, "blend": "mean", "confidence": False}
+    assert kept == ids | options | {"model": "mine@1", "model_sha256": sha256}
 
 
 def test_an_upload_may_be_called_by_its_name_and_the_newest_is_meant(api):
@@ -60,6 +65,8 @@ def test_a_bad_pair_is_refused_before_there_is_a_job(api):
         {"ortho": "x", "height": "y", "colour": "red"},
         {"ortho": "x", "height": "y", "model": "../../etc/passwd"},
         {"ortho": "x", "height": "y", "model": "--help"},
+        {"ortho": "x", "height": "y", "model": "mine@0"},
+        {"ortho": "x", "height": "y", "model": "mine@"},
         {"ortho": "x", "height": "y", "stride": 0},
         {"ortho": "x", "height": "y", "blend": "max"},
         {"ortho": "x", "height": "y", "white": -1},

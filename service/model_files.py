@@ -1,0 +1,89 @@
+"""The files of registered models, by what is in them."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from service.errors import ModelAltered
+
+_BLOCK_BYTES = 1 << 20
+
+
+class ModelFiles:
+    """`<sha256>.safetensors` each.
+
+    Args:
+        folder: Is made when the first file comes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def path(self, sha256: str) -> Path:
+        """Where the file of this content is."""
+        return self._folder / f"{sha256}.safetensors"
+
+    def add(self, source: Path, expected: str | None = None) -> str:
+        """Keep a copy of a file, whole or not at all, on the disk before this returns.
+
+        Args:
+            source: Stays as it is.
+            expected: The sha256 that it must have.
+
+        Returns:
+            The sha256 of its bytes, in hex.
+
+        Raises:
+            ModelAltered: It has another.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        part = self._folder / f"{source.stem}.{os.getpid()}.part"
+        try:
+            sha256 = _copy(source, part)
+            _require(source, sha256, expected or sha256)
+            part.chmod(0o644)  # a worker may be another user
+            part.replace(self.path(sha256))
+        finally:
+            part.unlink(missing_ok=True)
+        _sync(self._folder)
+        return sha256
+
+    def check(self, sha256: str) -> None:
+        """Raises `ModelAltered` where the file of this content has another one now, or is gone."""
+        path = self.path(sha256)
+        _require(path, digest(path) if path.is_file() else "of no file", sha256)
+
+
+def digest(path: Path) -> str:
+    """The sha256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _copy(source: Path, target: Path) -> str:
+    digest = hashlib.sha256()
+    with source.open("rb") as file, target.open("wb") as copy:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+            copy.write(block)
+        copy.flush()
+        os.fsync(copy.fileno())
+    return digest.hexdigest()
+
+
+def _require(path: Path, found: str, expected: str) -> None:
+    if found != expected:
+        raise ModelAltered(
+            f"the file {path.name} has sha256 {found}, expected {expected}: it was altered after "
+            "it was made and measured; restore it from a backup, or train anew",
+            got=found,
+            expected=expected,
+        )
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
