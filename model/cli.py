@@ -32,7 +32,7 @@ ModelName = Annotated[str, typer.Option(help="A name from `mfnet models list`, o
 
 @app.command()
 def inspect(
-    ortho: Annotated[Path, typer.Argument(help="Orthophoto, or any raster by itself.")],
+    ortho: Annotated[Path, typer.Argument(help="Orthophoto, or any file by itself.")],
     height: Annotated[Path | None, typer.Argument(help="Its height raster.")] = None,
     dtm: Dtm = None,
     model: Annotated[str | None, typer.Option(help="Check that this model takes the pair.")] = None,
@@ -50,11 +50,13 @@ def inspect(
 
     Every block is decoded once, so that damage is found. Exit status 0: usable; 2: refused.
     """
-    _limit(max_memory_mb, max_seconds)
-    from model.console import emit, progress, show_pair, show_raster
+    from model.limits import limit
+
+    limit(max_memory_mb, max_seconds)
+    from model.console import emit, progress, show_layers, show_pair, show_raster
     from model.errors import BadOption
-    from model.raster.inspection import inspect_pair, inspect_raster
-    from model.raster.report import PairReport
+    from model.raster.inspection import inspect_alone, inspect_pair
+    from model.raster.report import PairReport, PolygonsReport
 
     if height is None and dtm is not None:
         raise BadOption("--dtm without a height raster; pass the surface model as HEIGHT")
@@ -63,7 +65,7 @@ def inspect(
     # With --json standard output is one document, the report.
     with progress("decoding", "bytes", as_json=False) as advance:
         report = (
-            inspect_raster(ortho, quick=quick, progress=advance)
+            inspect_alone(ortho, quick=quick, progress=advance)
             if height is None
             else inspect_pair(ortho, height, dtm=dtm, quick=quick, progress=advance)
         )
@@ -71,6 +73,8 @@ def inspect(
         emit(report.model_dump(mode="json"))
     elif isinstance(report, PairReport):
         show_pair(report)
+    elif isinstance(report, PolygonsReport):
+        show_layers(report)
     else:
         show_raster(report)
 
@@ -278,18 +282,6 @@ def _check_model(name: str, models_dir: Path) -> None:
     from model.raster.normalize import scalings
 
     scalings(read_config(find(name, models_dir)), white=1.0)
-
-
-def _limit(memory_mb: int | None, seconds: int | None) -> None:
-    """Limit this process; the kernel ends it where it goes beyond."""
-    import resource
-    import signal
-
-    if memory_mb is not None:
-        resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
-    if seconds is not None:
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
-        signal.alarm(seconds)
 
 
 if __name__ == "__main__":

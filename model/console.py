@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from model.raster.report import PairReport, RasterReport, SoloReport
+from model.raster.report import PairReport, PolygonsReport, RasterReport, SoloReport
 
 Advance = Callable[[int, int], None]
 """Called with what is done and what there is to do."""
@@ -89,6 +89,17 @@ def show_raster(report: SoloReport) -> None:
     console.print(f"Could be used as: {', '.join(report.suits)}.", markup=False)
     for role, refusal in report.refused.items():
         console.print(f"Refused as {role}: {refusal.message}", markup=False)
+
+
+def show_layers(report: PolygonsReport) -> None:
+    """Print a GeoPackage's report."""
+    table = Table("layer", "features", "columns", "CRS")
+    for layer in report.layers:
+        cells = (layer.name, f"{layer.features:,}", ", ".join(layer.columns), layer.crs or "none")
+        table.add_row(*(Text(cell) for cell in cells))
+    console = _console()
+    console.print(table)
+    console.print(f"Could be used as: {', '.join(report.suits)}.", markup=False)
 
 
 def show_areas(statistics: dict[str, Any]) -> None:

@@ -7,8 +7,10 @@ import typer
 
 from model.models_cli import USER_MODELS, ModelsDir
 from model.options import Device
+from training.correct_cli import correct
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(correct)
 
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all of them if not given.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, no progress bar.")]
@@ -97,6 +99,44 @@ def evaluate(
 
     found = run_evaluate(
         model, recipe, models_dir, stride, threads, as_json, record=record, baseline=baseline
+    )
+    typer.echo(found)
+
+
+@app.command()
+def study(
+    name: Annotated[str, typer.Argument(help="table4, table5 or figure12 of the paper.")],
+    recipe: Annotated[Path, typer.Argument(help="What all runs start from.")],
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each network.")] = 3,
+    out: Annotated[
+        Path | None, typer.Option(help="Of runs and results; runs/studies/NAME if not given.")
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="As for `mfnet train`."),
+    ] = None,
+    device: Annotated[Device, typer.Option(help="Where the networks run.")] = Device.AUTO,
+    models_dir: ModelsDir = USER_MODELS,
+    threads: Threads = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train and measure what a table of the paper compares, with several seeds.
+
+    Tables and figure go to the folder, and so does each run; what is done is not done again, so the
+    same command goes on with a study that was stopped, or adds seeds or another table.
+    """
+    from training.study.command import run_study
+
+    found = run_study(
+        name,
+        recipe,
+        out,
+        models_dir,
+        seeds=seeds,
+        changes=changes or (),
+        device=device.value,
+        threads=threads,
+        as_json=as_json,
     )
     typer.echo(found)
 

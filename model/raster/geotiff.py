@@ -46,6 +46,14 @@ class Role(StrEnum):
 
     ORTHO = "orthophoto"
     HEIGHT = "height raster"
+    LABELS = "class raster"
+
+
+_EXPECTED = {
+    Role.ORTHO: "red, green, blue",
+    Role.HEIGHT: "one band of heights",
+    Role.LABELS: "one band of class numbers",
+}
 
 
 @contextmanager
@@ -88,7 +96,7 @@ class GeoTiff:
         role: What it is used as.
         layout: How it is stored.
         grid: Where its pixels lie.
-        bands: The bands in use, counted from 1: three of an orthophoto, one of a height raster.
+        bands: The bands in use, counted from 1: three of an orthophoto, else one.
         alpha: The alpha band, counted from 1, if there is one.
         dtype: Of the bands in use.
         dataset: rasterio's; touch it inside `gdal(path)` alone.
@@ -103,7 +111,7 @@ class GeoTiff:
         """
         self.path = path
         self.role = role
-        self.layout: Layout = screen(path)
+        self.layout: Layout = screen(path, palette=role is Role.LABELS)
         with gdal(path, CACHE_BYTES), warnings.catch_warnings():
             # A file without a transform is refused below, in our words.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
@@ -175,9 +183,8 @@ class GeoTiff:
         wanted = 3 if self.role is Role.ORTHO else 1
         enough = len(plain) >= 3 if self.role is Role.ORTHO else len(plain) == 1
         if not enough:
-            expected = "red, green, blue" if self.role is Role.ORTHO else "one band of heights"
             raise WrongBands(
-                f"{name}: {len(plain)} bands beside alpha; expected {expected} in the "
+                f"{name}: {len(plain)} bands beside alpha; expected {_EXPECTED[self.role]} in the "
                 f"{self.role}: check the order of the files on the command line",
                 file=name,
                 bands=len(plain),
@@ -186,8 +193,10 @@ class GeoTiff:
         self.bands = tuple(plain[:wanted])
         self.dtype = np.dtype(_one_dtype([dataset.dtypes[band - 1] for band in self.bands], name))
         allowed = ORTHO_DTYPES if self.role is Role.ORTHO else HEIGHT_DTYPES
-        if self.dtype.name not in allowed or ColorInterp.palette in colours:
-            found = "a palette" if ColorInterp.palette in colours else self.dtype.name
+        # Of classes a palette is no more than how they look.
+        palette = ColorInterp.palette in colours and self.role is not Role.LABELS
+        if self.dtype.name not in allowed or palette:
+            found = "a palette" if palette else self.dtype.name
             raise WrongType(
                 f"{name}: pixels of type {found}; expected {', '.join(allowed)} in the "
                 f"{self.role}: convert it with gdal_translate -ot",

@@ -8,10 +8,19 @@ import numpy as np
 from rasterio.windows import Window
 
 from model.errors import InputError, NoData, WrongBands, WrongType
+from model.raster.geopackage import GeoPackage, is_geopackage
 from model.raster.geotiff import GeoTiff, Role
 from model.raster.pair import RasterPair
 from model.raster.remarks import scan_remarks
-from model.raster.report import PairReport, RasterReport, Refusal, SoloReport, describe
+from model.raster.report import (
+    LayerReport,
+    PairReport,
+    PolygonsReport,
+    RasterReport,
+    Refusal,
+    SoloReport,
+    describe,
+)
 
 CHUNK_BYTES = 8 << 20
 
@@ -72,32 +81,73 @@ def inspect_pair(
         return report.model_copy(update={**scanned, "remarks": remarks, "scanned": True})
 
 
+def inspect_alone(
+    path: Path, *, quick: bool = False, progress: Progress | None = None
+) -> SoloReport | PolygonsReport:
+    """Report on one file and what it could be used as: a raster, or polygons in a GeoPackage.
+
+    Raises:
+        InputError: As `inspect_raster`, or BadGeoPackage.
+    """
+    if is_geopackage(path):
+        return inspect_polygons(path)
+    return inspect_raster(path, quick=quick, progress=progress)
+
+
 def inspect_raster(
     path: Path, *, quick: bool = False, progress: Progress | None = None
 ) -> SoloReport:
     """Report on one raster and what it could be used as.
 
     Raises:
-        InputError: It could be neither orthophoto nor height raster; the orthophoto's reason if
-            the file has several bands, the height raster's otherwise.
+        InputError: It could be none of orthophoto, height raster and class raster; the orthophoto's
+            reason if the file has several bands, the height raster's otherwise.
     """
-    refused: dict[str, InputError] = {}
+    refused: dict[Role, InputError] = {}
     report: RasterReport | None = None
     suits = []
     for role in Role:
         try:
             with GeoTiff(path, role) as source:
+                if role is Role.LABELS and np.issubdtype(source.dtype, np.floating):
+                    continue  # numbers of classes may be written so; as a rule these are heights
                 if report is None:
                     report = describe(source)
                     report = report if quick else _with_scan(report, source, progress)
                 suits.append(role.value)
-        except (WrongBands, WrongType) as error:
-            refused[role.value] = error
+        except InputError as error:
+            if role is not Role.LABELS and not isinstance(error, WrongBands | WrongType):
+                raise
+            refused[role] = error
     if report is None:
         # A role whose number of bands fits but not their type says more than "wrong bands".
         raise next((e for e in refused.values() if isinstance(e, WrongType)), refused[Role.ORTHO])
-    reasons = {role: Refusal(code=e.code, message=e.message) for role, e in refused.items()}
+    reasons = {
+        role.value: Refusal(code=error.code, message=error.message)
+        for role, error in refused.items()
+        if role is not Role.LABELS  # nobody takes an orthophoto for one
+    }
     return SoloReport(raster=report, suits=suits, refused=reasons)
+
+
+def inspect_polygons(path: Path) -> PolygonsReport:
+    """Report on a GeoPackage.
+
+    Raises:
+        BadGeoPackage: It is none, or has no layer of features.
+    """
+    with GeoPackage(path) as package:
+        package.require_layer()
+        layers = [
+            LayerReport(
+                name=layer.name,
+                features=layer.features,
+                columns=list(layer.columns),
+                crs=None if layer.crs is None else layer.crs.to_string(),
+            )
+            for layer in package.layers
+        ]
+    return PolygonsReport(file=path.name, layers=layers)
 
 
 def scan(source: GeoTiff, progress: Progress | None = None) -> Scan:

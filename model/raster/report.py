@@ -62,6 +62,23 @@ class SoloReport(BaseModel):
     refused: dict[str, Refusal] = Field(default_factory=dict, description="by role")
 
 
+class LayerReport(BaseModel):
+    """A layer of a GeoPackage."""
+
+    name: str
+    features: int
+    columns: list[str] = Field(description="beside the geometry")
+    crs: str | None
+
+
+class PolygonsReport(BaseModel):
+    """A GeoPackage by itself."""
+
+    file: str
+    layers: list[LayerReport]
+    suits: list[str] = Field(default=["labels as polygons"])
+
+
 class PairReport(BaseModel):
     """An orthophoto with its heights."""
 

@@ -78,16 +78,18 @@ COMPRESSIONS = {
     50002: "JPEG XL",
 }
 METADATA_DOMAINS = frozenset({"", "IMAGE_STRUCTURE", "COLOR_PROFILE"})
-_PHOTOMETRIC_REFUSED = {3: "a palette", 5: "CMYK", 8: "CIELab", 9: "ICCLab", 10: "ITULab"}
+_PALETTE = 3
+_PHOTOMETRIC_REFUSED = {_PALETTE: "a palette", 5: "CMYK", 8: "CIELab", 9: "ICCLab", 10: "ITULab"}
 _COMPLEX = (5, 6)
 
 
-def screen(path: Path, limits: Limits | None = None) -> Layout:
+def screen(path: Path, limits: Limits | None = None, *, palette: bool = False) -> Layout:
     """Refuse a file that GDAL should not be given.
 
     Args:
         path: The file; at most some megabytes of it are read.
         limits: What a file may declare.
+        palette: Its numbers may stand for colours.
 
     Returns:
         The layout of its main image.
@@ -104,7 +106,7 @@ def screen(path: Path, limits: Limits | None = None) -> Layout:
         for metadata in directory.metadata:
             _check_metadata(metadata, path.name)
     main = layouts[0]
-    _check_kind(directories[0], path.name)
+    _check_kind(directories[0], path.name, palette)
     _check_expansion(main, path.name, limits)
     return main
 
@@ -163,10 +165,10 @@ def _block(directory: Directory, height: int, width: int, name: str) -> tuple[in
     return block
 
 
-def _check_kind(directory: Directory, name: str) -> None:
+def _check_kind(directory: Directory, name: str, palette: bool) -> None:
     photometric = directory.number(tags.PHOTOMETRIC, 1)
     formats = set(directory.numbers.get(tags.SAMPLE_FORMAT, (1,)))
-    refused = _PHOTOMETRIC_REFUSED.get(photometric)
+    refused = None if palette and photometric == _PALETTE else _PHOTOMETRIC_REFUSED.get(photometric)
     if formats & set(_COMPLEX):
         refused = "complex numbers"
     elif len(formats) > 1:

@@ -45,8 +45,8 @@ class ClassAreas:
         """What `statistics.json` says of the classes, as JSON values.
 
         Returns:
-            `scheme`, `classes` (name, title, color, pixels, area_m2, share of the pixels that have
-            a class), `nodata` and `total` (pixels, area_m2). Areas are None where
+            `scheme`, `classes` (name, title, color, foreground, pixels, area_m2, share of the
+            pixels that have a class), `nodata` and `total` (pixels, area_m2). Areas are None where
             the grid knows none.
         """
         classified = int(self._pixels[:NODATA].sum())
@@ -55,6 +55,7 @@ class ClassAreas:
                 "name": item.name,
                 "title": item.title,
                 "color": item.color,
+                "foreground": item.foreground,
                 **self._count(slice(value, value + 1)),
                 "share": float(self._pixels[value] / classified) if classified else 0.0,
             }

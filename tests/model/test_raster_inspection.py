@@ -86,6 +86,18 @@ def test_one_raster_says_what_it_suits(photo: Make, heights: Make) -> None:
     assert report.refused["orthophoto"].code == "raster.wrong_bands"
 
 
+def test_class_numbers_could_be_heights_and_a_palette_says_that_they_are_not(
+    make_tiff: Make,
+) -> None:
+    values = np.arange(64, dtype="uint8").reshape(8, 8) % 6
+    report = inspect_raster(make_tiff("plain.tif", values))
+    assert report.suits == ["height raster", "class raster"]
+    report = inspect_raster(make_tiff("palette.tif", values, photometric="palette"))
+    assert report.suits == ["class raster"]
+    assert {refusal.code for refusal in report.refused.values()} == {"raster.wrong_type"}
+    assert (report.raster.minimum, report.raster.maximum) == (0, 5)
+
+
 def test_twelve_bits_in_sixteen_are_remarked(make_tiff: Make, heights: Make) -> None:
     values = np.random.default_rng(7).integers(0, 4096, (3, 48, 48)).astype("uint16")
     report = inspect_pair(make_tiff("o.tif", values, photometric="rgb"), heights())

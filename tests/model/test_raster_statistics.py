@@ -89,6 +89,7 @@ def test_unknown_areas_are_none_and_not_zero(grid: Grid) -> None:
         "name": "impervious_surface",
         "title": "Impervious surface",
         "color": "#ffffff",
+        "foreground": True,
         "pixels": 16,
         "area_m2": None,
         "share": 1.0,

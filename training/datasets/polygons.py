@@ -1,15 +1,8 @@
-"""Labels as polygons of a GeoPackage, drawn onto a tile's grid window by window.
+"""Labels as polygons of a GeoPackage, drawn onto a tile's grid window by window."""
 
-A GeoPackage is an SQLite file whose geometries are WKB behind a short header; so it is read with
-the standard library and shapely.
-
-Source: OGC GeoPackage Encoding Standard 1.3, clauses 1.1.1 and 2.1.3.
-"""
-
-import sqlite3
 from collections import Counter
-from contextlib import closing
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +17,9 @@ from shapely import STRtree
 
 from model.classes import NODATA, ClassScheme
 from model.errors import BadLabels, DataMismatch
+from model.raster.geopackage import GeoPackage
 from model.raster.grid import Grid
 from training.datasets.labels import Findings
-
-_HEADER_BYTES = 8
-_ENVELOPE_BYTES = (0, 32, 48, 48, 64)
 
 
 @dataclass(frozen=True)
@@ -58,25 +49,19 @@ def read_polygons(path: Path, layer: str | None, column: str, scheme: ClassSchem
         scheme: What classes there are.
 
     Raises:
-        BadLabels: The file is no GeoPackage, has no such layer or column, or unknown classes.
+        BadGeoPackage: The file is none, or has no such layer or column.
+        BadLabels: Unknown classes, or no coordinate reference system.
     """
-    try:
-        # mode=ro: SQLite makes a missing file where it may write.
-        uri = f"{path.resolve().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True)) as database:
-            name, crs = _layer(database, path, layer)
-            geometry = _geometry_column(database, name)
-            rows = database.execute(
-                f"SELECT {_quoted(geometry)}, {_quoted(column)} FROM {_quoted(name)} "
-                f"WHERE {_quoted(geometry)} IS NOT NULL ORDER BY rowid"
-            ).fetchall()
-    except sqlite3.Error as error:
+    with GeoPackage(path) as package:
+        chosen = package.layer(layer)
+        shapes, named = package.read(chosen, column)
+    if chosen.crs is None:
         raise BadLabels(
-            f"{path.name}: {error}; expected a GeoPackage whose layer has the column {column!r}",
+            f"{path.name}: the layer {chosen.name!r} has no coordinate reference system that is "
+            "known; expected one: set it when exporting the layer",
             file=path.name,
-        ) from error
-    shapes = shapely.from_wkb([_wkb(blob) for blob, _ in rows])
-    return Polygons(path, crs, shapes, _classes([c for _, c in rows], path, column, scheme))
+        )
+    return Polygons(path, chosen.crs, shapes, _classes(named, path, column, scheme))
 
 
 @dataclass(frozen=True)
@@ -123,59 +108,40 @@ class PolygonLabels:
         )
         return drawn
 
+    def touching(self) -> int:
+        """How many polygons touch the raster."""
+        return len(self._tree.query(shapely.box(0, 0, self.grid.width, self.grid.height)))
+
     def examine(self, window: Window) -> Findings:
         """See `Labels`; unknown classes were refused when the polygons were read."""
         return Findings(self.read(window))
-
-
-def _layer(database: sqlite3.Connection, path: Path, layer: str | None) -> tuple[str, CRS]:
-    found = database.execute(
-        "SELECT c.table_name, s.organization, s.organization_coordsys_id, s.definition "
-        "FROM gpkg_contents c JOIN gpkg_spatial_ref_sys s USING (srs_id) "
-        "WHERE c.data_type = 'features'"
-    ).fetchall()
-    chosen = [row for row in found if layer in (None, row[0])]
-    if len(chosen) != 1:
-        names = ", ".join(row[0] for row in found) or "none"
-        raise BadLabels(
-            f"{path.name}: {len(chosen)} layers {'' if layer is None else repr(layer)}; expected "
-            f"one: set labels.layer to one of {names}",
-            file=path.name,
-        )
-    name, organization, code, definition = chosen[0]
-    return name, CRS.from_epsg(code) if organization.upper() == "EPSG" else CRS.from_wkt(definition)
-
-
-def _geometry_column(database: sqlite3.Connection, layer: str) -> str:
-    query = "SELECT column_name FROM gpkg_geometry_columns WHERE table_name = ?"
-    row = database.execute(query, (layer,)).fetchone()
-    return str(row[0]) if row else "geom"
-
-
-def _quoted(identifier: str) -> str:
-    # not in double quotes: SQLite takes an unknown name in those for a text
-    return "`" + identifier.replace("`", "``") + "`"
-
-
-def _wkb(blob: bytes) -> bytes:
-    """The geometry behind the header: "GP", version, flags, CRS, and an envelope of some kind."""
-    return blob[_HEADER_BYTES + _ENVELOPE_BYTES[blob[3] >> 1 & 7] :]
 
 
 def _classes(
     named: list[object], path: Path, column: str, scheme: ClassScheme
 ) -> NDArray[np.uint8]:
     by_name: dict[object, int] = {name: value for value, name in enumerate(scheme.names)}
-    by_name |= {value: value for value in range(len(scheme))}
+    by_name |= {key: value for value in range(len(scheme)) for key in (value, str(value))}
     unknown = Counter(str(name) for name in named if name not in by_name)
     if unknown:
         listed = ", ".join(f"{name!r} ({n} polygons)" for name, n in unknown.most_common(5))
+        nearest = {name: _nearest(name, scheme) for name, _ in unknown.most_common(5)}
+        meant = ", ".join(f"{near!r} for {name!r}" for name, near in nearest.items())
         raise BadLabels(
             f"{path.name}: unknown values {listed} in the column {column!r}; expected one of "
-            f"{', '.join(scheme.names)}, or their numbers",
+            f"{', '.join(scheme.names)}, or their numbers; the nearest is {meant}",
             file=path.name,
+            unknown=dict(unknown.most_common(5)),
+            nearest=nearest,
         )
     return np.array([by_name[name] for name in named], np.uint8)
+
+
+def _nearest(name: str, scheme: ClassScheme) -> str:
+    """The class whose name or title is most like a text."""
+    known = {land_class.name: land_class.name for land_class in scheme.classes}
+    known |= {land_class.title.lower(): land_class.name for land_class in scheme.classes}
+    return known[get_close_matches(name.lower(), known, n=1, cutoff=0.0)[0]]
 
 
 def _in_pixels(polygons: Polygons, grid: Grid) -> NDArray[np.object_]:
