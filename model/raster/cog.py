@@ -209,6 +209,9 @@ class CogWriter:
         # overview of a single column is smaller.
         return {
             "COMPRESS": "DEFLATE",
+            # A map takes a tenth more room than at GDAL's 6 and two thirds of the time; a map as
+            # ragged as noise takes the same room.
+            "LEVEL": 5,
             "BLOCKSIZE": BLOCK_PX // 2 if self.grid.width == BLOCK_PX else BLOCK_PX,
             "OVERVIEWS": "NONE" if self.grid.width == 1 else "AUTO",
             "OVERVIEW_RESAMPLING": resampling,
