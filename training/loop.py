@@ -10,9 +10,10 @@ import torch
 from model.checkpoint import save
 from training.batches import batches
 from training.check import check
+from training.choice import is_kept
 from training.datasets.base import Pool
 from training.disk import writing
-from training.log import RunLog
+from training.log import RunLog, read_log
 from training.losses import build_loss
 from training.run import Run
 from training.state import save_state
@@ -32,12 +33,13 @@ def train(
     *,
     report: Report = lambda found: None,
 ) -> Path:
-    """Does the steps that are left of a run; writes the network at each check and at the end.
+    """Does the steps that are left of a run; looks at the network at each check and at the end.
 
     Args:
         run: From `start`, and `load_state` if it goes on; is changed.
         pool: To learn from.
-        validation: To check on; nothing is chosen by it.
+        validation: To check on. The recipe's `evaluation.keep` says whether the best check's model
+            is kept, or the last's.
         out: Folder for `<name>.safetensors`, `state.pt` (to resume from), `log.jsonl` and
             TensorBoard's files. Of several processes the first writes them.
         report: Hears of the progress.
@@ -65,8 +67,10 @@ def train(
             if _due(run, recipe.log_every):
                 tell(found)
             if _due(run, recipe.check_every):
-                tell(check(run.average.net, validation))
-                _keep(run, model)
+                found = check(run.average.net, validation, recipe.evaluation.windows)
+                kept = is_kept(found, read_log(out), recipe.evaluation.keep)
+                tell(found)
+                _write(run, out / STATE, model if kept else None)
     return model
 
 
@@ -87,9 +91,11 @@ def _told(out: Path, run: Run, report: Report) -> Iterator[Report]:
         yield tell
 
 
-def _keep(run: Run, model: Path) -> None:
+def _write(run: Run, state: Path, model: Path | None) -> None:
+    """The model, if it is to be kept, then what a later process goes on from."""
     count_bytes = sum(tensor.nbytes for tensor in run.net.state_dict().values())
-    with writing(model, count_bytes):
-        save(run.average.net, model, torch.float16)
-    with writing(state := model.with_name(STATE), count_bytes):
+    if model is not None:
+        with writing(model, count_bytes):
+            save(run.average.net, model, torch.float16)
+    with writing(state, count_bytes):
         save_state(run, state)

@@ -8,20 +8,19 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, ValidationError
 
 from model.base import PUBLISHED
-from model.classes import ISPRS, MMHUNAN, ClassScheme
+from model.classes import ISPRS, MMHUNAN
 from model.config import ENCODERS, ORTHO, Modality, ModelConfig
 from model.errors import BadRecipe
 from model.network.fusion import FUSIONS
 from model.network.tuning import TUNINGS
-from training.datasets.recipe import DataRecipe, TownRecipe, check_data, data_part
-from training.datasets.towns import TRUTHS
+from training.datasets.recipe import DataRecipe, check_data, data_part
 from training.losses import require_one_a_class
 from training.optimizer import OptimizerRecipe
 from training.recipe_part import RecipePart
 from training.recipe_text import read_toml, write_toml
 
-_SCHEMES = {"vaihingen": ISPRS, "potsdam": ISPRS, "mmhunan": MMHUNAN}
-"""By kind of data; towns have several, and a folder's manifest has its own."""
+_SCHEMES = {"town": ISPRS, "vaihingen": ISPRS, "potsdam": ISPRS, "mmhunan": MMHUNAN}
+"""By kind of data; a folder's manifest has its own."""
 
 
 class NetworkRecipe(RecipePart):
@@ -49,6 +48,22 @@ class NetworkRecipe(RecipePart):
     )
 
 
+class EvaluationRecipe(RecipePart):
+    """How a model is looked at while it is trained, which one is kept, and how it is measured."""
+
+    windows: int = Field(
+        default=64, gt=0, description="of the validation areas, that each check looks at"
+    )
+    keep: Literal["best", "last"] = Field(
+        default="best", description="the model of the check with the highest mIoU, or the last"
+    )
+    stride_px: int | None = Field(
+        default=None,
+        gt=0,
+        description="between the windows of whole rasters; left out, the model's own",
+    )
+
+
 class Recipe(RecipePart):
     """A training run."""
 
@@ -56,6 +71,7 @@ class Recipe(RecipePart):
     network: NetworkRecipe
     data: DataRecipe
     optimizer: OptimizerRecipe
+    evaluation: EvaluationRecipe = EvaluationRecipe()
     log_every: int = Field(default=20, gt=0, description="steps")
     check_every: int = Field(default=250, gt=0, description="steps between checks and checkpoints")
 
@@ -143,7 +159,7 @@ def _check(recipe: Recipe) -> None:
     """What pydantic does not: names, and what concerns more than one key."""
     _check_network(recipe.network)
     check_data(recipe.data, recipe.network.window_px, recipe.network.height_range_m)
-    weights, scheme = recipe.optimizer.class_weights, _scheme(recipe.data)
+    weights, scheme = recipe.optimizer.class_weights, _SCHEMES.get(recipe.data.kind)
     if weights is not None and scheme is not None:
         require_one_a_class(weights, scheme)
     try:
@@ -151,10 +167,6 @@ def _check(recipe: Recipe) -> None:
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise BadRecipe(f"recipe table 'network': {reason}") from error
-
-
-def _scheme(data: DataRecipe) -> ClassScheme | None:
-    return TRUTHS[data.truth] if isinstance(data, TownRecipe) else _SCHEMES.get(data.kind)
 
 
 def _check_network(network: NetworkRecipe) -> None:

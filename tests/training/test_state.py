@@ -134,6 +134,7 @@ def test_a_disk_that_runs_full_during_a_checkpoint_leaves_the_one_before(
     small_disk: Path, pool: Pool, held_out: Pool, full: str, room: float
 ) -> None:
     """From the sixth step on there is room for half a model more, or for one and no state."""
+    recipe = parse_recipe(TOML, ["evaluation.keep=last"])
     before: dict[str, bytes] = {}
 
     def shrink(found: dict[str, Any]) -> None:
@@ -143,12 +144,12 @@ def test_a_disk_that_runs_full_during_a_checkpoint_leaves_the_one_before(
             assert resize(small_disk, disk_usage(small_disk).used + int(room * model))
 
     with pytest.raises(DiskFull, match=f"{full}: the disk ran full.*--resume") as told:
-        loop.train(started(parse_recipe(TOML)), pool, held_out, small_disk, report=shrink)
+        loop.train(started(recipe), pool, held_out, small_disk, report=shrink)
     assert told.value.code == "output.disk_full"
     assert (small_disk / full).read_bytes() == before[full]
     assert not list(small_disk.glob("*.part"))
     assert resize(small_disk, 256 * MIB)
-    run = started(parse_recipe(TOML))
+    run = started(recipe)
     load_state(run, small_disk / "state.pt")
     assert run.step == 5
     assert read_config(loop.train(run, pool, held_out, small_disk)).name == "tiny"

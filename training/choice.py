@@ -1,0 +1,28 @@
+"""Which of a run's models is kept: by the validation windows, never by the test."""
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def best_check(log: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The check with the highest mIoU, the last of equals; None if no check has one.
+
+    Args:
+        log: Lines of a run's log.
+    """
+    checks = [line for line in log if line.get("miou") is not None]
+    return max(reversed(checks), key=lambda line: line["miou"], default=None)
+
+
+def is_kept(found: dict[str, Any], log: Sequence[dict[str, Any]], keep: str) -> bool:
+    """Whether the model of a check takes the place of the one that is kept.
+
+    Args:
+        found: What the check found.
+        log: The lines before it.
+        keep: `best` or `last`; without any mIoU, the last is kept.
+    """
+    best = best_check(log)
+    if keep == "last" or best is None:
+        return True
+    return found["miou"] is not None and bool(found["miou"] >= best["miou"])
