@@ -13,7 +13,7 @@ from service.inspection import Inspector
 from service.middleware import Edge, SmallBodies
 from service.queue import Doorbell, make_celery
 from service.registry import Registry
-from service.routes import health, jobs, landing, models, processes, results, uploads
+from service.routes import health, jobs, landing, models, processes, results, tiles, uploads
 from service.services import Services
 from service.settings import Settings
 from service.storage import Storage
@@ -52,7 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
     http_errors.install(app)
     app.add_middleware(SmallBodies)
     app.add_middleware(Edge)  # the outermost: what it adds, every response has
-    for routes in (landing, processes, jobs, results, uploads, models, health):
+    for routes in (landing, processes, jobs, results, uploads, tiles, models, health):
         app.include_router(routes.router)
     return app
 

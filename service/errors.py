@@ -181,6 +181,12 @@ class RastersGone(ServiceError):
     code = "upload.gone"
 
 
+class TileInUse(ServiceError):
+    """A retraining that has not finished learns from the tile."""
+
+    code = "tile.in_use"
+
+
 class TilesDiffer(ServiceError):
     """Labelled tiles of different class schemes, for one retraining."""
 

@@ -59,6 +59,7 @@ ANSWERS: dict[type[errors.ServiceError], Answer] = {
     errors.NoSuchTile: Answer(404),
     errors.NotCorrectable: Answer(409),
     errors.RastersGone: Answer(409),
+    errors.TileInUse: Answer(409),
     errors.TilesDiffer: Answer(422),
     errors.Refused: Answer(422),
     errors.InspectionBroken: Answer(500),

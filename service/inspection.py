@@ -85,6 +85,28 @@ class Inspector:
             arguments += ["--dtm", str(dtm)]
         return self._inspect(arguments, names)
 
+    def correction(
+        self, the_map: Path, labels: Path, out: Path, options: Mapping[str, Any], names: Names
+    ) -> dict[str, Any]:
+        """Makes a label raster of a map and its correction; says what was corrected.
+
+        Args:
+            the_map: The folder of a job's results.
+            labels: The correction: a class raster, or a GeoPackage.
+            out: The label raster to write.
+            options: `column`, `layer` and `keep_map` of `mfnet correct`.
+            names: As in `file`.
+
+        Raises:
+            Refused, InspectionBroken, Busy: As `file`.
+        """
+        arguments = [str(the_map / "classes.tif"), str(labels), "--out", str(out)]
+        arguments += ["--statistics", str(the_map / "statistics.json")]
+        # With an equals sign: what begins with a dash is a name all the same.
+        arguments += [f"--{name}={options[name]}" for name in ("column", "layer") if options[name]]
+        arguments += ["--keep-map"] if options["keep_map"] else []
+        return self._ask(["correct", *arguments, "--json", *self._limits], names)
+
     def installed(self) -> dict[str, Path]:
         """The files of the installed models that can be read, by name.
 
@@ -159,6 +181,6 @@ def _renamed(text: str, names: Names) -> str:
 def _file_killed_it(how: str) -> Refused:
     return Refused(
         "raster.unreadable",
-        f"the file could not be inspected: {how}. Rewrite it as a plain tiled GeoTIFF, for "
-        "instance with gdal_translate -co TILED=YES",
+        f"the file could not be inspected: {how}. Rewrite it: a raster as a plain tiled GeoTIFF "
+        "(gdal_translate -co TILED=YES), polygons as a new GeoPackage",
     )

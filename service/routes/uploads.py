@@ -1,14 +1,16 @@
-"""`/uploads`: rasters come in, are looked at, and wait to be used."""
+"""`/uploads`: files come in, are looked at, and wait to be used."""
 
 import uuid
 from typing import Annotated
 
 from anyio import to_thread
 from fastapi import APIRouter, Header, Query, Request, Response
+from sqlalchemy.exc import IntegrityError
 
 from service.auth import Caller, CallerOf
 from service.errors import NoSuchUpload, UploadInUse
 from service.repository.jobs import JobRepository
+from service.repository.tiles import TileRepository
 from service.repository.uploads import UploadRepository
 from service.schemas import UploadInfo, UploadList, moment
 from service.services import Services, ServicesOf
@@ -36,7 +38,7 @@ async def put_upload(
     content_digest: ContentDigest = None,
     content_length: ContentLength = None,
 ) -> UploadInfo:
-    """Send a GeoTIFF, as `curl -T` does. It is looked at before this answers."""
+    """Send a GeoTIFF or GeoPackage, as `curl -T` does. It is looked at before this answers."""
     name, announced = checked_name(name), announced_sha256(sha256, content_digest)
     upload_id = uuid.uuid4().hex
     received = await receive(
@@ -69,13 +71,18 @@ def get_upload(upload_id: str, services: ServicesOf, caller: CallerOf) -> Upload
 
 @router.delete("/{upload_id}", status_code=204)
 def delete_upload(upload_id: str, services: ServicesOf, caller: CallerOf) -> None:
-    """Remove an upload that no unfinished job needs."""
-    with services.database.writing() as session:
-        uploads = UploadRepository(session)
-        _found(uploads.get(upload_id, caller.scope), upload_id)
-        if (job := JobRepository(session).needing(upload_id)) is not None:
-            raise UploadInUse(f"job {job.id} needs the upload; dismiss it first", job=job.id)
-        uploads.remove(upload_id)
+    """Remove an upload that no unfinished job needs and no labelled tile is made of."""
+    try:
+        with services.database.writing() as session:
+            uploads = UploadRepository(session)
+            _found(uploads.get(upload_id, caller.scope), upload_id)
+            if (job := JobRepository(session).needing(upload_id)) is not None:
+                raise UploadInUse(f"job {job.id} needs the upload; dismiss it first", job=job.id)
+            if (tile := TileRepository(session).needing(upload_id)) is not None:
+                raise _of_a_tile(tile.id)
+            uploads.remove(upload_id)
+    except IntegrityError:  # a tile was made of it since we looked
+        raise _of_a_tile() from None
     services.storage.upload(upload_id).unlink(missing_ok=True)
 
 
@@ -98,6 +105,13 @@ def _keep(
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+
+
+def _of_a_tile(tile_id: str | None = None) -> UploadInUse:
+    return UploadInUse(
+        f"the labelled tile {tile_id or ''} is made of the upload; delete the tile first",
+        tile=tile_id,
+    )
 
 
 def _found(upload: Upload | None, upload_id: str) -> Upload:

@@ -44,6 +44,14 @@ class Inspections:
             raise self.fault
         return {}
 
+    def correction(self, the_map: Path, labels: Path, out: Path, *_: Any) -> dict[str, Any]:
+        assert (the_map / "classes.tif").is_file()
+        assert labels.is_file()
+        if self.fault is not None:
+            raise self.fault
+        out.write_bytes(b"secret")
+        return {"scheme": {"name": "isprs", "classes": []}, "changed": 1}
+
     def installed(self) -> dict[str, Path]:
         return {path.stem: path for path in self.models.glob("*.safetensors")}
 

@@ -35,6 +35,11 @@ EXPECTED = {
     ("get", "/uploads"): None,
     ("get", "/uploads/{upload_id}"): "upload.unknown",
     ("delete", "/uploads/{upload_id}"): "upload.unknown",
+    ("post", "/jobs/{job_id}/corrections"): "job.unknown",
+    ("get", "/tiles"): None,
+    ("get", "/tiles/{tile_id}"): "tile.unknown",
+    ("get", "/tiles/{tile_id}/labels.tif"): "tile.unknown",
+    ("delete", "/tiles/{tile_id}"): "tile.unknown",
 }
 
 # The same for everybody who has a key.
@@ -61,11 +66,14 @@ def routes(api) -> set[tuple[str, str]]:
 
 @pytest.fixture
 def things(api) -> dict[str, str]:
-    """Ids of the user's job, with a result, and of one of its uploads."""
+    """Ids of the user's job, with a result, of one of its uploads, and of a correction."""
     job = api.submit()
     api.finish(job["id"], {"classes.tif": b"secret"})
     upload = api.user.get("/uploads").json()["uploads"][0]
+    correction = {"labels": api.upload("labels.tif")["id"]}
+    tile = api.user.post(f"/jobs/{job['id']}/corrections", json=correction).raise_for_status()
     return {
+        "tile_id": tile.json()["id"],
         "job_id": job["id"],
         "upload_id": upload["id"],
         "name": "classes.tif",
@@ -80,6 +88,8 @@ def ask(client: httpx.Client, route: tuple[str, str], things: dict[str, str]) ->
     body = {}
     if method == "post":
         body = {"json": {"inputs": {"ortho": things["upload_id"], "height": things["upload_id"]}}}
+    if path.endswith("/corrections"):
+        body = {"json": {"labels": things["upload_id"]}}
     return client.request(method, path.format(**things), **body)
 
 
