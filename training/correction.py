@@ -78,7 +78,10 @@ def correct(
         source = _opened(correction, the_map, scheme, column, layer)
         try:
             changes = _Changes(scheme)
-            with CogWriter(out, the_map.grid, description="labels", scheme=scheme) as labels:
+            # One thread: each would reserve address space, which the service limits.
+            with CogWriter(
+                out, the_map.grid, description="labels", scheme=scheme, threads=1
+            ) as labels:
                 for row in range(0, the_map.grid.height, BLOCK_PX):
                     rows = min(BLOCK_PX, the_map.grid.height - row)
                     window = Window(0, row, the_map.grid.width, rows)

@@ -46,6 +46,7 @@ class CogWriter:
         scheme: ClassScheme | None = None,
         tags: dict[str, str] | None = None,
         nodata: int = NODATA,
+        threads: int | None = None,
     ) -> None:
         """Take note of what is to be written; nothing is touched before the block is entered.
 
@@ -56,6 +57,7 @@ class CogWriter:
             scheme: Names and colours; overviews then show the most frequent class.
             tags: Tags of the data set.
             nodata: Value of pixels without a value.
+            threads: That compress; one a processor if not given.
         """
         self.path = Path(path)
         self.grid = grid
@@ -63,6 +65,7 @@ class CogWriter:
         self.scheme = scheme
         self.tags = tags or {}
         self.nodata = nodata
+        self.threads = threads
         self._next_row = 0
         self._finished: list[Path] = []
         # Rows that do not fill a row of tiles yet: a tile is written once.
@@ -216,7 +219,7 @@ class CogWriter:
             "OVERVIEWS": "NONE" if self.grid.width == 1 else "AUTO",
             "OVERVIEW_RESAMPLING": resampling,
             "BIGTIFF": "IF_SAFER",
-            "NUM_THREADS": "ALL_CPUS",
+            "NUM_THREADS": self.threads or "ALL_CPUS",
         }
 
     def _write_sidecars(self) -> list[Path]:
