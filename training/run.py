@@ -48,7 +48,7 @@ class Run:
 
     def facts(self) -> dict[str, Any]:
         """What decides the run, JSON values: the recipe's dotted keys, the first weights."""
-        return {**_flat(self.recipe.model_dump(mode="json")), **self.origin.facts()}
+        return facts_of(self.recipe, self.origin)
 
     def shared_net(self) -> nn.Module:
         """The network as a step runs it: with several processes, their gradients' mean is taken."""
@@ -56,6 +56,20 @@ class Run:
             return self.net
         # Each keeps the running statistics of its own parts; those of the first are saved.
         return DistributedDataParallel(self.net, broadcast_buffers=False)
+
+
+def facts_of(recipe: Recipe, origin: Origin) -> dict[str, Any]:
+    """What decides a run of a recipe, JSON values; see `Run.facts`."""
+    return {**_flat(recipe.model_dump(mode="json")), **origin.facts()}
+
+
+def changed_facts(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """In which facts two runs differ, for people."""
+    return [
+        f"{key} was {then.get(key)}, is {now.get(key)}"
+        for key in {**now, **then}
+        if then.get(key) != now.get(key)
+    ]
 
 
 def start(

@@ -11,7 +11,7 @@ from model.base import LOAD_ERRORS
 from model.errors import BadCheckpoint, BadRecipe
 from model.network.mfnet import MFNet
 from model.outputs import sync
-from training.run import Run
+from training.run import Run, changed_facts
 
 PARTS = ("optimizer", "schedule")
 
@@ -49,12 +49,7 @@ def load_state(run: Run, path: Path) -> None:
         raise BadCheckpoint(
             f"{path} is no state of a training run; train without --resume into another folder"
         ) from error
-    differing = [
-        f"{key} was {then.get(key)}, is {now.get(key)}"
-        for key in {**now, **then}
-        if then.get(key) != now.get(key)
-    ]
-    if differing:
+    if differing := changed_facts(then, now):
         raise BadRecipe(
             f"the run in {path.parent} cannot go on, its recipe has changed: "
             f"{'; '.join(differing)}; give the recipe as it was, or train into another folder"

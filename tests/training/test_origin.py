@@ -12,7 +12,6 @@ from model.classes import ISPRS, MMHUNAN, ClassScheme, LandClass
 from model.errors import BadRecipe, UnknownModel
 from model.network.mfnet import MFNet
 from training import loop
-from training.datasets.boundaries import BOUNDARIES
 from training.origin import HEAD
 from training.recipe import Recipe, parse_recipe
 from training.run import Run
@@ -133,8 +132,8 @@ def finished_from(run: Run, out: Path) -> Path:
 def base(tmp_path: Path) -> MFNet:
     """A model of the orthophoto alone whose encoder stands alone, installed as "seeing"."""
     torch.manual_seed(6)
-    alone = ["network.tuning=none", 'network.modalities=["ortho"]', "data.truth=boundaries"]
-    net = MFNet(parse_recipe(TOML, alone).model_config_for(classes=BOUNDARIES))
+    alone = ["network.tuning=none", 'network.modalities=["ortho"]']
+    net = MFNet(parse_recipe(TOML, alone).model_config_for())
     save(net, tmp_path / "seeing.safetensors")
     return net
 

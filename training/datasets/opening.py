@@ -17,7 +17,7 @@ from training.datasets.recipe import (
     TownRecipe,
     VaihingenRecipe,
 )
-from training.datasets.towns import TRUTHS, held_out_towns, open_towns, validation_towns
+from training.datasets.towns import held_out_towns, open_towns, validation_towns
 from training.datasets.vaihingen import open_vaihingen
 
 Measured = Literal["test", "validation"]
@@ -74,6 +74,4 @@ def class_scheme(data: DataRecipe) -> ClassScheme:
     """
     if isinstance(data, FolderRecipe):
         return read_manifest(data.folder).scheme()
-    if isinstance(data, TownRecipe):
-        return TRUTHS[data.truth]
     return MMHUNAN if isinstance(data, HunanRecipe) else ISPRS

@@ -33,9 +33,6 @@ class TownRecipe(_Shown):
     """Synthetic towns. No seed may serve two ends."""
 
     kind: Literal["town"] = "town"
-    truth: Literal["classes", "boundaries"] = Field(
-        default="classes", description="boundaries: where things end, whatever they are"
-    )
     gsd_m: float = Field(default=0.125, gt=0)
     size_px: int = Field(default=768, ge=256)
     first_seed: int = Field(default=1000, ge=0)

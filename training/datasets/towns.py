@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 
@@ -10,17 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from model.classes import ISPRS, ClassScheme
+from model.classes import ISPRS
 from training.datasets.base import Area, Pool, Splits
-from training.datasets.boundaries import BOUNDARIES, boundaries
 from training.datasets.census import Census, count_cells
 from training.datasets.recipe import TownRecipe
 from training.datasets.share import share_of
 from training.samples import Sample, of_rasters
 from training.town import Town, draw_town
-
-TRUTHS: dict[str, ClassScheme] = {"classes": ISPRS, "boundaries": BOUNDARIES}
-"""Schemes by `data.truth`."""
 
 
 @dataclass(frozen=True)
@@ -68,23 +64,17 @@ class TownPool(Pool):
 
     Args:
         towns: At least one.
-        scheme: Of their truth.
         augmentation: As in `Pool`.
         sampling: As in `Pool`.
     """
 
     def __init__(
-        self,
-        towns: Sequence[Town],
-        scheme: ClassScheme = ISPRS,
-        *,
-        augmentation: str = "full",
-        sampling: str = "tiles",
+        self, towns: Sequence[Town], *, augmentation: str = "full", sampling: str = "tiles"
     ) -> None:
-        cells = [count_cells(town.truth, len(scheme)) for town in towns]
+        cells = [count_cells(town.truth, len(ISPRS)) for town in towns]
         super().__init__(
             [Area.whole(TownTile.of(town)) for town in towns],
-            scheme,
+            ISPRS,
             augmentation=augmentation,
             sampling=sampling,
             census=Census(cells, [(town.truth.shape[0], town.truth.shape[1]) for town in towns]),
@@ -95,7 +85,7 @@ def open_towns(data: TownRecipe, workers: int) -> Splits:
     """Draws the towns of a recipe; those for the test when they are asked for."""
     seeds = share_of(_seeds(data.first_seed, data.towns), data.share, data.share_seed)
     return Splits(
-        TRUTHS[data.truth],
+        ISPRS,
         train=_drawn(data, seeds, data.size_px, workers),
         validation=validation_towns(data, workers),
         test=lambda: held_out_towns(data, workers).areas,
@@ -120,7 +110,6 @@ def draw_pool(
     gsd_m: float,
     workers: int,
     *,
-    truth: str = "classes",
     augmentation: str = "full",
     sampling: str = "tiles",
 ) -> TownPool:
@@ -132,9 +121,7 @@ def draw_pool(
         # A fresh interpreter each: forking a process that has run torch can hang.
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as processes:
             drawn = list(processes.map(draw, seeds, chunksize=4))
-    if truth == "boundaries":
-        drawn = [replace(town, truth=boundaries(town.truth)) for town in drawn]
-    return TownPool(drawn, TRUTHS[truth], augmentation=augmentation, sampling=sampling)
+    return TownPool(drawn, augmentation=augmentation, sampling=sampling)
 
 
 def _seeds(first: int, towns: int) -> range:
@@ -147,7 +134,6 @@ def _drawn(data: TownRecipe, seeds: Sequence[int], size_px: int, workers: int) -
         size_px,
         data.gsd_m,
         workers,
-        truth=data.truth,
         augmentation=data.augmentation,
         sampling=data.sampling,
     )

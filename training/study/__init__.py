@@ -1,0 +1,1 @@
+"""The paper's ablations, on any data set, with several seeds."""

@@ -1,0 +1,92 @@
+"""Whether the paper's order is found again: each step paired by seed, and one sentence on all."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from training.study.studies import Step, Study, Variant
+
+Seeds = Mapping[Variant, Sequence[float]]
+"""The mIoU of each variant, 0 to 1, one a seed, in the same order of seeds."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of a step.
+
+    Args:
+        step: Of the order.
+        differences: One a seed, points of percent: what is claimed to be higher, less the other.
+        paper: The same of the paper's figures, where it has them.
+    """
+
+    step: Step
+    differences: tuple[float, ...]
+    paper: float | None
+
+    @property
+    def held(self) -> int:
+        """In how many seeds."""
+        return sum(difference >= 0 for difference in self.differences)
+
+    @property
+    def mean(self) -> float:
+        """Over the seeds."""
+        return fmean(self.differences)
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation of the differences; none of a single seed."""
+        return spread(self.differences)
+
+
+def spread(values: Sequence[float]) -> float | None:
+    """The sample's standard deviation; None of a single value."""
+    return stdev(values) if len(values) > 1 else None
+
+
+def compare(study: Study, miou: Seeds) -> list[Finding]:
+    """Looks at each step of a study, seed by seed."""
+    paper = {row.variant: row.paper.get("miou") for row in study.rows}
+    seeds = range(len(miou[study.variants[0]]))
+    return [
+        Finding(
+            step,
+            tuple(
+                100 * (sum(miou[v][s] for v in step.higher) - sum(miou[v][s] for v in step.lower))
+                for s in seeds
+            ),
+            _paper(step, paper),
+        )
+        for step in study.steps
+    ]
+
+
+def verdict(findings: Sequence[Finding]) -> str:
+    """Says in how many seeds which steps held, and what that is worth."""
+    seeds = len(findings[0].differences)
+    by_outcome: dict[str, list[str]] = {"every": [], "mean": [], "none": []}
+    for finding in findings:
+        outcome = "none" if finding.mean < 0 else "mean" if finding.held < seeds else "every"
+        by_outcome[outcome].append(finding.step.claim)
+    often = "the one seed" if seeds == 1 else f"each of the {seeds} seeds"
+    worth = f"Where nothing differs but chance, a step holds in {often} once in {2**seeds} times."
+    if len(by_outcome["every"]) == len(findings):
+        return f"The paper's order is found: all {len(findings)} steps hold in {often}. {worth}"
+    parts = [
+        f"The paper's order is not found in full: {len(by_outcome['every'])} of {len(findings)} "
+        f"steps hold in {often}."
+    ]
+    if by_outcome["mean"]:
+        parts.append(f"On average, but not in each seed: {'; '.join(by_outcome['mean'])}.")
+    if by_outcome["none"]:
+        parts.append(f"Not even on average: {'; '.join(by_outcome['none'])}.")
+    return " ".join([*parts, worth])
+
+
+def _paper(step: Step, miou: Mapping[Variant, float | None]) -> float | None:
+    higher, lower = ([miou[v] for v in variants] for variants in (step.higher, step.lower))
+    known = [value for value in (*higher, *lower) if value is not None]
+    if len(known) < len(higher) + len(lower):
+        return None
+    return sum(known[: len(higher)]) - sum(known[len(higher) :])
