@@ -270,12 +270,16 @@ class Segmentation:
                 "parameters": self.tags,
             }
             # What may still fail comes first; then everything appears, the class raster last.
-            classes.finish()
+            classes.finish(self._still_at_it)
             if percent:
-                percent.finish()
+                percent.finish(self._still_at_it)
             if statistics is not None:
                 write_json(statistics, summary)
         return summary
+
+    def _still_at_it(self) -> None:
+        total = len(self._sweep.plan)
+        self._sweep.progress(total, total)
 
 
 def _processor(device: torch.device) -> str:

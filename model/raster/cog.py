@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +18,7 @@ from model.errors import OutputNotWritable
 from model.outputs import not_writable, sync
 from model.raster.geotiff import CACHE_BYTES, GDAL_OPTIONS
 from model.raster.grid import Grid
+from model.raster.growth import watched
 from model.raster.legend import color_table, gdal_sidecar, qgis_style
 
 BLOCK_PX = 512
@@ -160,11 +162,15 @@ class CogWriter:
         except Exception as error:  # rasterio's own, or a bare CPLE error of a full disk
             raise self._not_writable(error) from error
 
-    def finish(self) -> None:
+    def finish(self, growing: Callable[[], None] = lambda: None) -> None:
         """Build the COG aside, all rows being written; it appears at the end of the block.
 
         Leaving the block does this, too: whoever publishes other files along with it can know
         before that nothing is in the way any more.
+
+        Args:
+            growing: Called now and then, from a thread, while the files grow: a large raster takes
+                minutes, and whoever watches should know that it goes on.
 
         Raises:
             OutputNotWritable: The disk is full or gone.
@@ -176,7 +182,10 @@ class CogWriter:
         try:
             self._close()
             # Without a limit GDAL's cache takes as much as the raster fills, up to a share of all.
-            with rasterio.Env(**GDAL_OPTIONS, GDAL_CACHEMAX=CACHE_BYTES):
+            with (
+                watched(self._folder, growing),
+                rasterio.Env(**GDAL_OPTIONS, GDAL_CACHEMAX=CACHE_BYTES),
+            ):
                 rasterio.shutil.copy(rows, finished, driver="COG", **self._cog_options())
             rows.unlink()
             self._check_end(finished)

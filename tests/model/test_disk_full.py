@@ -3,7 +3,6 @@
 import errno
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from disk import Disk
 from rasterio.crs import CRS
 
 from model.errors import DiskFull, OutputNotWritable
@@ -22,32 +22,6 @@ from model.raster.part import PartWriter, read_part
 GRID = Grid(1500, 1300, Affine(0.2, 0, 500_000, 0, -0.2, 5_700_000), CRS.from_epsg(25832))
 VALUES = np.random.default_rng(0).integers(0, 6, (GRID.height, GRID.width), dtype=np.uint8)
 KIB = 1024
-
-
-class Disk:
-    """A file system in memory, whose size can be changed."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        path.mkdir()
-        self.mounted = self._mount("size=64m")
-
-    def resize(self, size_bytes: int) -> None:
-        assert self._mount(f"remount,size={size_bytes}")
-
-    def used(self) -> int:
-        return shutil.disk_usage(self.path).used
-
-    def close(self) -> None:
-        if self.mounted:
-            subprocess.run(["umount", self.path], check=True)
-
-    def _mount(self, options: str) -> bool:
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", self.path]
-        try:
-            return subprocess.run(command, capture_output=True).returncode == 0
-        except OSError:
-            return False
 
 
 @pytest.fixture

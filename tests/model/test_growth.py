@@ -1,0 +1,32 @@
+"""Who watches a folder hears of its growth, and only of that."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from model.raster.growth import watched
+
+
+def test_growth_is_told_and_stillness_is_not(tmp_path: Path) -> None:
+    path, heard, calls = tmp_path / "file", threading.Event(), []
+
+    def growing() -> None:
+        calls.append(path.stat().st_size)
+        heard.set()
+
+    path.write_bytes(b"1")
+    with watched(tmp_path, growing, look_s=0.01):
+        assert not heard.wait(0.2)
+        for size in (2, 30):
+            heard.clear()
+            path.write_bytes(bytes(size))
+            assert heard.wait(10)
+    assert calls == [2, 30]
+
+
+def test_a_failure_ends_the_watch(tmp_path: Path) -> None:
+    before = threading.active_count()
+    with pytest.raises(OSError, match="full"), watched(tmp_path, lambda: None, look_s=0.01):
+        raise OSError("full")
+    assert threading.active_count() == before
