@@ -7,7 +7,7 @@ Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, secti
 Shapes: N pixels, K classes, h w pixels of a window.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from model.inference.windows import WindowPlan
 from model.network.mfnet import MFNet
 from model.raster.normalize import scalings
 from training.check import some_windows
-from training.datasets.base import Pool
+from training.datasets.base import Area
 from training.reliability import Reliability
 from training.samples import Sample
 
@@ -67,18 +67,18 @@ class Calibration:
         }
 
 
-def calibrate(net: MFNet, validation: Pool, *, device: str = "auto") -> Calibration | None:
+def calibrate(net: MFNet, areas: Sequence[Area], *, device: str = "auto") -> Calibration | None:
     """Fits a temperature on some pixels of the validation areas.
 
     Args:
         net: The model; its own temperature is left out of account.
-        validation: Where nothing was learned.
+        areas: Where nothing was learned: `Splits.validation.areas`.
         device: A name in `model.options.Device`.
 
     Returns:
         The fit; None if not one pixel there is labelled.
     """
-    found = list(_pixels(Predictor(net, device), validation))
+    found = list(_pixels(Predictor(net, device), areas))
     logits_NK = np.concatenate([logits for logits, _ in found])
     truth_N = np.concatenate([truth for _, truth in found])
     if not len(truth_N):
@@ -117,14 +117,14 @@ def fit_temperature(logits_NK: NDArray[np.floating[Any]], truth_N: NDArray[np.ui
 
 
 def _pixels(
-    predictor: Predictor, validation: Pool
+    predictor: Predictor, areas: Sequence[Area]
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
     """Mean logits (N, K) and truth (N,) of labelled pixels, region by region."""
     window_px = predictor.net.config.window_px
-    sides = (min(area.window.height, area.window.width) for area in validation.areas)
+    sides = (min(area.window.height, area.window.width) for area in areas)
     side_px = max(min(2 * window_px, *sides), window_px)
     rng = np.random.default_rng(0)
-    for region in some_windows(validation, side_px, REGIONS):
+    for region in some_windows(areas, side_px, REGIONS):
         labelled = np.flatnonzero(region.truth != NODATA)
         chosen = rng.permutation(labelled)[:PIXELS_A_REGION]
         logits_KN = _mean_logits(predictor, region).flatten(1).cpu().numpy()

@@ -3,7 +3,7 @@
 Shapes: B batch, K classes, H W pixels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -22,7 +22,7 @@ def check(net: MFNet, validation: Pool, windows: int) -> dict[str, Any]:
     Windows alone, which takes seconds; evaluation maps whole rasters.
     """
     confusion = Confusion(net.config.classes)
-    for window in some_windows(validation, net.config.window_px, windows):
+    for window in some_windows(validation.areas, net.config.window_px, windows):
         confusion.add(window.truth, mapped(net, window))
     summary = confusion.summary()
     return {
@@ -32,9 +32,9 @@ def check(net: MFNet, validation: Pool, windows: int) -> dict[str, Any]:
     }
 
 
-def some_windows(pool: Pool, window_px: int, count: int) -> Iterator[Sample]:
-    """Up to a number of a pool's windows that lie side by side, spread evenly, as they are."""
-    places = list(_places(pool, window_px))
+def some_windows(areas: Sequence[Area], window_px: int, count: int) -> Iterator[Sample]:
+    """Up to a number of the areas' windows that lie side by side, spread evenly, as they are."""
+    places = list(_places(areas, window_px))
     wanted = min(count, len(places))
     for number in range(wanted):
         area, row, col = places[number * len(places) // wanted]
@@ -51,8 +51,8 @@ def mapped(net: MFNet, window: Sample) -> NDArray[Any]:
     return classes
 
 
-def _places(pool: Pool, window_px: int) -> Iterator[tuple[Area, int, int]]:
-    for area in pool.areas:
+def _places(areas: Sequence[Area], window_px: int) -> Iterator[tuple[Area, int, int]]:
+    for area in areas:
         rows, cols = area.positions(window_px)
         for row in range(0, rows, window_px):
             for col in range(0, cols, window_px):

@@ -14,6 +14,18 @@ def best_check(log: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     return max(reversed(checks), key=lambda line: line["miou"], default=None)
 
 
+def kept_check(log: Sequence[dict[str, Any]], keep: str) -> dict[str, Any] | None:
+    """The check whose model is kept; None before the first.
+
+    Args:
+        log: Lines of a run's log.
+        keep: `best` or `last`; without any mIoU, the last is kept.
+    """
+    checks = [line for line in log if "miou" in line]
+    best = best_check(log) if keep == "best" else None
+    return best or (checks[-1] if checks else None)
+
+
 def is_kept(found: dict[str, Any], log: Sequence[dict[str, Any]], keep: str) -> bool:
     """Whether the model of a check takes the place of the one that is kept.
 

@@ -1,7 +1,8 @@
-"""`mfnet town`, `mfnet train`, `mfnet evaluate`."""
+"""`mfnet town`, `mfnet train`, `mfnet evaluate`, `mfnet calibrate`, `mfnet study`,
+`mfnet accuracy`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,6 +15,15 @@ app.command()(correct)
 
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all of them if not given.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, no progress bar.")]
+
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a key of the recipe, like network.encoder=vit_l; may be repeated.",
+    ),
+]
 
 
 @app.command()
@@ -36,14 +46,7 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="The run's folder; runs/NAME if not given.")
     ] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Change a key of the recipe, like network.encoder=vit_l; may be repeated.",
-        ),
-    ] = None,
+    changes: Changes = None,
     parent: Annotated[
         str | None,
         typer.Option("--from", help="A model to start from: --set network.parent=MODEL."),
@@ -82,23 +85,69 @@ def train(
 @app.command()
 def evaluate(
     model: Annotated[str, typer.Argument(help="A model's name or .safetensors file.")],
-    recipe: Annotated[Path, typer.Argument(help="Whose held-out towns are mapped.")],
-    models_dir: ModelsDir = USER_MODELS,
-    stride: Annotated[int | None, typer.Option(min=1, help="Pixels between windows.")] = None,
+    recipe: Annotated[Path, typer.Argument(help="Whose data are mapped.")],
+    changes: Changes = None,
+    split: Annotated[
+        Literal["test", "validation"], typer.Option(help="Which tiles of the data.")
+    ] = "test",
+    stride: Annotated[
+        int | None,
+        typer.Option(min=1, help="Pixels between windows; the recipe's, else the model's own."),
+    ] = None,
     record: Annotated[
         bool, typer.Option("--record", help="Write the figures into the model's file.")
     ] = False,
     baseline: Annotated[
         str | None, typer.Option(help="A model whose figures are recorded beside them.")
     ] = None,
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
+    models_dir: ModelsDir = USER_MODELS,
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a model on the held-out towns of a recipe, through the engine that users run."""
+    """Measure a model on the test tiles of a recipe's data, through the engine that users run.
+
+    On the paper's data sets the paper's figures are printed beside it.
+    """
     from training.command import run_evaluate
 
     found = run_evaluate(
-        model, recipe, models_dir, stride, threads, as_json, record=record, baseline=baseline
+        model,
+        recipe,
+        models_dir,
+        changes=changes or [],
+        split=split,
+        stride=stride,
+        device=device.value,
+        threads=threads,
+        as_json=as_json,
+        record=record,
+        baseline=baseline,
+    )
+    typer.echo(found)
+
+
+@app.command()
+def calibrate(
+    model: Annotated[str, typer.Argument(help="A model's name or .safetensors file.")],
+    recipe: Annotated[Path, typer.Argument(help="Whose validation tiles it is fitted on.")],
+    changes: Changes = None,
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
+    models_dir: ModelsDir = USER_MODELS,
+    threads: Threads = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit how sure a model says it is, and write it into its file; `mfnet train` does so itself."""
+    from training.command import run_calibrate
+
+    found = run_calibrate(
+        model,
+        recipe,
+        models_dir,
+        changes=changes or [],
+        device=device.value,
+        threads=threads,
+        as_json=as_json,
     )
     typer.echo(found)
 
@@ -111,10 +160,7 @@ def study(
     out: Annotated[
         Path | None, typer.Option(help="Of runs and results; runs/studies/NAME if not given.")
     ] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="As for `mfnet train`."),
-    ] = None,
+    changes: Changes = None,
     device: Annotated[Device, typer.Option(help="Where the networks run.")] = Device.AUTO,
     models_dir: ModelsDir = USER_MODELS,
     threads: Threads = None,

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -12,18 +11,24 @@ from typing import Any
 import torch
 import typer
 
-from model.checkpoint import load_model, rewrite_config
+from model.checkpoint import load_model
 from model.console import emit, progress
-from model.errors import BadOption
-from model.library import find, read_config
-from training.datasets.opening import class_scheme, open_areas, open_data
+from model.errors import BadLabels, BadOption
+from model.library import find
+from model.network.mfnet import MFNet
+from training.calibration import Calibration, calibrate
+from training.choice import kept_check
+from training.datasets.base import Area, Splits
+from training.datasets.opening import Measured, class_scheme, open_areas, open_data
 from training.disk import writing
 from training.evaluate import evaluate, require_same_classes
+from training.figures import figures, percent
 from training.log import read_log
 from training.loop import STATE, Report, train
 from training.origin import find_origin
 from training.processes import Processes, joined
 from training.recipe import Recipe, read_recipe
+from training.record import record_figures, record_temperature, recorded
 from training.report import write_report
 from training.run import Run, start
 from training.state import load_state
@@ -65,7 +70,7 @@ def run_train(
     origin = find_origin(recipe, models_dir)  # before the data, which take minutes: may be refused
     if (out / STATE).is_file() and not resume:
         raise BadOption(f"{out} holds a run: go on with --resume, or choose another --out")
-    data = open_data(recipe.data, recipe.network.window_px, workers=threads or os.cpu_count() or 1)
+    data = open_data(recipe.data, recipe.network.window_px, workers=_workers(threads))
     with joined(device) as processes:
         run = start(recipe, data.scheme, origin, processes)
         remarks = (*data.remarks, *run.remarks)
@@ -74,79 +79,135 @@ def run_train(
             path = train(run, data.train, data.validation, out, report=tell)
     if not processes.first:
         return ""
-    report = partial(
-        write_report, out, recipe, run.average.net, data.validation, read_log(out), remarks=remarks
-    )
-    report()  # whatever becomes of the evaluation
-    found = _measure(path, recipe, models_dir, None, as_json)
-    _record(path, recipe, found)
-    report(measured=found)
-    return json.dumps(found) if as_json else _table(found)
+    found = _finish(path, recipe, data, models_dir, remarks, device=device, as_json=as_json)
+    return json.dumps(found) if as_json else figures(found, recipe)
 
 
 def run_evaluate(
     model: str,
     recipe_path: Path,
     models_dir: Path,
-    stride: int | None,
-    threads: int | None,
-    as_json: bool,
     *,
+    changes: Sequence[str] = (),
+    split: Measured = "test",
+    stride: int | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    as_json: bool = False,
     record: bool = False,
     baseline: str | None = None,
 ) -> str:
-    """Measures a model; returns a table, or JSON.
+    """Measures a model; returns tables, or JSON.
 
     Args:
         model: Name or path.
-        recipe_path: Whose held-out towns are mapped.
+        recipe_path: Whose data it is measured on.
         models_dir: Of further models, and of SAM's weights.
-        stride: Pixels between windows; the model's own if not given.
+        changes: Of the recipe, `key=value` each.
+        split: `test` or `validation`.
+        stride: Pixels between windows; the recipe's, else the model's own, if not given.
+        device: A name in `model.options.Device`.
         threads: Of the CPU.
-        as_json: JSON instead of a table.
+        as_json: JSON instead of tables.
         record: Write the figures, the recipe and the commit into the model's file.
         baseline: A model whose recorded figures are recorded beside this one's.
     """
-    recipe = read_recipe(recipe_path)
+    recipe = read_recipe(recipe_path, changes)
     if threads:
         torch.set_num_threads(threads)
     path = find(model, models_dir)
-    found = _measure(path, recipe, models_dir, stride, as_json)
+    net = load_model(path, models_dir)
+    require_same_classes(net, class_scheme(recipe.data))  # before the data, which take minutes
+    areas = open_areas(recipe.data, recipe.network.window_px, split, workers=_workers(threads))
+    found = _measure(net, recipe, areas, split=split, stride=stride, device=device, as_json=as_json)
     if record:
-        compared = {} if baseline is None else {"baseline": _recorded(baseline, models_dir)}
-        _record(path, recipe, {**found, **compared})
-    return json.dumps(found) if as_json else _table(found)
+        compared = {} if baseline is None else {"baseline": recorded(baseline, models_dir)}
+        record_figures(path, recipe, {**found, **compared})
+    return json.dumps(found) if as_json else figures(found, recipe)
+
+
+def run_calibrate(
+    model: str,
+    recipe_path: Path,
+    models_dir: Path,
+    *,
+    changes: Sequence[str] = (),
+    device: str = "auto",
+    threads: int | None = None,
+    as_json: bool = False,
+) -> str:
+    """Fits a model's temperature on a recipe's validation split; arguments as of `run_evaluate`.
+
+    Raises:
+        BadLabels: Not one pixel of the split is labelled.
+    """
+    recipe = read_recipe(recipe_path, changes)
+    if threads:
+        torch.set_num_threads(threads)
+    path = find(model, models_dir)
+    net = load_model(path, models_dir)
+    scheme = class_scheme(recipe.data)
+    require_same_classes(net, scheme)
+    areas = open_areas(
+        recipe.data, recipe.network.window_px, "validation", workers=_workers(threads)
+    )
+    fitted = calibrate(net, areas, device=device)
+    if fitted is None:
+        raise BadLabels("not one validation pixel is labelled; expected some to fit on")
+    record_temperature(path, fitted)
+    return json.dumps(fitted.summary()) if as_json else _fit_line(fitted)
+
+
+def _finish(
+    path: Path,
+    recipe: Recipe,
+    data: Splits,
+    models_dir: Path,
+    remarks: Sequence[str],
+    *,
+    device: str,
+    as_json: bool,
+) -> dict[str, Any]:
+    """Calibrates the model that was kept, measures it on the test tiles, and reports."""
+    log = read_log(path.parent)
+    fitted = calibrate(load_model(path, models_dir), data.validation.areas, device=device)
+    if fitted is not None:
+        record_temperature(path, fitted)
+    net = load_model(path, models_dir)
+    report = partial(
+        write_report, path.parent, recipe, net, data.validation, log,
+        fitted=fitted, remarks=remarks,
+    )  # fmt: skip
+    report()  # whatever becomes of the evaluation
+    found = _measure(net, recipe, data.test(), device=device, as_json=as_json)
+    kept = kept_check(log, recipe.evaluation.keep)
+    record_figures(path, recipe, found, step=None if kept is None else kept["step"])
+    report(measured=found)
+    return found
 
 
 def _measure(
-    path: Path, recipe: Recipe, models_dir: Path, stride: int | None, as_json: bool
+    net: MFNet,
+    recipe: Recipe,
+    areas: Sequence[Area],
+    *,
+    split: Measured = "test",
+    stride: int | None = None,
+    device: str,
+    as_json: bool,
 ) -> dict[str, Any]:
-    net = load_model(path, models_dir)
-    require_same_classes(net, class_scheme(recipe.data))  # before the data, which take minutes
-    areas = open_areas(recipe.data, recipe.network.window_px, "test", workers=1)
     with progress("measuring", "pixels", as_json=as_json) as advance:
         found = evaluate(
             net,
             areas,
             class_scheme(recipe.data),
             gsd_m=recipe.data.gsd_m,
-            stride=stride,
+            stride=stride or recipe.evaluation.stride_px,
+            device=device,
             progress=advance,
-        )
-    return found.summary()
-
-
-def _record(path: Path, recipe: Recipe, metrics: dict[str, Any]) -> None:
-    """Writes figures, recipe and commit into a model's file."""
-    origin = {"recipe": recipe.model_dump(mode="json"), "commit": _commit()}
-    config = read_config(path).model_copy(update={"metrics": metrics, "provenance": origin})
-    rewrite_config(path, config)
-
-
-def _recorded(model: str, models_dir: Path) -> dict[str, Any]:
-    """Name and figures of a model as they were recorded in its file."""
-    config = read_config(find(model, models_dir))
-    return {"name": config.name, **config.metrics}
+        ).summary()
+    found["conditions"] |= {"data": recipe.data.kind, "split": split}
+    return found
 
 
 def _open_folder(out: Path, run: Run, remarks: Sequence[str]) -> None:
@@ -179,25 +240,17 @@ def _told(as_json: bool, processes: Processes) -> Iterator[Report]:
 
 def _check_line(found: dict[str, Any]) -> str:
     shown = (("mIoU", "miou"), ("mF1", "mf1"), ("overall accuracy", "oa"))
-    figures = ", ".join(f"{title} {_percent(found[key]).strip()}" for title, key in shown)
-    return f"step {found['step']:,} of {found['steps']:,}: {figures}"
+    said = ", ".join(f"{title} {percent(found[key])}" for title, key in shown)
+    return f"step {found['step']:,} of {found['steps']:,}: {said}"
 
 
-def _table(found: dict[str, Any]) -> str:
-    lines = [f"{'':20}   IoU    F1"]
-    for name, figures in found["classes"].items():
-        lines.append(f"{name:20} {_percent(figures['iou'])} {_percent(figures['f1'])}")
-    lines.append(f"{'foreground mean':20} {_percent(found['miou'])} {_percent(found['mf1'])}")
-    lines.append(f"{'overall accuracy':20} {_percent(found['oa'])}")
-    return "\n".join(lines)
+def _fit_line(fitted: Calibration) -> str:
+    before, after = (percent(found["ece"]) for found in (fitted.before, fitted.after))
+    return (
+        f"temperature {fitted.temperature:g}: expected calibration error {after} instead of "
+        f"{before} percent, on {fitted.pixels:,} validation pixels"
+    )
 
 
-def _percent(share: float | None) -> str:
-    return "    –" if share is None else f"{100 * share:5.1f}"
-
-
-def _commit() -> str | None:
-    """The commit that this program is of, if it lies in a Git checkout."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    return found.stdout.strip() or None
+def _workers(threads: int | None) -> int:
+    return threads or os.cpu_count() or 1

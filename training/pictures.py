@@ -35,6 +35,30 @@ def curves(title: str, named: Mapping[str, Curve], *, logarithmic: bool = False)
     return _uri(figure)
 
 
+def reliability(title: str, bins: Sequence[Mapping[str, Any]]) -> str:
+    """What share is right over how sure a model is, as an SVG in a data URI.
+
+    Args:
+        title: Above it.
+        bins: What `Reliability.summary` says: means of confidence and accuracy, and pixels.
+    """
+    figure = Figure(figsize=(3.6, 3.4))
+    FigureCanvasAgg(figure)
+    axis = figure.subplots()
+    sure, right = ([100 * found[key] for found in bins] for key in ("confidence", "accuracy"))
+    most = max((found["pixels"] for found in bins), default=1)
+    # pixels on a scale of their own: the tallest bar has a third of the height
+    shares = [100 / 3 * found["pixels"] / most for found in bins]
+    axis.bar(sure, shares, width=4, color="#ccc")
+    axis.plot([0, 100], [0, 100], color="#888", linewidth=1)
+    axis.plot(sure, right, marker="o", markersize=3.5, linewidth=1.3)
+    axis.set(xlabel="how sure, percent", ylabel="right, percent", xlim=(0, 100), ylim=(0, 100))
+    axis.set_title(title, fontsize=9)
+    axis.grid(alpha=0.3)
+    figure.tight_layout()
+    return _uri(figure)
+
+
 def orthophoto(sample: Sample) -> str:
     """A window's orthophoto as it was taken, as a PNG in a data URI."""
     bands_3HW = np.nan_to_num(np.asarray(sample.rasters["ortho"][:3], np.float32))

@@ -9,11 +9,14 @@ import numpy as np
 
 from model.classes import ClassScheme
 from model.network.mfnet import MFNet
+from training.calibration import Calibration
 from training.check import mapped, some_windows
+from training.choice import kept_check
 from training.datasets.base import Pool
 from training.disk import writing
 from training.pictures import Curve, curves, heights, land_cover, orthophoto
 from training.recipe import Recipe
+from training.report_figures import by_class, confusion, overview, paper, sureness
 from training.samples import Sample
 
 REPORT = "report.html"
@@ -38,7 +41,7 @@ table { border-collapse: collapse } th, td { padding: .25rem .6rem; text-align: 
 th:first-child { text-align: left }
 thead th { border-bottom: 1px solid #888; vertical-align: bottom }
 .curves, .examples { display: flex; flex-wrap: wrap; gap: .6rem }
-.curves img { width: 33rem; max-width: 100% }
+.curves img { width: 33rem; max-width: 100% } .curves img.square { width: 22rem }
 figure { margin: 0 } figcaption { font-size: .8rem; color: #555 }
 .examples { margin-bottom: .8rem }
 .examples img { width: 15.5rem; image-rendering: pixelated; display: block;
@@ -58,6 +61,7 @@ def write_report(
     log: Sequence[dict[str, Any]],
     *,
     measured: dict[str, Any] | None = None,
+    fitted: Calibration | None = None,
     remarks: Sequence[str] = (),
 ) -> Path:
     """Writes `report.html`: figures, curves, confusion matrix, example maps, the recipe.
@@ -68,22 +72,26 @@ def write_report(
         net: The model that came of it.
         validation: Where the examples are taken from.
         log: The lines of the run's log.
-        measured: What evaluation found, if it was done.
+        measured: What `Evaluation.summary` says, if it was done.
+        fitted: Its temperature.
         remarks: Sentences for the top.
 
     Returns:
         The file.
     """
     checks = [line for line in log if "miou" in line]
+    kept = kept_check(log, recipe.evaluation.keep)
     scheme = net.config.classes
     sections = [
         f"<h1>{escape(recipe.name)}</h1>",
         *(f"<p>{escape(remark)}</p>" for remark in remarks),
-        *_figures(scheme, checks[-1:], measured),
+        *overview(kept, measured),
+        *([] if measured is None else [*by_class(measured, scheme), *paper(measured, recipe)]),
+        *sureness(fitted, measured),
+        *_confusion(kept, measured, scheme),
         "<h2>While it was trained</h2>",
         *_curves(log, checks, scheme),
-        *(_confusion(checks[-1]["confusion"], scheme) if checks else []),
-        *_examples(net, list(some_windows(validation, net.config.window_px, EXAMPLES))),
+        *_examples(net, list(some_windows(validation.areas, net.config.window_px, EXAMPLES))),
         "<h2>Recipe</h2>",
         f"<pre>{escape(recipe.toml())}</pre>",
     ]
@@ -96,26 +104,14 @@ def write_report(
     return path
 
 
-def _figures(
-    scheme: ClassScheme, last_check: Sequence[dict[str, Any]], measured: dict[str, Any] | None
+def _confusion(
+    kept: dict[str, Any] | None, measured: dict[str, Any] | None, scheme: ClassScheme
 ) -> Iterator[str]:
-    """A table: a column for the last look at the validation areas, one for the evaluation."""
-    titles = ["overall accuracy", "mF1", "mIoU", *(f"IoU, {c.title}" for c in scheme.classes)]
-    columns = {
-        f"validation windows, step {check['step']:,}": [
-            check["oa"], check["mf1"], check["miou"], *check["iou"].values(),
-        ]
-        for check in last_check
-    }  # fmt: skip
     if measured is not None:
-        ious = [measured["classes"][name]["iou"] for name in scheme.names]
-        columns["test, whole rasters"] = [measured["oa"], measured["mf1"], measured["miou"], *ious]
-    yield "<h2>How good it is</h2><table><thead><tr><th></th>"
-    yield "".join(f"<th>{escape(head)}</th>" for head in columns) + "</tr></thead><tbody>"
-    for title, values in zip(titles, zip(*columns.values(), strict=True), strict=bool(columns)):
-        cells = "".join(f"<td>{_percent(value)}</td>" for value in values)
-        yield f"<tr><th>{escape(title)}</th>{cells}</tr>"
-    yield "</tbody></table><p>Percent. Means are over the foreground classes.</p>"
+        yield from confusion(measured["confusion"], scheme, "Whole rasters, as measured above.")
+    elif kept is not None:
+        where = f"Validation windows, at step {kept['step']:,}."
+        yield from confusion(kept["confusion"], scheme, where)
 
 
 def _curves(
@@ -156,26 +152,6 @@ def _smoothed(curve: Curve) -> Curve:
     return steps[_SMOOTH - 1 :], means.tolist()
 
 
-def _confusion(counts: list[list[int]], scheme: ClassScheme) -> Iterator[str]:
-    """Rows are true classes, columns mapped ones; each row adds up to 100."""
-    counts_KK = np.array(counts)
-    shares_KK = [[n / sum(row) if sum(row) else None for n in row] for row in counts]
-    yield '<h2>Confusion</h2><div class="wide"><table><thead><tr><th>true \\ mapped, percent</th>'
-    yield "".join(f"<th>{escape(c.title)}</th>" for c in scheme.classes)
-    yield "<th>pixels</th></tr></thead><tbody>"
-    for row, land_class in enumerate(scheme.classes):
-        cells = "".join(
-            f'<td style="background:rgb(31 119 180/{share or 0:.2f})">{_percent(share)}</td>'
-            for share in shares_KK[row]
-        )
-        swatch = f'<span class="swatch" style="background:{land_class.color}"></span>'
-        yield (
-            f"<tr><th>{swatch}{escape(land_class.title)}</th>{cells}"
-            f"<td>{counts_KK[row].sum():,}</td></tr>"
-        )
-    yield "</tbody></table></div><p>Validation windows, at the last step.</p>"
-
-
 def _examples(net: MFNet, windows: Sequence[Sample]) -> Iterator[str]:
     names = [modality.name for modality in net.config.modalities]
     yield "<h2>Validation windows</h2>"
@@ -193,7 +169,3 @@ def _examples(net: MFNet, windows: Sequence[Sample]) -> Iterator[str]:
                 f"<figcaption>{title}</figcaption></figure>"
             )
         yield "</div>"
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.1f}"

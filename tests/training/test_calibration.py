@@ -60,14 +60,14 @@ def test_a_model_is_fitted_on_the_engines_mean_logits(monkeypatch: pytest.Monkey
     torch.manual_seed(5)
     net = MFNet(parse_recipe(TOML).model_config_for()).eval()
     validation = held_out_pool()  # one window of 160 pixels
-    (window,) = some_windows(validation, 160, 5)
+    (window,) = some_windows(validation.areas, 160, 5)
     means = _mean_logits(Predictor(net, "cpu"), window)
     with torch.inference_mode():
         expected = net(collate([window], net.config.modalities).inputs)[0]
     torch.testing.assert_close(means, expected, rtol=1e-4, atol=1e-4)
-    found = calibrate(net, validation, device="cpu")
+    found = calibrate(net, validation.areas, device="cpu")
     assert found is not None
     assert found.pixels == 4096
     assert found.nll[1] <= found.nll[0]
     assert COLDEST <= found.temperature <= HOTTEST
-    assert found == calibrate(net, validation, device="cpu")
+    assert found == calibrate(net, validation.areas, device="cpu")

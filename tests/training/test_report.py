@@ -8,10 +8,16 @@ from pathlib import Path
 import pytest
 from small_runs import TOML, held_out_pool, started, training_pool, use_tiny
 
+from model.classes import ISPRS
 from training import loop
+from training.calibration import calibrate
+from training.evaluate import evaluate
 from training.log import read_log
-from training.recipe import parse_recipe
+from training.recipe import parse_recipe, read_recipe
 from training.report import write_report
+from training.report_figures import paper
+
+RECIPES = Path(loop.__file__).parent / "recipes"
 
 
 class Page(HTMLParser):
@@ -40,16 +46,13 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     use_tiny(monkeypatch)
     run = started(parse_recipe(TOML, ["optimizer.steps=5"]))
     loop.train(run, training_pool(), held_out_pool(), tmp_path)
-    log = read_log(tmp_path)
-    (check,) = (line for line in log if "miou" in line)
-    measured = {
-        **dict.fromkeys(("oa", "mf1", "miou"), 0.123),
-        "classes": {name: {"iou": None} for name in check["iou"]},
-    }
+    net = run.average.net.eval()
+    fitted = calibrate(net, held_out_pool().areas)
+    measured = evaluate(net, held_out_pool().areas, ISPRS, gsd_m=0.125).summary() | {"oa": 0.123}
     remark = "tiles <b>1</b> & 2 & <script>alert(1)</script>"
     path = write_report(
-        tmp_path, run.recipe, run.average.net, held_out_pool(), log,
-        measured=measured, remarks=[remark],
+        tmp_path, run.recipe, net, held_out_pool(), read_log(tmp_path),
+        measured=measured, fitted=fitted, remarks=[remark],
     )  # fmt: skip
     return path.read_text()
 
@@ -58,7 +61,8 @@ def test_it_loads_nothing_and_every_element_ends(page: str) -> None:
     parsed = Page()
     parsed.feed(page)
     assert parsed.open == []
-    assert len(parsed.sources) == 5 + 4  # curves; one window: orthophoto, heights, map, truth
+    # reliability; curves; one window: orthophoto, heights, map, truth
+    assert len(parsed.sources) == 3 + 5 + 4
     for source in parsed.sources:
         kind, content = source.split(";base64,")
         start = {"data:image/png": b"\x89PNG", "data:image/svg+xml": b"<?xml"}[kind]
@@ -80,4 +84,14 @@ def test_it_shows_the_figures_and_the_recipe(page: str) -> None:
     assert "<td>–</td>" in page
     assert "steps = 5" in page
     pixels = [int(count.replace(",", "")) for count in re.findall(r"<td>([\d,]+)</td></tr>", page)]
-    assert sum(pixels) == 160 * 160
+    assert sum(pixels) == 2 * 160 * 160  # class by class, and the rows of the confusion
+
+
+def test_the_papers_table_stands_beside_its_own_data_alone(page: str) -> None:
+    assert "Beside the paper" not in page
+    classes = {c.name: {"accuracy": 0.5} for c in ISPRS.classes}
+    found = {"oa": 0.9, "mf1": None, "miou": 0.8, "classes": classes}
+    told = "".join(paper(found, read_recipe(RECIPES / "vaihingen.toml")))
+    assert "<td>ViT-H</td><td>98.38</td>" in told
+    assert "<th>ours (mmadapter)</th><td>ViT-B</td>" + "<td>50.00</td>" * 5 in told
+    assert "<td>90.00</td><td>–</td><td>80.00</td>" in told

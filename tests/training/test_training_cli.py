@@ -133,14 +133,17 @@ def test_train_leaves_a_measured_model_and_evaluate_finds_the_same(
     assert trained.exit_code == 0, trained.output
     lines = [json.loads(line) for line in trained.stdout.splitlines()]
     assert [line["step"] for line in lines if "loss" in line] == [2, 3]
-    assert [line["step"] for line in lines if "confusion" in line] == [3]
+    assert [line["step"] for line in lines if "iou" in line] == [3]
     config = read_config(out / "tiny.safetensors")
     assert config.metrics == lines[-1]
     assert config.provenance["recipe"]["optimizer"]["steps"] == 3
     assert read_recipe(out / "recipe.toml") == read_recipe(
         recipe, ["optimizer.steps=3", "log_every=2"]
     )
-    assert "test, whole rasters" in (out / "report.html").read_text()
+    assert config.metrics["conditions"]["split"] == "test"
+    assert config.provenance["step"] == 3
+    assert config.provenance["calibration"]["temperature"] == config.temperature
+    assert "test, 1 whole raster, stride 80" in (out / "report.html").read_text()
     command = ["evaluate", str(out / "tiny.safetensors"), str(out / "recipe.toml")]
     measured = CliRunner().invoke(app, [*command, "--threads", "1", "--json"])
     assert measured.exit_code == 0, measured.output
@@ -188,5 +191,37 @@ def test_a_folder_of_ones_own_tiles_becomes_a_model(tmp_path: Path, tiny: Encode
     command = ["train", str(tmp_path / "recipe.toml"), "--out", str(tmp_path / "run")]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
-    assert "report.html" in done.output
-    assert read_config(tmp_path / "run" / "tiny.safetensors").classes.name == "isprs"
+    assert "overall accuracy" in done.output
+    config = read_config(tmp_path / "run" / "tiny.safetensors")
+    assert config.classes.name == "isprs"
+    assert len(config.metrics["conditions"]["tiles"]) == 1
+    assert config.metrics["classes"]["building"]["area_error_m2"] is not None
+    assert config.temperature != 1
+
+
+def test_calibrate_writes_the_temperature_and_changes_nothing_else(
+    tmp_path: Path, recipe: Path, model: Path
+) -> None:
+    tensors, before = load_file(model), read_config(model)
+    command = ["calibrate", str(model), str(recipe), "--threads", "1"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith("temperature ")
+    after = read_config(model)
+    assert after.temperature != 1
+    restored = {"temperature": 1.0, "provenance": before.provenance}
+    assert after.model_copy(update=restored) == before
+    assert all(torch.equal(t, tensors[name]) for name, t in load_file(model).items())
+
+
+def test_evaluate_takes_the_validation_tiles_and_a_changed_recipe(
+    recipe: Path, model: Path
+) -> None:
+    command = ["evaluate", str(model), str(recipe), "--threads", "1", "--json"]
+    more = ["--split", "validation", "--set", "evaluation.stride_px=160"]
+    done = CliRunner().invoke(app, [*command, *more])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["conditions"]["tiles"] == ["town 400000"]
+    assert found["conditions"]["split"] == "validation"
+    assert found["conditions"]["stride_px"] == 160

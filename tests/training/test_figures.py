@@ -1,0 +1,73 @@
+"""Figures as text: what stands where, and the paper's as its text has them."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_runs import TOML, use_tiny
+
+from model.classes import ISPRS, MMHUNAN, ClassScheme
+from training.evaluate import Evaluation
+from training.figures import aligned, figures
+from training.metrics import Confusion
+from training.paper_tables import PAPER_TABLES
+from training.recipe import Recipe, parse_recipe
+from training.reliability import Reliability
+
+
+def found(scheme: ClassScheme) -> dict[str, Any]:
+    """Two classes, 30 and 10 pixels of 4 m²; of the first a third is taken for the second."""
+    truth, mapped = np.repeat([0, 1], [30, 10]), np.repeat([0, 1], [20, 20])
+    confusion, reliability = Confusion(scheme), Reliability()
+    confusion.add(truth, mapped, 4.0)
+    reliability.add(truth, mapped, np.full(40, 85, np.uint8))
+    return Evaluation(confusion, reliability, {}).summary()
+
+
+def recipe(kind: str, encoder: str = "vit_b") -> Recipe:
+    text = TOML[: TOML.index("[data]")] + f'[data]\nkind = "{kind}"\n'
+    text += TOML[TOML.index("[optimizer]") :]
+    if kind != "town":
+        text = text.replace("[data]", "height_range_m = [0.0, 1.0]\n[data]")
+    return parse_recipe(text, [f"network.encoder={encoder}"])
+
+
+def test_classes_and_overall_figures_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_tiny(monkeypatch)
+    told = figures(found(ISPRS), recipe("town", "tiny")).splitlines()
+    assert told[0].split() == ["percent", "found", "F1", "IoU", "area", "error"]
+    words = [" ".join(line.split()) for line in told]
+    assert words[1] == "impervious_surface 66.7 80.0 66.7 -33.3 % (-40 m²)"
+    assert words[2] == "building 100.0 66.7 50.0 +100.0 % (+40 m²)"
+    assert words[3] == "low_vegetation – – – –"
+    assert "overall accuracy 75.0, kappa 50.0, expected calibration error 10.0; 40 pixels" in told
+    assert not any("paper" in line for line in told)
+
+
+@pytest.mark.parametrize(("kind", "scheme"), [("potsdam", ISPRS), ("mmhunan", MMHUNAN)])
+def test_the_papers_table_is_printed_beside_ours(kind: str, scheme: ClassScheme) -> None:
+    head, *rows = figures(found(scheme), recipe(kind)).split("accuracy:\n\n")[1].splitlines()
+    assert head.split()[-3:] == ["Total", "mF1", "mIoU"]
+    assert len(rows) == 7
+    assert rows[-1].startswith("ours (mmadapter)")
+    assert rows[-1].split()[-3] == "75.00"
+    column = head.index("Imp." if kind == "potsdam" else "Cropland")
+    assert rows[-1][column - 2 :].split()[0] == "66.67"
+    assert {len(row) for row in rows} == {len(rows[0])}
+
+
+def test_text_is_aligned() -> None:
+    assert aligned([("a", "bcd"), ("ef", "g")]) == "a   bcd\nef    g"
+
+
+def test_the_papers_numbers_are_those_of_its_text(shared: Path) -> None:
+    (path,) = (shared / "paper").glob("*.txt")
+    text = re.sub("</?u>", "", path.read_text(encoding="utf-8"))
+    for table in PAPER_TABLES.values():
+        here = text.index(f"TABLE {table.number}\n")
+        part = text[here : here + 5000]
+        assert table.title.split()[-1].upper() in part[:200].upper()
+        for values in table.rows.values():
+            assert "\t".join(f"{value:.2f}" for value in values) in part

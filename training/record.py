@@ -1,0 +1,39 @@
+"""What a model's file says of itself beside its weights: figures, temperature, where it is from."""
+
+from pathlib import Path
+from typing import Any
+
+from model.checkpoint import rewrite_config
+from model.library import find, read_config
+from training.calibration import Calibration
+from training.provenance import commit
+from training.recipe import Recipe
+
+
+def record_figures(path: Path, recipe: Recipe, metrics: dict[str, Any], **origin: Any) -> None:
+    """Writes figures, recipe and commit into a model's file.
+
+    Args:
+        path: The file.
+        recipe: Of the data that it was measured on.
+        metrics: What was found, JSON values.
+        origin: What else is known of where it comes from, JSON values.
+    """
+    config = read_config(path)
+    known = {"recipe": recipe.model_dump(mode="json"), "commit": commit(), **origin}
+    provenance = {**config.provenance, **known}
+    rewrite_config(path, config.model_copy(update={"metrics": metrics, "provenance": provenance}))
+
+
+def record_temperature(path: Path, fitted: Calibration) -> None:
+    """Writes a temperature, and what it was worth, into a model's file."""
+    config = read_config(path)
+    provenance = {**config.provenance, "calibration": fitted.summary()}
+    changes = {"temperature": fitted.temperature, "provenance": provenance}
+    rewrite_config(path, config.model_copy(update=changes))
+
+
+def recorded(model: str, models_dir: Path) -> dict[str, Any]:
+    """Name and figures of a model as they were recorded in its file."""
+    config = read_config(find(model, models_dir))
+    return {"name": config.name, **config.metrics}
