@@ -5,13 +5,16 @@ Nothing heavy is imported before a command runs, so that `--help` answers at onc
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from model.models_cli import USER_MODELS, Json, ModelsDir
 from model.models_cli import app as models_app
 from model.options import Blend, Device, Precision
+
+if TYPE_CHECKING:
+    from model.config import ModelConfig
 
 app = typer.Typer(help="Land-cover maps from an orthophoto and a height raster.")
 app.add_typer(models_app, name="models")
@@ -35,8 +38,11 @@ def inspect(
     ortho: Annotated[Path, typer.Argument(help="Orthophoto, or any file by itself.")],
     height: Annotated[Path | None, typer.Argument(help="Its height raster.")] = None,
     dtm: Dtm = None,
-    model: Annotated[str | None, typer.Option(help="Check that this model takes the pair.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Check that this model takes the pair, and has seen such.")
+    ] = None,
     models_dir: ModelsDir = USER_MODELS,
+    white: White = None,
     quick: Annotated[bool, typer.Option("--quick", help="Do not decode every block.")] = False,
     as_json: Json = False,
     max_memory_mb: Annotated[
@@ -60,14 +66,15 @@ def inspect(
 
     if height is None and dtm is not None:
         raise BadOption("--dtm without a height raster; pass the surface model as HEIGHT")
-    if model is not None:
-        _check_model(model, models_dir)
+    config = None if model is None else _checked_model(model, models_dir)
     # With --json standard output is one document, the report.
     with progress("decoding", "bytes", as_json=False) as advance:
         report = (
             inspect_alone(ortho, quick=quick, progress=advance)
             if height is None
-            else inspect_pair(ortho, height, dtm=dtm, quick=quick, progress=advance)
+            else inspect_pair(
+                *(ortho, height), dtm=dtm, model=config, white=white, quick=quick, progress=advance
+            )
         )
     if as_json:
         emit(report.model_dump(mode="json"))
@@ -112,7 +119,7 @@ def predict(
     from model.outputs import beside
     from model.raster.inspection import inspect_pair
 
-    _check_model(model, models_dir)
+    _checked_model(model, models_dir)
     # Damage in the last block should be found before hours of computing, not after.
     with progress("checking", "bytes", as_json=as_json) as advance:
         inspect_pair(ortho, height, dtm=dtm, progress=advance)
@@ -144,6 +151,8 @@ def predict(
         emit({"event": "result", "files": names, "statistics": summary})
         return
     show_areas(summary)
+    for remark in summary["drift"]["remarks"]:
+        typer.echo(f"Note: {remark['message']}")
     for name in names.values():
         typer.echo(name)
 
@@ -167,7 +176,7 @@ def explain(
     """Show what the orthophoto and the heights each contribute to a class, as heat maps."""
     from model.console import emit, progress
 
-    _check_model(model, models_dir)
+    _checked_model(model, models_dir)
     from model import load_model
     from model.inference.explain import explain as write_heat
     from model.panel import write_heat_panel
@@ -276,12 +285,14 @@ def _quiet_libraries() -> None:
     logging.getLogger("rasterio").setLevel(logging.CRITICAL)
 
 
-def _check_model(name: str, models_dir: Path) -> None:
+def _checked_model(name: str, models_dir: Path) -> "ModelConfig":
     """Refuse a model that does not exist or does not take a pair, without loading it."""
     from model.library import find, read_config
     from model.raster.normalize import scalings
 
-    scalings(read_config(find(name, models_dir)), white=1.0)
+    config = read_config(find(name, models_dir))
+    scalings(config, white=1.0)
+    return config
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from model.classes import ISPRS, ClassScheme
+from model.seen import Seen
 
 
 class _Frozen(BaseModel):
@@ -93,6 +94,7 @@ class ModelConfig(_Frozen):
         allow_inf_nan=False,
         description="what mean logits are divided by for the confidence; changes no class",
     )
+    seen: Seen | None = Field(default=None, description="the inputs that it was trained on")
     base: BaseWeights | None = Field(default=None, description="what the encoder's weights are")
     metrics: dict[str, Any] = Field(default_factory=dict, description="measured, with conditions")
     provenance: dict[str, Any] = Field(default_factory=dict, description="recipe, commit, parent")

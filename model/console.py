@@ -77,7 +77,7 @@ def show_pair(report: PairReport) -> None:
     decoded = "yes" if report.scanned else "no (--quick)"
     table.add_row("every block decoded", decoded)
     console.print(table)
-    for remark in report.remarks:
+    for remark in [*report.remarks, *(report.drift.remarks if report.drift else [])]:
         console.print(f"Note: {remark.message}", markup=False)
     console.print("Nothing to refuse.")
 

@@ -16,6 +16,7 @@ from training.disk import writing
 from training.log import RunLog, read_log
 from training.losses import build_loss
 from training.run import Run
+from training.seen import seen_by
 from training.state import save_state
 from training.step import take_step
 
@@ -61,6 +62,8 @@ def train(
             take_step(run, net, parts, loss_of)
         return model
     out.mkdir(parents=True, exist_ok=True)
+    kept = run.average.net  # which is what is saved
+    kept.config = kept.config.model_copy(update={"seen": seen_by(run, pool)})
     with _told(out, run, report) as tell:
         for parts in steps:
             found = take_step(run, net, parts, loss_of)
@@ -68,9 +71,9 @@ def train(
                 tell(found)
             if _due(run, recipe.check_every):
                 found = check(run.average.net, validation, recipe.evaluation.windows)
-                kept = is_kept(found, read_log(out), recipe.evaluation.keep)
+                keep = is_kept(found, read_log(out), recipe.evaluation.keep)
                 tell(found)
-                _write(run, out / STATE, model if kept else None)
+                _write(run, out / STATE, model if keep else None)
     return model
 
 

@@ -21,9 +21,11 @@ from model.inference.windows import WindowPlan
 from model.network.mfnet import MFNet
 from model.outputs import check_outputs, check_space, write_json
 from model.raster.cog import CogWriter, disk_bytes
+from model.raster.drift import drift
 from model.raster.normalize import scalings, white_point
 from model.raster.pair import RasterPair
 from model.raster.part import PartWriter, is_whole, part_path, read_part
+from model.raster.report import Drift
 from model.raster.statistics import ClassAreas
 
 BATCH_SIZE = {"cpu": 8, "cuda": 64}
@@ -264,11 +266,12 @@ class Segmentation:
                 areas.add(band.row, band.classes_hW)
                 if percent and band.confidence_hW is not None:
                     percent.write(band.row, band.confidence_hW)
-            self.pair.check_unchanged()
             summary = areas.summary() | {
                 "pair": self.pair.report.model_dump(mode="json"),
                 "parameters": self.tags,
+                "drift": self._drift().model_dump(mode="json"),
             }
+            self.pair.check_unchanged()
             # What may still fail comes first; then everything appears, the class raster last.
             classes.finish(self._still_at_it)
             if percent:
@@ -276,6 +279,9 @@ class Segmentation:
             if statistics is not None:
                 write_json(statistics, summary)
         return summary
+
+    def _drift(self) -> Drift:
+        return drift(self.pair, self._predictor.net.config, self._white)
 
     def _still_at_it(self) -> None:
         total = len(self._sweep.plan)

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 from rasterio.windows import Window
 
+from model.config import ModelConfig
 from model.errors import InputError, NoData, WrongBands, WrongType
+from model.raster.drift import drift
 from model.raster.geopackage import GeoPackage, is_geopackage
 from model.raster.geotiff import GeoTiff, Role
 from model.raster.pair import RasterPair
@@ -48,6 +50,8 @@ def inspect_pair(
     height: Path,
     *,
     dtm: Path | None = None,
+    model: ModelConfig | None = None,
+    white: float | None = None,
     quick: bool = False,
     progress: Progress | None = None,
 ) -> PairReport:
@@ -57,6 +61,8 @@ def inspect_pair(
         ortho: The orthophoto.
         height: An nDSM, or a DSM if `dtm` is given.
         dtm: The terrain model.
+        model: To compare the pair with what it has seen in training.
+        white: Digital number of full reflectance, for that; else the pixel type's largest.
         quick: Judge by tags and a sample; do not decode every block.
         progress: Called while blocks are decoded.
 
@@ -65,6 +71,8 @@ def inspect_pair(
     """
     with RasterPair.open(ortho, height, dtm=dtm) as pair:
         report = pair.report
+        if model is not None:
+            report = report.model_copy(update={"drift": drift(pair, model, white)})
         if quick:
             return report
         parts = {"ortho": pair.ortho, "height": pair.height.source}

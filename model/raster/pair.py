@@ -14,6 +14,7 @@ from model.raster.grid import Grid, Rows
 from model.raster.heights import check_above_ground, height_remarks, percentiles
 from model.raster.remarks import pair_remarks
 from model.raster.report import PairReport, describe, estimate
+from model.raster.sample import sample_windows
 from model.raster.stamp import Stamp
 
 __all__ = ["Grid", "RasterPair", "Rows"]
@@ -21,9 +22,6 @@ __all__ = ["Grid", "RasterPair", "Rows"]
 # GDAL's warped rasters come in blocks of 128 rows.
 _WARP_ROWS = 128
 _MAX_CACHE_BYTES = 1 << 30
-# The sample: so many windows a side, of so many pixels a side.
-_SAMPLE_WINDOWS = 8
-_SAMPLE_PX = 32
 
 
 class RasterPair:
@@ -51,7 +49,9 @@ class RasterPair:
         self.dtm = dtm
         self.grid: Grid = ortho.grid
         self._cache_bytes = _cache_bytes(ortho, height, dtm)
-        found = percentiles(self._sample())
+        windows = sample_windows(self.grid.height, self.grid.width)
+        self._sampled = np.concatenate([self._heights(window).ravel() for window in windows])
+        found = percentiles(self._sampled)
         check_above_ground(found, height.source.path.name, with_dtm=dtm is not None)
         overlaps = [part.placement.overlap_percent for part in (height, dtm) if part]
         self.report = PairReport(
@@ -147,6 +147,30 @@ class RasterPair:
             valid={"ortho": ortho_valid, "ndsm": known},
         )
 
+    def sample(self) -> dict[str, np.ndarray]:
+        """A sample of what `read` gives; from one thread at a time.
+
+        Returns:
+            Valid pixels by modality, (bands, n): digital numbers, and metres above ground.
+
+        Raises:
+            RasterUnreadable, InputChanged: As `read`.
+        """
+        parts = []
+        try:
+            with gdal(self.ortho.path, self._cache_bytes):
+                for window in sample_windows(self.grid.height, self.grid.width):
+                    values, valid = self.ortho.read(window)
+                    parts.append(values[:, valid])
+        except RasterUnreadable:
+            self.check_unchanged()
+            raise
+        heights = self._sampled[np.isfinite(self._sampled)]
+        return {
+            "ortho": np.concatenate(parts, axis=1),
+            "ndsm": np.maximum(heights, 0)[np.newaxis],
+        }
+
     def check_unchanged(self) -> None:
         """Refuse what was read from files that have changed since they were opened.
 
@@ -160,22 +184,6 @@ class RasterPair:
         """Metres above ground (h, w) float32, as the files have them; NaN where unknown."""
         heights = self.height.read(window)
         return heights if self.dtm is None else heights - self.dtm.read(window)
-
-    def _sample(self) -> np.ndarray:
-        """Heights from windows spread evenly over the orthophoto, one after another."""
-        grid, parts = self.grid, []
-        for row in _spread(grid.height):
-            for column in _spread(grid.width):
-                height = min(_SAMPLE_PX, grid.height - row)
-                width = min(_SAMPLE_PX, grid.width - column)
-                parts.append(self._heights(Window(column, row, width, height)).ravel())
-        return np.concatenate(parts)
-
-
-def _spread(length: int) -> list[int]:
-    """First pixels of the sample's windows along an axis."""
-    last = max(0, length - _SAMPLE_PX)
-    return sorted({round(i * last / (_SAMPLE_WINDOWS - 1)) for i in range(_SAMPLE_WINDOWS)})
 
 
 def _cache_bytes(ortho: GeoTiff, *heights: AlignedHeight | None) -> int:

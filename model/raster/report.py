@@ -40,6 +40,26 @@ class Remark(BaseModel):
     message: str
 
 
+class BandInput(BaseModel):
+    """A band's sample, in the modality's unit: white is 1, heights are metres; None without one."""
+
+    p1: float | None = None
+    p50: float | None = None
+    p99: float | None = None
+    outside: float | None = Field(
+        default=None, description="share outside of where 98 % of the training's pixels lie"
+    )
+
+
+class Drift(BaseModel):
+    """A pair against what a model has seen in training."""
+
+    inputs: dict[str, list[BandInput]] = Field(description="bands by modality")
+    gsd_m: float | None
+    compared: bool = Field(description="the model says what it has seen")
+    remarks: list[Remark] = Field(description="how the pair differs; empty where it does not")
+
+
 class Estimate(BaseModel):
     """What a run takes beside the model itself."""
 
@@ -93,6 +113,7 @@ class PairReport(BaseModel):
     )
     remarks: list[Remark] = Field(default_factory=list)
     estimate: Estimate
+    drift: Drift | None = Field(default=None, description="known where a model was named")
     scanned: bool = Field(default=False, description="every block of every file was decoded")
 
 

@@ -37,6 +37,7 @@ from training.processes import Processes
 from training.recipe import Recipe, parse_recipe
 from training.run import start
 from training.samples import Batch
+from training.seen import seen_in
 from training.step import take_step
 
 
@@ -72,6 +73,7 @@ def test_a_run_lowers_the_loss_and_leaves_a_model(
     assert list(tmp_path.glob("events.out.tfevents.*"))
     net = load_model(path)
     assert net.config.gsd_m == 0.125
+    assert net.config.seen == seen_in(pool, net.config.modalities, 0.125)
     found = evaluate(net, held_out.areas, held_out.scheme)
     figures = found.summary()
     assert figures["pixels"] == 160 * 160
