@@ -78,7 +78,7 @@ def page(study: Study, found: Measured, recipe: Recipe, scheme: ClassScheme) -> 
     return "\n\n".join(parts) + "\n"
 
 
-def percent(values: Sequence[float | None]) -> str:
+def _percent(values: Sequence[float | None]) -> str:
     """Mean and spread of shares, in percent."""
     known = [100 * value for value in values if value is not None]
     return _around(fmean(known), spread(known)) if known else "–"
@@ -116,7 +116,7 @@ def _cells(
 ) -> Iterator[str]:
     runs = list(_figures(found[row.variant], scheme))
     for key in keys:
-        ours = percent([run[key] for run in runs])
+        ours = _percent([run[key] for run in runs])
         yield f"{ours} ({row.paper[key]:.2f})" if beside and key in row.paper else ours
 
 
