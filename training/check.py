@@ -26,7 +26,7 @@ def check(net: MFNet, validation: Pool, windows: int) -> dict[str, Any]:
         confusion.add(window.truth, mapped(net, window))
     summary = confusion.summary()
     return {
-        **{name: summary[name] for name in ("miou", "mf1", "oa")},
+        **{name: summary[name] for name in ("miou", "mf1", "oa", "kappa")},
         "iou": {name: value["iou"] for name, value in summary["classes"].items()},
         "confusion": summary["confusion"],
     }

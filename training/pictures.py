@@ -40,11 +40,14 @@ def reliability(title: str, bins: Sequence[Mapping[str, Any]]) -> str:
 
     Args:
         title: Above it.
-        bins: What `Reliability.summary` says: means of confidence and accuracy, and pixels.
+        bins: What `Reliability.summary` says: means of confidence and accuracy, and pixels. Those
+            with less than one pixel in 2,000 are left out: a handful says nothing.
     """
     figure = Figure(figsize=(3.6, 3.4))
     FigureCanvasAgg(figure)
     axis = figure.subplots()
+    total = sum(found["pixels"] for found in bins)
+    bins = [found for found in bins if 2000 * found["pixels"] >= total]
     sure, right = ([100 * found[key] for found in bins] for key in ("confidence", "accuracy"))
     most = max((found["pixels"] for found in bins), default=1)
     # pixels on a scale of their own: the tallest bar has a third of the height
