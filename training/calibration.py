@@ -32,7 +32,8 @@ COLDEST, HOTTEST = 0.05, 20.0
 """Temperatures that are looked at; a model that is always right has no best one."""
 
 REGIONS = 16
-PIXELS_A_REGION = 4096
+PIXELS = 2**16
+"""Drawn at most, as many from each region."""
 
 _HALVINGS = 50
 
@@ -124,9 +125,10 @@ def _pixels(
     sides = (min(area.window.height, area.window.width) for area in areas)
     side_px = max(min(2 * window_px, *sides), window_px)
     rng = np.random.default_rng(0)
-    for region in some_windows(areas, side_px, REGIONS):
+    regions = list(some_windows(areas, side_px, REGIONS))
+    for region in regions:
         labelled = np.flatnonzero(region.truth != NODATA)
-        chosen = rng.permutation(labelled)[:PIXELS_A_REGION]
+        chosen = rng.permutation(labelled)[: PIXELS // len(regions)]
         logits_KN = _mean_logits(predictor, region).flatten(1).cpu().numpy()
         yield logits_KN[:, chosen].T, region.truth.reshape(-1)[chosen]
 

@@ -67,7 +67,7 @@ def test_a_model_is_fitted_on_the_engines_mean_logits(monkeypatch: pytest.Monkey
     torch.testing.assert_close(means, expected, rtol=1e-4, atol=1e-4)
     found = calibrate(net, validation.areas, device="cpu")
     assert found is not None
-    assert found.pixels == 4096
+    assert found.pixels == 160 * 160
     assert found.nll[1] <= found.nll[0]
     assert COLDEST <= found.temperature <= HOTTEST
     assert found == calibrate(net, validation.areas, device="cpu")

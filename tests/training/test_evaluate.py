@@ -8,13 +8,22 @@ import rasterio
 from rasterio.windows import Window
 from small_runs import TOML, use_tiny
 from standins.folder import manifest, write_tile
+from standins.isprs import write_potsdam, write_vaihingen
+from standins.mmhunan import write_mmhunan
 
-from model.classes import ISPRS, NODATA
+from model.classes import ISPRS, MMHUNAN, NODATA
 from model.inference.segment import segment
 from model.network.mfnet import MFNet
 from training.datasets.base import Area
 from training.datasets.opening import open_areas, open_data
-from training.datasets.recipe import FolderRecipe, TownRecipe
+from training.datasets.recipe import (
+    FolderRecipe,
+    HunanRecipe,
+    PaperRecipe,
+    PotsdamRecipe,
+    TownRecipe,
+    VaihingenRecipe,
+)
 from training.datasets.towns import TownTile
 from training.evaluate import evaluate
 from training.metrics import Confusion
@@ -53,6 +62,49 @@ def test_a_town_is_measured_as_its_files_are_mapped(tmp_path: Path, net: MFNet) 
     assert np.abs(found.reliability.pixels - reliability.pixels).sum() <= 200
     assert found.conditions["stride_px"] == 100
     assert said[-1] == (90_000, 90_000)
+
+
+@pytest.fixture
+def paper(tmp_path: Path) -> dict[str, PaperRecipe]:
+    """The three data sets of the paper, by kind."""
+    folders = {kind: tmp_path / kind for kind in ("vaihingen", "potsdam", "mmhunan")}
+    write_vaihingen(folders["vaihingen"], 200, 170)
+    write_potsdam(folders["potsdam"], 160)
+    write_mmhunan(folders["mmhunan"])
+    return {
+        "vaihingen": VaihingenRecipe(kind="vaihingen", folder=folders["vaihingen"]),
+        "potsdam": PotsdamRecipe(kind="potsdam", folder=folders["potsdam"]),
+        "mmhunan": HunanRecipe(kind="mmhunan", folder=folders["mmhunan"]),
+    }
+
+
+@pytest.mark.parametrize("kind", ["vaihingen", "potsdam"])
+def test_the_benchmarks_test_tiles_are_measured_by_their_eroded_labels(
+    net: MFNet, paper: dict[str, PaperRecipe], kind: str
+) -> None:
+    splits = open_data(paper[kind], 160)  # type: ignore[arg-type]
+    areas = splits.test()[:2]
+    found = evaluate(net, areas, splits.scheme, gsd_m=paper[kind].gsd_m, stride=80)
+    truths = [area.tile.truth(area.window) for area in areas]
+    counted = [sum(int((truth == value).sum()) for truth in truths) for value in range(6)]
+    assert found.confusion.counts.sum(1).tolist() == counted
+    assert sum(counted) < sum(truth.size for truth in truths)  # the eroded borders
+    assert found.conditions["tiles"] == [area.tile.name for area in areas]
+    assert found.confusion.area_m2 is not None
+    area_m2 = sum(counted) * paper[kind].gsd_m ** 2
+    assert found.confusion.area_m2.sum() == pytest.approx(area_m2)
+
+
+def test_patches_smaller_than_a_window_and_another_scheme(
+    net: MFNet, paper: dict[str, PaperRecipe]
+) -> None:
+    splits = open_data(paper["mmhunan"], 32)  # type: ignore[arg-type]
+    mine = MFNet(net.config.model_copy(update={"classes": MMHUNAN})).eval()
+    areas = [area for area in splits.test() if (area.tile.truth(area.window) != NODATA).any()][:3]
+    found = evaluate(mine, areas, splits.scheme, gsd_m=10.0)
+    labelled = sum(int((area.tile.truth(area.window) != NODATA).sum()) for area in areas)
+    assert found.summary()["pixels"] == labelled
+    assert set(found.summary()["classes"]) == set(MMHUNAN.names)
 
 
 def test_towns_that_are_not_measured_are_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
