@@ -1,36 +1,23 @@
-"""`mfnet inspect`, `predict`, `explain` and `panel`, and the command that all groups join.
+"""`mfnet inspect`, `explain` and `panel`, and the command that all groups join.
 
 Nothing heavy is imported before a command runs, so that `--help` answers at once.
 """
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from model.arguments import Dtm, Height, ModelName, Ortho, White, checked_model
 from model.models_cli import USER_MODELS, Json, ModelsDir
 from model.models_cli import app as models_app
-from model.options import Blend, Device, Precision
-
-if TYPE_CHECKING:
-    from model.config import ModelConfig
+from model.options import Device
+from model.predict_cli import predict
 
 app = typer.Typer(help="Land-cover maps from an orthophoto and a height raster.")
 app.add_typer(models_app, name="models")
-
-
-Ortho = Annotated[Path, typer.Argument(help="Orthophoto, a GeoTIFF: red, green, blue (alpha).")]
-Height = Annotated[
-    Path, typer.Argument(help="Metres above ground, a GeoTIFF of the same place; or see --dtm.")
-]
-Dtm = Annotated[
-    Path | None, typer.Option(help="Terrain model; HEIGHT is then a surface model (DSM).")
-]
-White = Annotated[
-    float | None, typer.Option(help="Digital number of white; default: the pixel type's largest.")
-]
-ModelName = Annotated[str, typer.Option(help="A name from `mfnet models list`, or a path.")]
+app.command()(predict)
 
 
 @app.command()
@@ -66,7 +53,7 @@ def inspect(
 
     if height is None and dtm is not None:
         raise BadOption("--dtm without a height raster; pass the surface model as HEIGHT")
-    config = None if model is None else _checked_model(model, models_dir)
+    config = None if model is None else checked_model(model, models_dir)
     # With --json standard output is one document, the report.
     with progress("decoding", "bytes", as_json=False) as advance:
         report = (
@@ -84,77 +71,6 @@ def inspect(
         show_layers(report)
     else:
         show_raster(report)
-
-
-@app.command()
-def predict(
-    ortho: Ortho,
-    height: Height,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Class raster to write, a COG.")],
-    dtm: Dtm = None,
-    model: ModelName = "town-small",
-    models_dir: ModelsDir = USER_MODELS,
-    stride: Annotated[
-        int | None, typer.Option(min=1, help="Pixels between windows; default: the model's.")
-    ] = None,
-    blend: Annotated[Blend, typer.Option(help="How overlapping windows are weighed.")] = Blend.MEAN,
-    white: White = None,
-    confidence: Annotated[
-        bool, typer.Option("--confidence", help="Also write STEM_confidence.tif beside the map.")
-    ] = False,
-    statistics: Annotated[
-        Path | None, typer.Option(help="Default: STEM_statistics.json beside the map.")
-    ] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Windows a batch.")] = None,
-    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
-    precision: Annotated[Precision, typer.Option(help="Of the arithmetic.")] = Precision.AUTO,
-    as_json: Json = False,
-) -> None:
-    """Map an orthophoto and a height raster to land-cover classes.
-
-    Writes a Cloud Optimized GeoTIFF on the orthophoto's grid, with colours and names for QGIS
-    beside it, and the square metres of each class.
-    """
-    from model.console import emit, progress, show_areas
-    from model.outputs import beside
-    from model.raster.inspection import inspect_pair
-
-    _checked_model(model, models_dir)
-    # Damage in the last block should be found before hours of computing, not after.
-    with progress("checking", "bytes", as_json=as_json) as advance:
-        inspect_pair(ortho, height, dtm=dtm, progress=advance)
-    from model import load_model, segment
-
-    files = {"classes": out, "statistics": statistics or beside(out, "statistics.json")}
-    if confidence:
-        files["confidence"] = beside(out, "confidence.tif")
-    net = load_model(model, models_dir)
-    with progress("segmenting", "windows", as_json=as_json) as advance:
-        summary = segment(
-            ortho,
-            height,
-            net,
-            out,
-            dtm=dtm,
-            statistics=files["statistics"],
-            confidence=files.get("confidence"),
-            stride=stride,
-            blend=blend.value,
-            white=white,
-            batch_size=batch_size,
-            device=device.value,
-            precision=precision.value,
-            progress=advance,
-        )
-    names = {role: str(path) for role, path in files.items()}
-    if as_json:
-        emit({"event": "result", "files": names, "statistics": summary})
-        return
-    show_areas(summary)
-    for remark in summary["drift"]["remarks"]:
-        typer.echo(f"Note: {remark['message']}")
-    for name in names.values():
-        typer.echo(name)
 
 
 @app.command()
@@ -176,7 +92,7 @@ def explain(
     """Show what the orthophoto and the heights each contribute to a class, as heat maps."""
     from model.console import emit, progress
 
-    _checked_model(model, models_dir)
+    checked_model(model, models_dir)
     from model import load_model
     from model.inference.explain import explain as write_heat
     from model.panel import write_heat_panel
@@ -283,16 +199,6 @@ def _quiet_libraries() -> None:
     import logging
 
     logging.getLogger("rasterio").setLevel(logging.CRITICAL)
-
-
-def _checked_model(name: str, models_dir: Path) -> "ModelConfig":
-    """Refuse a model that does not exist or does not take a pair, without loading it."""
-    from model.library import find, read_config
-    from model.raster.normalize import scalings
-
-    config = read_config(find(name, models_dir))
-    scalings(config, white=1.0)
-    return config
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ def seen_band(tiles: Sequence[NDArray[np.floating]]) -> SeenBand:
     each = [quantiles(values) for values in tiles]
     whole = quantiles(np.concatenate([values.ravel() for values in tiles]))
     return SeenBand(
-        most=Range(low=whole.p1, high=whole.p99),
+        most=range_of((whole.p1, whole.p99)),
         p1=range_of(q.p1 for q in each),
         p50=range_of(q.p50 for q in each),
         p99=range_of(q.p99 for q in each),

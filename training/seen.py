@@ -16,8 +16,8 @@ from training.datasets.pair_files import gsd_of_own
 from training.run import Run
 from training.samples import Sample
 
-TILES = 128
-"""At most so many are looked at, spread evenly: a minute where they are large files."""
+TILES = 256
+"""At most so many are looked at, spread evenly: two minutes where they are large files."""
 
 
 def seen_by(run: Run, pool: Pool) -> Seen:

@@ -235,8 +235,10 @@ def _crs(organization: str, code: int, definition: str) -> CRS | None:
     try:
         if str(organization).upper() == "EPSG":
             return CRS.from_epsg(code)
+        if str(definition).lower() in ("", "undefined"):  # GDAL would print a line about it
+            return None
         return CRS.from_wkt(definition)
-    except Exception:  # rasterio's own, or a bare CPLE error; undefined ones are no WKT
+    except Exception:  # rasterio's own, or a bare CPLE error
         return None
 
 

@@ -11,6 +11,7 @@ import rasterio
 from rio_cogeo import cog_validate
 
 from model.config import EncoderConfig, ModelConfig
+from model.raster.inspection import inspect_polygons
 
 Make = Callable[..., Path]
 
@@ -43,14 +44,16 @@ def test_a_pair_becomes_a_map_with_its_statistics(
 ) -> None:
     out = tmp_path / "map" / "classes.tif"
     out.parent.mkdir()
-    options = ["--model", "random", "--models-dir", models_dir, "--confidence", "--device", "cpu"]
-    said = predict(photo(), heights(), "-o", out, *options)
+    options = ["--model", "random", "--models-dir", models_dir, "--device", "cpu"]
+    unsure = out.with_name("unsure.gpkg")
+    said = predict(photo(), heights(), "-o", out, *options, "--least-sure", unsure)
     assert (said.returncode, said.stderr) == (0, "")
     events = [json.loads(line) for line in said.stdout.splitlines()]
     assert [event["stage"] for event in events[:-1]] == ["checking"] * 2 + ["segmenting"]
     assert events[-2]["done"] == events[-2]["total"] >= 1
     result = events[-1]
     assert result["files"]["classes"] == str(out)
+    assert result["files"]["least_sure"] == str(unsure)
     assert sum(item["pixels"] for item in result["statistics"]["classes"]) == 48 * 48
     assert cog_validate(out, strict=True)[0]
     with rasterio.open(out) as raster:
@@ -61,7 +64,11 @@ def test_a_pair_becomes_a_map_with_its_statistics(
         "classes.tif.aux.xml",
         "classes_confidence.tif",
         "classes_statistics.json",
+        "unsure.gpkg",
     ]
+    (layer,) = inspect_polygons(unsure).layers
+    assert layer.features == 1
+    assert result["statistics"]["drift"]["compared"] is False
 
 
 def test_bad_input_is_refused_before_the_network_is_loaded(
