@@ -126,7 +126,7 @@ def test_a_table_by_class_has_the_papers_columns() -> None:
     study = STUDIES["table4"]
     text = page(study, {v: [figures(0.5)] for v in study.variants}, TOWN, ISPRS)
     head = next(line for line in text.splitlines() if "modality" in line)
-    titles = ["Building", "Tree", "Low vegetation", "Car", "Impervious surface", "OA", "mF1"]
+    titles = ["Bui.", "Tre.", "Low.", "Car", "Imp.", "OA", "mF1"]
     assert [cell.strip() for cell in head.split("|")][3:-2] == titles
     row = next(line for line in text.splitlines() if "frozen, without tuning" in line)
     cells = [cell.strip() for cell in row.split("|")][3:-1]

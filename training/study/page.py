@@ -5,6 +5,7 @@ from statistics import fmean
 from typing import Any
 
 from model.classes import ClassScheme
+from training.paper_tables import PAPER_TABLES
 from training.recipe import Recipe
 from training.study.order import Finding, compare, spread, verdict
 from training.study.runs import Measured
@@ -13,8 +14,6 @@ from training.study.studies import Row, Study
 PAPERS_DATA = "vaihingen"
 """The kind of data that the paper's numbers are of."""
 
-_CLASSES = ("building", "tree", "low_vegetation", "car", "impervious_surface")
-"""The order of the paper's columns."""
 _OVERALL = {"oa": "OA", "mf1": "mF1", "miou": "mIoU"}
 
 
@@ -103,12 +102,15 @@ def _figures(
 
 
 def _columns(study: Study, scheme: ClassScheme) -> dict[str, str]:
-    """Keys of figures and their titles: the foreground classes' accuracy, then overall figures."""
+    """Keys of figures and their titles: the foreground classes' accuracy, then overall figures.
+
+    Where the classes are those of a data set of the paper's, order and titles are the paper's.
+    """
     if not study.by_class:
         return _OVERALL
     titles = {c.name: c.title for c in scheme.classes if c.foreground}
-    order = _CLASSES if {*_CLASSES} == {*titles} else tuple(titles)
-    return {**{name: titles[name] for name in order}, **_OVERALL}
+    papers = (table.columns for table in PAPER_TABLES.values())
+    return {**next((c for c in papers if c.keys() == titles.keys()), titles), **_OVERALL}
 
 
 def _cells(
