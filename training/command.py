@@ -80,7 +80,7 @@ def run_train(
     if not processes.first:
         return ""
     found = _finish(path, recipe, data, models_dir, remarks, device=device, as_json=as_json)
-    return json.dumps(found) if as_json else figures(found, recipe)
+    return json.dumps(found) if as_json else figures(found, run.net.config, recipe.data.kind)
 
 
 def run_evaluate(
@@ -123,7 +123,7 @@ def run_evaluate(
     if record:
         compared = {} if baseline is None else {"baseline": recorded(baseline, models_dir)}
         record_figures(path, recipe, {**found, **compared})
-    return json.dumps(found) if as_json else figures(found, recipe)
+    return json.dumps(found) if as_json else figures(found, net.config, recipe.data.kind)
 
 
 def run_calibrate(

@@ -3,23 +3,24 @@
 from collections.abc import Sequence
 from typing import Any
 
+from model.config import ModelConfig
 from training.paper_tables import PAPER_TABLES
-from training.recipe import Recipe
 
 
-def figures(found: dict[str, Any], recipe: Recipe) -> str:
+def figures(found: dict[str, Any], config: ModelConfig, kind: str) -> str:
     """What was found, and on the paper's data sets the paper's figures beside it.
 
     Args:
         found: What `Evaluation.summary` says.
-        recipe: Of the data; its network stands in the paper's table.
+        config: Of the model.
+        kind: Of the data, as in recipes.
     """
     parts = [_classes(found), _overall(found)]
-    if recipe.data.kind in PAPER_TABLES:
-        table = PAPER_TABLES[recipe.data.kind]
+    if kind in PAPER_TABLES:
+        table = PAPER_TABLES[kind]
         parts.append(
             f"The paper's table {table.number} ({table.title}); of each class the accuracy:\n\n"
-            + aligned([table.head, *table.beside(recipe.network, found)], left=2)
+            + aligned([table.head, *table.beside(config, found)], left=2)
         )
     return "\n\n".join(parts)
 

@@ -10,7 +10,7 @@ MMLoRA with ViT-L repeats that of FTransDeepLab in all ten figures, so it may be
 from dataclasses import dataclass
 from typing import Any
 
-from training.recipe import NetworkRecipe
+from model.config import ENCODERS, ModelConfig
 
 _ISPRS = {
     "building": "Bui.",
@@ -55,11 +55,11 @@ class PaperTable:
         """The titles of the columns."""
         return ("", "backbone", *self.columns.values(), "Total", "mF1", "mIoU")
 
-    def beside(self, network: NetworkRecipe, found: dict[str, Any]) -> list[Row]:
+    def beside(self, config: ModelConfig, found: dict[str, Any]) -> list[Row]:
         """The paper's rows, and ours as the last.
 
         Args:
-            network: Ours.
+            config: Of our model.
             found: What `Evaluation.summary` says of it.
         """
         rows = [
@@ -69,8 +69,9 @@ class PaperTable:
         shares = [found["classes"][name]["accuracy"] for name in self.columns]
         shares += [found["oa"], found["mf1"], found["miou"]]
         ours = ("–" if share is None else f"{100 * share:.2f}" for share in shares)
-        encoder = _BACKBONES.get(network.encoder, network.encoder)
-        return [*rows, (f"ours ({network.tuning})", encoder, *ours)]
+        names = [name for name, encoder in ENCODERS.items() if encoder == config.encoder]
+        name = names[0] if names else "other"
+        return [*rows, (f"ours ({config.tuning})", _BACKBONES.get(name, name), *ours)]
 
 
 PAPER_TABLES = {

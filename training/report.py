@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from model.classes import ClassScheme
+from model.config import ModelConfig
 from model.network.mfnet import MFNet
 from training.calibration import Calibration
 from training.check import mapped, some_windows
@@ -86,7 +87,7 @@ def write_report(
         f"<h1>{escape(recipe.name)}</h1>",
         *(f"<p>{escape(remark)}</p>" for remark in remarks),
         *overview(kept, measured),
-        *([] if measured is None else [*by_class(measured, scheme), *paper(measured, recipe)]),
+        *_in_detail(measured, net.config, recipe.data.kind),
         *sureness(fitted, measured),
         *_confusion(kept, measured, scheme),
         "<h2>While it was trained</h2>",
@@ -102,6 +103,12 @@ def write_report(
         part.write_text(page, encoding="utf-8")
         part.replace(path)
     return path
+
+
+def _in_detail(measured: dict[str, Any] | None, config: ModelConfig, kind: str) -> Iterator[str]:
+    if measured is not None:
+        yield from by_class(measured, config.classes)
+        yield from paper(measured, config, kind)
 
 
 def _confusion(

@@ -5,11 +5,11 @@ from html import escape
 from typing import Any
 
 from model.classes import ClassScheme
+from model.config import ModelConfig
 from training.calibration import Calibration
 from training.figures import area_error, percent
 from training.paper_tables import PAPER_TABLES
 from training.pictures import reliability
-from training.recipe import Recipe
 
 _OVERALL = {
     "oa": "overall accuracy",
@@ -58,12 +58,12 @@ def by_class(measured: dict[str, Any], scheme: ClassScheme) -> Iterator[str]:
     )
 
 
-def paper(measured: dict[str, Any], recipe: Recipe) -> Iterator[str]:
+def paper(measured: dict[str, Any], config: ModelConfig, kind: str) -> Iterator[str]:
     """The paper's table with ours below; nothing for other data than the paper's."""
-    if recipe.data.kind not in PAPER_TABLES:
+    if kind not in PAPER_TABLES:
         return
-    table = PAPER_TABLES[recipe.data.kind]
-    rows = table.beside(recipe.network, measured)
+    table = PAPER_TABLES[kind]
+    rows = table.beside(config, measured)
     yield f"<h2>Beside the paper: table {table.number}, {escape(table.title)}</h2>"
     yield f'<div class="wide">{_table(table.head, rows)}</div>'
     yield (

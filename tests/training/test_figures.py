@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_runs import TOML, use_tiny
 
 from model.classes import ISPRS, MMHUNAN, ClassScheme
+from model.config import ENCODERS, ModelConfig
 from training.evaluate import Evaluation
 from training.figures import aligned, figures
 from training.metrics import Confusion
 from training.paper_tables import PAPER_TABLES
-from training.recipe import Recipe, parse_recipe
 from training.reliability import Reliability
+
+CONFIG = ModelConfig(encoder=ENCODERS["vit_l"], tuning="mmlora")
 
 
 def found(scheme: ClassScheme) -> dict[str, Any]:
@@ -26,17 +27,8 @@ def found(scheme: ClassScheme) -> dict[str, Any]:
     return Evaluation(confusion, reliability, {}).summary()
 
 
-def recipe(kind: str, encoder: str = "vit_b") -> Recipe:
-    text = TOML[: TOML.index("[data]")] + f'[data]\nkind = "{kind}"\n'
-    text += TOML[TOML.index("[optimizer]") :]
-    if kind != "town":
-        text = text.replace("[data]", "height_range_m = [0.0, 1.0]\n[data]")
-    return parse_recipe(text, [f"network.encoder={encoder}"])
-
-
-def test_classes_and_overall_figures_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    use_tiny(monkeypatch)
-    told = figures(found(ISPRS), recipe("town", "tiny")).splitlines()
+def test_classes_and_overall_figures_are_told() -> None:
+    told = figures(found(ISPRS), CONFIG, "town").splitlines()
     assert told[0].split() == ["percent", "found", "F1", "IoU", "area", "error"]
     words = [" ".join(line.split()) for line in told]
     assert words[1] == "impervious_surface 66.7 80.0 66.7 -33.3 % (-40 m²)"
@@ -48,10 +40,10 @@ def test_classes_and_overall_figures_are_told(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize(("kind", "scheme"), [("potsdam", ISPRS), ("mmhunan", MMHUNAN)])
 def test_the_papers_table_is_printed_beside_ours(kind: str, scheme: ClassScheme) -> None:
-    head, *rows = figures(found(scheme), recipe(kind)).split("accuracy:\n\n")[1].splitlines()
+    head, *rows = figures(found(scheme), CONFIG, kind).split("accuracy:\n\n")[1].splitlines()
     assert head.split()[-3:] == ["Total", "mF1", "mIoU"]
     assert len(rows) == 7
-    assert rows[-1].startswith("ours (mmadapter)")
+    assert rows[-1].split()[:3] == ["ours", "(mmlora)", "ViT-L"]
     assert rows[-1].split()[-3] == "75.00"
     column = head.index("Imp." if kind == "potsdam" else "Cropland")
     assert rows[-1][column - 2 :].split()[0] == "66.67"
