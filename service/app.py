@@ -8,37 +8,25 @@ from anyio import to_thread
 from fastapi import FastAPI
 
 from service import http_errors
-from service.database import Database
-from service.inspection import Inspector
 from service.middleware import Edge, SmallBodies
-from service.queue import Doorbell, make_celery
-from service.registry import Registry
-from service.routes import health, jobs, landing, models, processes, results, tiles, uploads
-from service.services import Services
+from service.routes import (
+    health,
+    jobs,
+    landing,
+    metrics,
+    models,
+    processes,
+    results,
+    tiles,
+    uploads,
+)
+from service.services import Services, make_services
 from service.settings import Settings
-from service.storage import Storage
-
-_INSPECTIONS_AT_ONCE = 2
 
 
 def create_app(settings: Settings) -> FastAPI:
     """The API on `settings`; the tables are brought up to date when it starts."""
-    database = Database(settings.database)
-    inspector = Inspector(
-        models_dir=settings.models_dir,
-        max_memory_mb=settings.inspect_memory_mb,
-        max_seconds=settings.inspect_seconds,
-        at_once=_INSPECTIONS_AT_ONCE,
-    )
-    storage = Storage(settings.data_dir)
-    services = Services(
-        settings=settings,
-        database=database,
-        storage=storage,
-        doorbell=Doorbell(make_celery(settings)),
-        inspector=inspector,
-        registry=Registry(database, storage.models, inspector),
-    )
+    services = make_services(settings)
     app = FastAPI(
         title="MFNet",
         summary="Land-cover maps from an orthophoto and a height raster.",
@@ -52,7 +40,7 @@ def create_app(settings: Settings) -> FastAPI:
     http_errors.install(app)
     app.add_middleware(SmallBodies)
     app.add_middleware(Edge)  # the outermost: what it adds, every response has
-    for routes in (landing, processes, jobs, results, uploads, tiles, models, health):
+    for routes in (landing, processes, jobs, results, uploads, tiles, models, health, metrics):
         app.include_router(routes.router)
     return app
 

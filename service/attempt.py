@@ -9,8 +9,9 @@ from service.engine import Engine, EngineDied
 from service.jobs import Failure
 from service.settings import Settings
 
-Beat = Callable[[int, int], None]
-"""Renews a lease, with the windows done and their total; raises where it is lost."""
+Beat = Callable[..., None]
+"""Renews a lease, with what is done and its total, and where the engine says it what that is;
+raises where the lease is lost."""
 
 _LISTEN_S = 0.25  # how long a request to leave may stay unnoticed
 _PROGRESS_S = 1.0  # how often progress is written while it changes

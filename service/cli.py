@@ -1,25 +1,23 @@
 """`mfnet serve`, `mfnet worker` and `mfnet keys`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from service.demo_cli import demo
+from service.options import DataDir, settings_of
+from service.registry_cli import registry, retrain
 
 if TYPE_CHECKING:
     from service.database import Database
-    from service.settings import Settings
 
 app = typer.Typer(no_args_is_help=True)
 keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
 app.add_typer(keys, name="keys")
+app.add_typer(registry, name="registry")
+app.command()(retrain)
 app.command()(demo)
-
-DataDir = Annotated[
-    Path | None,
-    typer.Option(help="Folder of uploads, results and the default database.", show_default="data"),
-]
 
 
 @app.command()
@@ -32,23 +30,27 @@ def serve(
     """Run the service: the API and one worker. MFNET_… in the environment sets the rest."""
     from service.serve import serve
 
-    serve(_settings(data_dir=data_dir, host=host, port=port), worker=worker, tell=typer.echo)
+    serve(settings_of(data_dir=data_dir, host=host, port=port), worker=worker, tell=typer.echo)
 
 
 @app.command()
 def worker(
     data_dir: DataDir = None,
+    work: Annotated[
+        str | None,
+        typer.Option("--work", help="segment or retrain: one of both.", show_default="segment"),
+    ] = None,
     parent: Annotated[int | None, typer.Option(hidden=True, help="Leave with it.")] = None,
 ) -> None:
     """Run one worker: it takes jobs from the queue and computes them, one at a time."""
     import signal
 
+    from service import worker
     from service.lifeline import end_with_parent
-    from service.worker import work
 
     if parent is not None:
         end_with_parent(signal.SIGTERM, parent)
-    raise typer.Exit(work(_settings(data_dir=data_dir)))
+    raise typer.Exit(worker.work(settings_of(data_dir=data_dir, work=work)))
 
 
 @keys.command()
@@ -94,24 +96,11 @@ def revoke(
     typer.echo(f"{key.prefix}… is revoked")
 
 
-def _settings(**chosen: Any) -> "Settings":
-    """What was given on the command line, then the environment, then the defaults."""
-    from pydantic import ValidationError
-    from pydantic_settings import SettingsError
-
-    from service.settings import Settings, faults
-
-    try:
-        return Settings(**{name: value for name, value in chosen.items() if value is not None})
-    except (ValidationError, SettingsError) as error:
-        raise typer.BadParameter(faults(error)) from error
-
-
 def _database(data_dir: Path | None) -> "Database":
     from service.database import Database
     from service.storage import Storage
 
-    settings = _settings(data_dir=data_dir)
+    settings = settings_of(data_dir=data_dir)
     Storage(settings.data_dir)
     database = Database(settings.database)
     database.upgrade()

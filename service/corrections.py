@@ -26,8 +26,7 @@ from service.errors import (
     StorageFull,
     TileInUse,
 )
-from service.jobs import State
-from service.processes import SEGMENT
+from service.jobs import SEGMENT, State
 from service.repository.jobs import JobRepository
 from service.repository.tiles import TileRepository
 from service.repository.uploads import UploadRepository

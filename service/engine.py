@@ -3,7 +3,7 @@
 Orders go to its standard input and replies come from its standard output, one JSON object a line:
 
     → {"process": …, "ortho": …, "height": …, "out": …, …}
-    ← {"progress": [windows done, windows in all]}      any number of times
+    ← {"progress": [done, in all, (what is done)]}      any number of times
     ← {"done": {…}}  or  {"error": {code, message, params, input_fault}}
 
 The child is started by exec, not fork, without secrets and with GDAL fenced in, since it opens

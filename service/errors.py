@@ -187,6 +187,18 @@ class TileInUse(ServiceError):
     code = "tile.in_use"
 
 
+class NoLabelledTiles(ServiceError):
+    """A retraining without anything to learn from."""
+
+    code = "training.no_tiles"
+
+
+class BadTrainingFolder(ServiceError):
+    """A folder that retrainings may not read, or that holds no labelled tiles."""
+
+    code = "training.bad_folder"
+
+
 class TilesDiffer(ServiceError):
     """Labelled tiles of different class schemes, for one retraining."""
 

@@ -61,6 +61,8 @@ ANSWERS: dict[type[errors.ServiceError], Answer] = {
     errors.RastersGone: Answer(409),
     errors.TileInUse: Answer(409),
     errors.TilesDiffer: Answer(422),
+    errors.NoLabelledTiles: Answer(422),
+    errors.BadTrainingFolder: Answer(422),
     errors.Refused: Answer(422),
     errors.InspectionBroken: Answer(500),
     errors.Busy: Answer(503),

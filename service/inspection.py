@@ -72,7 +72,13 @@ class Inspector:
         return self._inspect([str(path)], names)
 
     def pair(
-        self, ortho: Path, height: Path, dtm: Path | None, model: str, names: Names
+        self,
+        ortho: Path,
+        height: Path,
+        dtm: Path | None,
+        model: str,
+        white: float | None,
+        names: Names,
     ) -> dict[str, Any]:
         """The quick report on a pair for a model: headers, grids, a sample; not every block.
 
@@ -83,6 +89,8 @@ class Inspector:
         arguments += ["--models-dir", str(self._models_dir)]
         if dtm is not None:
             arguments += ["--dtm", str(dtm)]
+        if white is not None:
+            arguments += ["--white", repr(white)]
         return self._inspect(arguments, names)
 
     def correction(

@@ -23,6 +23,10 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+SEGMENT = "segment"
+RETRAIN = "retrain"
+"""Processes: what a job may be of."""
+
 
 class State(StrEnum):
     """Where a job stands; the words are those of OGC API - Processes."""

@@ -43,7 +43,8 @@ class Ref(NamedTuple):
 
     @classmethod
     def read(cls, text: str) -> "Ref":
-        """`NAME` or `NAME@VERSION`, as `REF` describes them."""
-        assert re.fullmatch(REF, text), text
+        """`NAME` or `NAME@VERSION`, as `REF` describes them; ValueError for anything else."""
+        if not re.fullmatch(REF, text):
+            raise ValueError(f"got {text!r}, expected a model as NAME or NAME@VERSION")
         name, _, version = text.partition("@")
         return cls(name, int(version) if version else None)

@@ -1,56 +1,88 @@
 """The processes that the service offers, as OGC API - Processes describes them.
 
-The inputs' description is `SegmentInputs` read aloud, so the two cannot differ.
+A description of inputs is the class that checks them read aloud, so the two cannot differ.
 """
 
 from importlib.metadata import version
 from typing import Any
 
-from service.errors import NoSuchProcess
-from service.schemas import Link, Process, SegmentInputs
+from pydantic import BaseModel
 
-SEGMENT = "segment"
+from service.errors import NoSuchProcess
+from service.jobs import RETRAIN, SEGMENT
+from service.schemas import Link, Process, RetrainInputs, SegmentInputs
 
 MEDIA_TYPES = {
     ".tif": "image/tiff; application=geotiff; profile=cloud-optimized",
     ".json": "application/json",
     ".xml": "application/xml",
     ".qml": "application/xml",
+    ".html": "text/html",
+    ".gpkg": "application/geopackage+sqlite3",
 }
 """Media types of results, by the file's suffix."""
 
 _OUTPUTS = {
-    "classes.tif": "class raster on the orthophoto's grid; 255 is nodata",
-    "classes.tif.aux.xml": "the classes' names, for GDAL",
-    "classes.qml": "the classes' colours and names, for QGIS",
-    "statistics.json": "pixels, square metres and share of each class",
-    "confidence.tif": "percent of the winning class, where `confidence` is asked for",
+    SEGMENT: {
+        "classes.tif": "class raster on the orthophoto's grid; 255 is nodata",
+        "classes.tif.aux.xml": "the classes' names, for GDAL",
+        "classes.qml": "the classes' colours and names, for QGIS",
+        "statistics.json": "pixels, square metres and share of each class",
+        "confidence.tif": "percent of the winning class, where `confidence` is asked for",
+        "least_sure.gpkg": "the windows of the lowest confidence, where `confidence` is asked for",
+    },
+    RETRAIN: {
+        "report.html": "the training: figures, curves, confusion matrix, example maps, recipe",
+        "gate.json": "parent and candidate, class by class, and what the gate says",
+        "changes.json": "how many pixels of your newest maps would change, from class to class",
+        "changes-JOB.tif": "the new class where it would; one for each of up to three jobs",
+    },
 }
 
+_TEXTS: dict[str, tuple[str, str, type[BaseModel]]] = {
+    SEGMENT: (
+        "Land-cover map",
+        "A class for every pixel of an orthophoto, from it and a height raster.",
+        SegmentInputs,
+    ),
+    RETRAIN: (
+        "Retraining",
+        "A model goes on learning from labelled tiles and becomes a candidate. For admins.",
+        RetrainInputs,
+    ),
+}
 
-def segment(links: list[Link]) -> Process:
-    """The one process of today.
+IDS = tuple(_TEXTS)
+"""Of all processes."""
+
+
+def describe(process_id: str, links: list[Link]) -> Process:
+    """A process.
 
     Args:
+        process_id: One of `IDS`.
         links: Its links, which depend on the address that the request came to.
     """
+    title, description, inputs = _TEXTS[process_id]
     return Process(
-        id=SEGMENT,
+        id=process_id,
         version=version("mfnet"),
-        title="Land-cover map",
-        description="A class for every pixel of an orthophoto, from it and a height raster.",
+        title=title,
+        description=description,
         jobControlOptions=["async-execute", "dismiss"],
         outputTransmission=["reference"],
-        inputs=_inputs(),
-        outputs={name: _output(name, text) for name, text in _OUTPUTS.items()},
+        inputs=_inputs(inputs),
+        outputs={name: _output(name, text) for name, text in _OUTPUTS[process_id].items()},
         links=links,
     )
 
 
 def check_exists(process_id: str) -> None:
     """Raises `NoSuchProcess` for every id but ours."""
-    if process_id != SEGMENT:
-        raise NoSuchProcess(f"no process {process_id!r}; there is: {SEGMENT}", process=process_id)
+    if process_id not in IDS:
+        raise NoSuchProcess(
+            f"no process {process_id!r}; there are: {', '.join(IDS)}", process=process_id
+        )
 
 
 def media_type(file_name: str) -> str:
@@ -59,12 +91,12 @@ def media_type(file_name: str) -> str:
     return MEDIA_TYPES.get(suffix, "application/octet-stream")
 
 
-def _inputs() -> dict[str, Any]:
-    schema = SegmentInputs.model_json_schema()
+def _inputs(inputs: type[BaseModel]) -> dict[str, Any]:
+    schema = inputs.model_json_schema()
     described = {}
     for name, field in schema["properties"].items():
         texts = {key: field.pop(key) for key in ("title", "description")}
-        required = int(name in schema["required"])
+        required = int(name in schema.get("required", ()))
         described[name] = {**texts, "schema": field, "minOccurs": required, "maxOccurs": 1}
     return described
 

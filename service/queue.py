@@ -13,10 +13,12 @@ from kombu.exceptions import OperationalError
 from sqlalchemy.exc import SADeprecationWarning
 from sqlalchemy.orm import configure_mappers
 
+from service.jobs import RETRAIN, SEGMENT
 from service.settings import Settings
 
-TASK = "segment"
-QUEUE = "jobs"
+TASK = "work"
+QUEUES = {SEGMENT: "jobs", RETRAIN: "retrainings"}
+"""By process: a retraining takes hours, and is never in the way of a map."""
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +27,7 @@ def make_celery(settings: Settings) -> Celery:
     """Celery as both ends use it: the API and the reconciler send by name, workers receive."""
     app = Celery("mfnet", broker=settings.broker)
     app.conf.update(
-        task_default_queue=QUEUE,
+        task_default_queue=QUEUES[settings.work],
         task_ignore_result=True,
         task_acks_late=False,
         task_reject_on_worker_lost=False,
@@ -54,22 +56,22 @@ class Doorbell:
     def __init__(self, celery: Celery) -> None:
         self._celery = celery
 
-    def ring(self, job_id: str) -> bool:
+    def ring(self, job_id: str, process: str = SEGMENT) -> bool:
         """Tell the workers of a job that was committed; False where the broker does not answer.
 
         A broker that is away is no error of the request's: the reconciler rings again.
         """
         try:
             self._celery.send_task(
-                TASK, args=[job_id], queue=QUEUE, retry=False, ignore_result=True
+                TASK, args=[job_id], queue=QUEUES[process], retry=False, ignore_result=True
             )
         except OperationalError as error:
             _log.warning("broker does not answer, the reconciler will ring again: %s", error)
             return False
         return True
 
-    def waiting(self) -> int:
-        """How many messages lie in the queue.
+    def waiting(self, process: str = SEGMENT) -> int:
+        """How many messages lie in the queue of a process.
 
         Raises:
             kombu.exceptions.OperationalError: The broker does not answer.
@@ -78,7 +80,7 @@ class Doorbell:
             connection.ensure_connection(max_retries=1, timeout=2)
             try:
                 with connection.channel() as channel:
-                    queue = self._celery.amqp.queues[QUEUE](channel)
+                    queue = self._celery.amqp.queues[QUEUES[process]](channel)
                     return int(queue.queue_declare().message_count)
             except connection.connection_errors + connection.channel_errors as error:
                 raise OperationalError(str(error)) from error

@@ -20,8 +20,9 @@ from collections.abc import Sequence
 from kombu.exceptions import OperationalError as BrokerAway
 
 from service.database import AWAY, Database
+from service.jobs import SEGMENT
 from service.queue import Doorbell
-from service.repository.jobs import JobRepository
+from service.repository.backlog import Backlog
 from service.repository.parts import PartRepository
 from service.settings import Settings
 from service.storage import Storage
@@ -72,9 +73,10 @@ class Reconciler:
     def reconcile(self) -> None:
         """Fail what nobody may claim any more, ring for what waits, answer what waits twice."""
         with self._database.writing() as session:
-            abandoned = JobRepository(session).fail_abandoned(self._settings.attempts)
-            due = list(JobRepository(session).due())
-            parts = PartRepository(session).due(self._settings.attempts)
+            abandoned = Backlog(session).fail_abandoned(self._settings.attempts)
+            due = list(Backlog(session).due(self._settings.work))
+            mapping = self._settings.work == SEGMENT
+            parts = PartRepository(session).due(self._settings.attempts) if mapping else []
         # What this worker cannot help with, those who can will ring for.
         due += [job_id for job_id, key in parts if self._supervisor.suits(job_id, key)]
         for job_id in abandoned:
@@ -90,13 +92,13 @@ class Reconciler:
     def _ring(self, due: Sequence[str]) -> None:
         """Ring for all, unless as many messages wait: a queue must not grow while all are busy."""
         try:
-            if self._doorbell.waiting() >= len(due):
+            if self._doorbell.waiting(self._settings.work) >= len(due):
                 return
         except BrokerAway as error:
             _log.warning("the broker is away: %s", error)
             return
         for job_id in due:
-            self._doorbell.ring(job_id)
+            self._doorbell.ring(job_id, self._settings.work)
 
     def _tidy(self) -> None:
         """Remove what an API that was killed had of an upload, and a worker of an ended job.
@@ -106,7 +108,7 @@ class Reconciler:
         self._storage.remove_parts(_TIDY_S)
         there = self._storage.jobs()
         with self._database.reading() as session:
-            ended = JobRepository(session).ended()
+            ended = Backlog(session).ended()
         for job_id in there:
             if job_id in ended:
                 self._storage.keep_only(job_id, ended[job_id])

@@ -29,9 +29,11 @@ def main() -> None:
     say = _speaker()
     orders: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin, orders), daemon=True).start()
-    segmenter = Segmenter()
+    workers: dict[str, Segmenter | Retrainer]
+    workers = {"segment": Segmenter(), "retrain": Retrainer()}
     while True:
-        say(answer(json.loads(orders.get()), segmenter, say))
+        order = json.loads(orders.get())
+        say(answer(order, workers[order["process"]], say))
 
 
 class Segmenter:
@@ -81,7 +83,52 @@ class Segmenter:
         return self._predictor
 
 
-def answer(order: Order, segmenter: Segmenter, say: Say) -> Reply:
+class Retrainer:
+    """Retrains models; keeps nothing."""
+
+    def run(self, order: Order, say: Say) -> Reply:
+        """Carry out one order of `service/retraining.py`.
+
+        Returns:
+            The candidate, and what the gate says of it.
+        """
+        from training.consequences import RecentMap
+        from training.retraining import Task, retrain
+
+        parent = Path(order["model"])
+        _check_sha256(parent, order["model_sha256"])
+        task = Task(
+            parent=parent,
+            parent_ref=order["model_ref"],
+            tiles=tuple(map(Path, order["tiles"])),
+            scenes=Path(order["scenes"]),
+            recipe=order["recipe"],
+            changes=tuple(order["changes"]),
+            steps=order["steps"],
+            minutes=order["minutes"],
+            margin=order["margin"],
+            recent=tuple(
+                RecentMap(
+                    each["job"],
+                    Path(each["ortho"]),
+                    Path(each["height"]),
+                    Path(each["dtm"]) if "dtm" in each else None,
+                    each["options"],
+                )
+                for each in order["recent"]
+            ),
+        )
+        return retrain(
+            task,
+            run=Path(order["run"]),
+            before=Path(order["before"]) if order["before"] else None,
+            out=Path(order["out"]),
+            models_dir=Path(order["models_dir"]),
+            tell=lambda *progress: say({"progress": progress}),
+        )
+
+
+def answer(order: Order, worker: Segmenter | Retrainer, say: Say) -> Reply:
     """The last word on an order, whatever happens."""
     from model import errors
 
@@ -92,7 +139,7 @@ def answer(order: Order, segmenter: Segmenter, say: Say) -> Reply:
         *(errors.RasterMissing, errors.InputChanged, errors.OutputNotWritable),
     )
     try:
-        return {"done": segmenter.run(order, say)}
+        return {"done": worker.run(order, say)}
     except errors.MfnetError as error:
         theirs = isinstance(error, errors.InputError) and not isinstance(error, ours)
         return {"error": {**error.to_dict(), "input_fault": theirs}}
@@ -125,6 +172,7 @@ def _tags(order: Order) -> dict[str, str]:
 
 def _map(job: Any, order: Order) -> Reply:
     statistics: Reply = job.map(**_files(order))
+    _offer(order)
     return statistics
 
 
@@ -141,6 +189,7 @@ def _part(job: Any, order: Order) -> Reply:
 def _join(job: Any, order: Order) -> Reply:
     parts = [range(*rows) for rows in order["cuts"]]
     statistics: Reply = job.join(parts, Path(order["parts"]), **_files(order))
+    _offer(order)
     return statistics
 
 
@@ -150,6 +199,14 @@ _STEPS: dict[str, Callable[[Any, Order], Reply]] = {
     "part": _part,
     "join": _join,
 }
+
+
+def _offer(order: Order) -> None:
+    """Beside a map that says how sure it is, the places where a correction teaches most."""
+    from model.raster.least_sure import write_least_sure
+
+    if (confidence := _files(order)["confidence"]) is not None:
+        write_least_sure(confidence, Path(order["out"]) / "least_sure.gpkg")
 
 
 def _files(order: Order) -> dict[str, Path | None]:

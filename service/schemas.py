@@ -9,6 +9,15 @@ from service.jobs import State
 from service.models import REF, ModelState
 
 ModelRef = Annotated[str, Field(pattern=f"^{REF}$")]
+TileRef = Annotated[str, Field(min_length=1, max_length=64)]
+# What is learned from is chosen by `tiles` and `folder` alone, and the network is the parent's.
+RecipeChange = Annotated[
+    str,
+    Field(
+        pattern=r"^(check_every|log_every|data\.(augmentation|sampling)|(optimizer|evaluation)\.\w+)=",
+        max_length=200,
+    ),
+]
 UploadRef = Annotated[str, Field(min_length=1, max_length=200)]
 ColumnName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,200}$")]
 
@@ -108,6 +117,69 @@ class SegmentInputs(BaseModel):
     )
 
 
+class RetrainInputs(BaseModel):
+    """What a retraining takes: labelled tiles, a folder of them, or both."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: ModelRef = Field(
+        default="town-small",
+        title="Parent",
+        description="the model to go on from: its name, for the version in use; or NAME@VERSION",
+    )
+    tiles: list[TileRef] | Literal["all"] = Field(
+        default=[],
+        title="Labelled tiles",
+        description="ids of corrections, or all of them",
+        max_length=10_000,
+    )
+    folder: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        title="Folder",
+        description="of tiles with a manifest, on the server, below MFNET_TRAINING_ROOT",
+    )
+    recipe: str = Field(
+        default="retrain",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        title="Recipe",
+        description="name of one that comes with the program",
+    )
+    changes: list[RecipeChange] = Field(
+        default=[],
+        max_length=50,
+        title="Changes",
+        description="of the recipe, such as optimizer.learning_rate=1e-4",
+    )
+    steps: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000_000,
+        title="Steps",
+        description="of training; the recipe's without it",
+    )
+    minutes: float | None = Field(
+        default=None,
+        gt=0,
+        le=100_000,
+        title="Minutes",
+        description="training ends after so many, if its steps are not done by then",
+    )
+    promote: bool = Field(
+        default=False,
+        title="Promote",
+        description="put the model into use if the gate has nothing against it",
+    )
+    margin: float = Field(
+        default=0.02,
+        ge=0,
+        le=1,
+        title="Margin",
+        description="intersection over union that no class may fall by more than",
+    )
+
+
 class Execute(BaseModel):
     """A request to run the segmentation. Members that OGC clients add beside these are ignored:
     every job is asynchronous and writes all of its outputs."""
@@ -115,7 +187,20 @@ class Execute(BaseModel):
     inputs: SegmentInputs
 
 
+class ExecuteRetrain(BaseModel):
+    """A request to retrain a model; for admins."""
+
+    inputs: RetrainInputs
+
+
 # ---- jobs -----------------------------------------------------------------------------------
+
+
+class Remark(BaseModel):
+    """Something to know that is no reason to refuse."""
+
+    code: str
+    message: str
 
 
 class StatusInfo(BaseModel):
@@ -134,6 +219,7 @@ class StatusInfo(BaseModel):
     finished: datetime | None
     updated: datetime
     exception: dict[str, Any] | None = Field(description="why the job failed, as problem+json")
+    remarks: list[Remark] = Field(description="what of the input the model has never seen")
     links: list[Link]
 
 

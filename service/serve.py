@@ -1,4 +1,5 @@
-"""`mfnet serve`: the API and, unless told otherwise, one worker, under one data folder."""
+"""`mfnet serve`: the API and, unless told otherwise, one worker, under one data folder; and a
+second one from the first retraining on, so that no map waits for it."""
 
 import logging
 import os
@@ -11,7 +12,9 @@ from functools import partial
 from typing import Any
 
 from service import log
-from service.database import Database
+from service.database import AWAY, Database
+from service.jobs import RETRAIN, SEGMENT
+from service.repository.backlog import Backlog
 from service.repository.keys import KeyRepository
 from service.settings import Settings
 from service.storage import Storage
@@ -53,15 +56,17 @@ def serve(settings: Settings, *, worker: bool, tell: Tell) -> None:
     tell(f"Listening on http://{host}:{port} with data in {settings.data_dir.resolve()}")
     if secret is not None:
         tell(f"Admin key, shown this once: {secret}")
-    keeper = WorkerKeeper(settings) if worker else None
+    keepers = [WorkerKeeper(settings, process) for process in (SEGMENT, RETRAIN) if worker]
     try:
-        if keeper is not None:
+        for keeper in keepers:
             keeper.start()
         server.run(sockets=[listening])
     except KeyboardInterrupt:
         pass
     finally:
-        if keeper is not None:
+        for keeper in keepers:
+            keeper.ask_to_leave()
+        for keeper in keepers:
             keeper.stop()
 
 
@@ -70,23 +75,32 @@ class WorkerKeeper:
 
     Args:
         settings: The worker gets the data folder from here, everything else from the environment.
+        process: What it does. The one that maps is started at once, so that it is ready; one that
+            retrains is started when the first retraining waits.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, process: str) -> None:
         self._settings = settings
+        self._process = process
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="worker keeper")
+        self._thread = threading.Thread(target=self._keep, name=f"keeper of {process}")
 
     def start(self) -> None:
         """Start the worker, and start it again whenever it dies."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Ask the worker to leave, and end it where it does not."""
+    def ask_to_leave(self) -> None:
+        """Have the worker leave; returns at once."""
         self._stopping.set()
+
+    def stop(self) -> None:
+        """Have the worker leave, and end it where it does not."""
+        self.ask_to_leave()
         self._thread.join()
 
     def _keep(self) -> None:
+        if self._process == RETRAIN:
+            self._wait_for_work()
         while not self._stopping.is_set():
             child = subprocess.Popen(self._command(), start_new_session=True)
             while child.poll() is None and not self._stopping.wait(0.2):
@@ -97,10 +111,23 @@ class WorkerKeeper:
             _log.error("the worker ended with status %s; starting it again", child.returncode)
             self._stopping.wait(_RESTART_S)
 
+    def _wait_for_work(self) -> None:
+        database = Database(self._settings.database)
+        try:
+            while not self._stopping.wait(self._settings.reconcile_s):
+                try:
+                    with database.reading() as session:
+                        if Backlog(session).due(self._process, limit=1):
+                            return
+                except AWAY as error:
+                    _log.warning("the database is away: %s", error)
+        finally:
+            database.close()
+
     def _command(self) -> list[str]:
         data_dir = str(self._settings.data_dir.resolve())
         return [
-            *(sys.executable, "-m", "service.cli", "worker"),
+            *(sys.executable, "-m", "service.cli", "worker", "--work", self._process),
             *("--data-dir", data_dir, "--parent", str(os.getpid())),
         ]
 

@@ -1,4 +1,4 @@
-"""What a request needs besides its caller: made once by `create_app`, handed to each endpoint."""
+"""What a request needs besides its caller: made once, handed to each endpoint."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -7,10 +7,12 @@ from fastapi import Depends, Request
 
 from service.database import Database
 from service.inspection import Inspector
-from service.queue import Doorbell
+from service.queue import Doorbell, make_celery
 from service.registry import Registry
 from service.settings import Settings
 from service.storage import Storage
+
+_INSPECTIONS_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,25 @@ class Services:
     doorbell: Doorbell
     inspector: Inspector
     registry: Registry
+
+
+def make_services(settings: Settings) -> Services:
+    """All parts on `settings`; nothing is asked of a database or broker yet."""
+    database, storage = Database(settings.database), Storage(settings.data_dir)
+    inspector = Inspector(
+        models_dir=settings.models_dir,
+        max_memory_mb=settings.inspect_memory_mb,
+        max_seconds=settings.inspect_seconds,
+        at_once=_INSPECTIONS_AT_ONCE,
+    )
+    return Services(
+        settings=settings,
+        database=database,
+        storage=storage,
+        doorbell=Doorbell(make_celery(settings)),
+        inspector=inspector,
+        registry=Registry(database, storage.models, inspector),
+    )
 
 
 def _services(request: Request) -> Services:

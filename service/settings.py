@@ -46,6 +46,10 @@ class Settings(BaseSettings):
         default=Path(typer.get_app_dir("mfnet")) / "models",
         description="folder of further models, the same as that of `mfnet models import`",
     )
+    training_root: Path | None = Field(
+        default=None,
+        description="folder whose subfolders of labelled tiles a retraining may read",
+    )
     upload_limit_bytes: int = Field(
         default=20 * 10**9, gt=0, description="largest upload; more is refused while it arrives"
     )
@@ -54,6 +58,10 @@ class Settings(BaseSettings):
     )
     inspect_memory_mb: int = Field(
         default=1024, gt=0, description="memory that the inspection of one upload may take"
+    )
+    work: Literal["segment", "retrain"] = Field(
+        default="segment",
+        description="what a worker does: maps, or retrainings, which take hours",
     )
     lease_s: float = Field(
         default=30, gt=0, description="a running job without a heartbeat for so long is taken over"

@@ -3,6 +3,7 @@
     uploads/<upload id>           what was sent; with .part behind it while it arrives
     jobs/<job id>/<epoch>/        what one attempt wrote; the job's row names the one that counts
     jobs/<job id>/parts/          finished rows of a job that is cut, until it has come to its end
+    jobs/<job id>/run/<epoch>/    what one attempt at a retraining goes on from
     tiles/<tile id>/labels.tif    what a correction of a map says, with its sidecars
     registry/<sha256>.safetensors the registry's models (models/ is for what people bring, often)
 
@@ -74,6 +75,25 @@ class Storage:
     def parts(self, job_id: str) -> Path:
         """Where workers put finished parts, for whichever attempt comes to join them."""
         return self._jobs / job_id / "parts"
+
+    def run(self, job_id: str, epoch: int) -> Path:
+        """The training run of attempt `epoch`; the next one takes over what is in it."""
+        return self._jobs / job_id / "run" / str(epoch)
+
+    def run_before(self, job_id: str, epoch: int) -> Path | None:
+        """The training run of the newest attempt before `epoch`."""
+        epochs = [int(folder.name) for folder in (self._jobs / job_id / "run").glob("[0-9]*")]
+        before = max((n for n in epochs if n < epoch), default=None)
+        return None if before is None else self.run(job_id, before)
+
+    def labelled(self, job_id: str) -> Path:
+        """The manifest's folder of the tiles that a retraining takes."""
+        return self._jobs / job_id / "tiles"
+
+    @property
+    def scenes(self) -> Path:
+        """Where whoever runs the service puts evaluation scenes."""
+        return self.root / "evaluation"
 
     def begin(self, job_id: str, epoch: int) -> Path:
         """An empty folder for attempt `epoch`."""

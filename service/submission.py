@@ -1,13 +1,15 @@
 """From a request to a job: the uploads found, the pair looked at, the job kept, the bell rung."""
 
 import hashlib
+from typing import Any
 
+from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from service.auth import Caller
 from service.errors import IdempotencyMismatch, NoSuchModel, NoSuchUpload, Refused
+from service.jobs import SEGMENT
 from service.models import Ref
-from service.processes import SEGMENT
 from service.repository.jobs import JobRepository
 from service.repository.uploads import UploadRepository
 from service.schemas import SegmentInputs
@@ -26,38 +28,97 @@ def submit(
         IdempotencyMismatch: The earlier request had other inputs.
     """
     # The names of uploads as they were sent: a newer file of that name is no other request.
-    sha256 = hashlib.sha256(inputs.model_dump_json().encode()).hexdigest()
+    request = Request(caller, SEGMENT, inputs, idempotency_key)
+    if (first := request.first(services)) is not None:
+        return first
     with services.database.reading() as session:
-        if idempotency_key is not None and (
-            first := JobRepository(session).submitted(caller.key_id, idempotency_key)
-        ):
-            return _repeated(first, sha256)
         rasters = _rasters(session, caller, inputs)
-    model = _model(services, inputs.model)
-    _inspect(services, rasters, model)
+    model = find_model(services, inputs.model)
+    report = _inspect(services, rasters, model, inputs.white)
     kept = inputs.model_dump(exclude_none=True) | {
         role: upload.id for role, upload in rasters.items()
     }
-    kept |= {"model": f"{model.name}@{model.version}", "model_sha256": model.sha256}
-    with services.database.writing() as session:
-        job, new = JobRepository(session).submit(
-            caller.key_id, SEGMENT, kept, idempotency_key, sha256
-        )
-    if not new:  # the same request came twice at once
-        return _repeated(job, sha256)
-    services.doorbell.ring(job.id)
-    return job
+    return request.accept(services, kept, model, _drift(report))
 
 
-def _repeated(first: Job, sha256: str) -> Job:
-    """The job of the first request with this idempotency key, if that had the same inputs."""
-    if first.request_sha256 != sha256:
-        raise IdempotencyMismatch(
-            f"Idempotency-Key {first.idempotency_key!r} came before with other inputs; "
-            "use a new key",
-            job=first.id,
-        )
-    return first
+class Request:
+    """A request to run a process.
+
+    Args:
+        caller: Whose.
+        process: Which.
+        inputs: As they were sent.
+        idempotency_key: The caller's name for it, where there is one.
+    """
+
+    def __init__(
+        self, caller: Caller, process: str, inputs: BaseModel, idempotency_key: str | None
+    ) -> None:
+        self._caller = caller
+        self._process = process
+        self._key = idempotency_key
+        self._sha256 = hashlib.sha256(inputs.model_dump_json().encode()).hexdigest()
+
+    def first(self, services: Services) -> Job | None:
+        """The job that an earlier request with the same key made, if it had the same inputs.
+
+        Raises:
+            IdempotencyMismatch: It had others.
+        """
+        if self._key is None:
+            return None
+        with services.database.reading() as session:
+            first = JobRepository(session).submitted(self._caller.key_id, self._key)
+        return None if first is None else self._repeated(first)
+
+    def accept(
+        self,
+        services: Services,
+        kept: dict[str, Any],
+        model: Model,
+        drift: dict[str, Any] | None = None,
+    ) -> Job:
+        """Keep the job, and ring for it.
+
+        Args:
+            services: Of the API.
+            kept: The inputs, checked.
+            model: The version that the job keeps, whatever is promoted meanwhile.
+            drift: How the inputs differ from what it has seen, if they do.
+
+        Raises:
+            IdempotencyMismatch: Another request with the same key came at the same time.
+        """
+        kept = kept | {"model": f"{model.name}@{model.version}", "model_sha256": model.sha256}
+        with services.database.writing() as session:
+            job, new = JobRepository(session).submit(
+                self._caller.key_id, self._process, kept, self._key, self._sha256, drift
+            )
+        if not new:  # the same request came twice at once
+            return self._repeated(job)
+        services.doorbell.ring(job.id, self._process)
+        return job
+
+    def _repeated(self, first: Job) -> Job:
+        if (first.process, first.request_sha256) != (self._process, self._sha256):
+            raise IdempotencyMismatch(
+                f"Idempotency-Key {first.idempotency_key!r} came before with other inputs; "
+                "use a new key",
+                job=first.id,
+            )
+        return first
+
+
+def find_model(services: Services, ref: str) -> Model:
+    """The version that a caller means, now.
+
+    Raises:
+        Refused: There is none.
+    """
+    try:
+        return services.registry.find(Ref.read(ref))
+    except NoSuchModel as error:
+        raise Refused(error.code, error.message, **error.params) from error
 
 
 def _rasters(session: Session, caller: Caller, inputs: SegmentInputs) -> dict[str, Upload]:
@@ -79,17 +140,19 @@ def _rasters(session: Session, caller: Caller, inputs: SegmentInputs) -> dict[st
     return found
 
 
-def _model(services: Services, ref: str) -> Model:
-    """The version that is meant now; the job keeps it, whatever is promoted meanwhile."""
-    try:
-        return services.registry.find(Ref.read(ref))
-    except NoSuchModel as error:
-        raise Refused(error.code, error.message, **error.params) from error
-
-
-def _inspect(services: Services, rasters: dict[str, Upload], model: Model) -> None:
+def _inspect(
+    services: Services, rasters: dict[str, Upload], model: Model, white: float | None
+) -> dict[str, Any]:
     paths = {role: services.storage.upload(upload.id) for role, upload in rasters.items()}
     file = services.storage.models.path(model.sha256)
     names = {upload.id: upload.name for upload in rasters.values()}
     names |= {str(file): model.name, file.name: model.name}
-    services.inspector.pair(paths["ortho"], paths["height"], paths.get("dtm"), str(file), names)
+    return services.inspector.pair(
+        paths["ortho"], paths["height"], paths.get("dtm"), str(file), white, names
+    )
+
+
+def _drift(report: dict[str, Any]) -> dict[str, Any] | None:
+    """How the pair differs from what the model has seen, if it does."""
+    found: dict[str, Any] | None = report.get("drift")
+    return found if found and found["remarks"] else None

@@ -9,12 +9,13 @@ from sqlalchemy.orm import Session
 from service.attempt import AttemptFailed, Foreman, LeaseLost, Leaving
 from service.database import Database
 from service.engine import Engine
-from service.jobs import FINAL, Failure, State, percent
+from service.jobs import FINAL, RETRAIN, Failure, State, percent
 from service.orders import Orders
 from service.records import Records
 from service.repository.jobs import JobRepository
 from service.repository.parts import PartRepository
 from service.repository.turns import TurnRepository
+from service.retraining import Retraining
 from service.settings import Settings
 from service.sharing import Sharing, TurnOver
 from service.storage import Storage
@@ -55,6 +56,7 @@ class Supervisor:
         self._records = Records(settings, database, leaving)
         self._orders = Orders(settings, database, storage)
         self._foreman = Foreman(settings, engine, leaving)
+        self._retraining = Retraining(settings, database, storage, self._foreman)
         self._sharing = Sharing(
             settings, self._records, self._orders, self._foreman, storage, worker, ring
         )
@@ -109,7 +111,7 @@ class Supervisor:
     def _take(self, session: Session) -> tuple[Job, Part | None] | None:
         """Claim the first that can be claimed of what waits, the fairest before the others."""
         lease_s, allowed = self._settings.lease_s, self._settings.attempts
-        jobs, turns = JobRepository(session), TurnRepository(session, allowed)
+        jobs, turns = JobRepository(session), TurnRepository(session, allowed, self._settings.work)
         for turn in turns.waiting():
             part = None
             if not turn.helps:
@@ -144,21 +146,39 @@ class Supervisor:
     # ---- one attempt -----------------------------------------------------------------------
 
     def _attempt(self, job: Job) -> None:
+        def beat(done: int, total: int, what: str = "") -> None:
+            self._beat(job, done, total, what)
+
+        if job.process == RETRAIN:
+            self._publish(job, self._retraining.run(job, beat))
+            return
         cuts = self._orders.cuts(job)
         if cuts or job.parts_key is not None:
             self._sharing.lead(job, cuts)
         else:
-            self._foreman.run(self._orders.map(job), lambda *done: self._beat(job, *done))
-        self._publish(job)
+            self._foreman.run(self._orders.map(job), beat)
+        self._publish(job, lambda _: "done")
 
-    def _beat(self, job: Job, done: int, total: int) -> None:
+    def _beat(self, job: Job, done: int, total: int, what: str) -> None:
         lease_s, progress = self._settings.lease_s, percent(done, total)
-        message = f"window {done} of {total}" if total else ""
+        message = what or (f"window {done} of {total}" if total else "")
         self._records.beat(lambda s: JobRepository(s).beat(job, lease_s, progress, message))
 
-    def _publish(self, job: Job) -> None:
+    def _publish(self, job: Job, enter: Callable[[Session], str]) -> None:
+        """Make our files the result, and whatever comes with it, in one transaction.
+
+        Args:
+            job: With our epoch.
+            enter: Writes what comes with it; returns the job's last message.
+        """
         self._storage.seal(job.id, job.epoch)
-        if not self._records.change(lambda session: JobRepository(session).publish(job)):
+
+        def publish(session: Session) -> bool:
+            if not JobRepository(session).publish(job, enter(session)):
+                raise LeaseLost  # undoes what has been entered
+            return True
+
+        if not self._records.change(publish):
             raise LeaseLost
         self._storage.keep_only(job.id, job.epoch)
         _log.info("job %s: published epoch %d", job.id, job.epoch)

@@ -14,7 +14,7 @@ def register(celery: Celery, work: Callable[[], None]) -> None:
     one whose turn it is.
     """
 
-    def segment(_job_id: str) -> None:
+    def answer(_job_id: str) -> None:
         work()
 
-    celery.task(name=TASK)(segment)
+    celery.task(name=TASK)(answer)

@@ -15,6 +15,7 @@ from celery import signals
 from service import log
 from service.database import Database
 from service.engine import Engine
+from service.jobs import RETRAIN
 from service.queue import Doorbell, make_celery
 from service.reconciler import Reconciler
 from service.settings import Settings
@@ -23,11 +24,14 @@ from service.supervisor import Supervisor
 from service.tasks import register
 
 _log = logging.getLogger(__name__)
+_RETRAINING_NICE = 10  # on one machine with a worker that maps, that one comes first
 
 
 def work(settings: Settings) -> int:
     """Answer bells until SIGTERM or Ctrl-C; returns the process's exit status."""
     log.configure(settings.log_level)
+    if settings.work == RETRAIN:
+        os.nice(_RETRAINING_NICE)  # the engine, too: it inherits it
     storage = Storage(settings.data_dir)
     database = Database(settings.database)
     database.upgrade()

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service.database import clock
-from service.jobs import FINAL, Failure, State, abandoned, after_failure
+from service.jobs import FINAL, Failure, State, after_failure
 from service.tables import Job
 
 _CLEARED = {"worker": None, "lease_until": None}
@@ -34,6 +34,7 @@ class JobRepository:
         inputs: dict[str, Any],
         idempotency_key: str | None = None,
         request_sha256: str | None = None,
+        drift: dict[str, Any] | None = None,
     ) -> tuple[Job, bool]:
         """Accept a job. Ring for it after the commit.
 
@@ -43,6 +44,7 @@ class JobRepository:
             inputs: As `tables.Job` keeps them.
             idempotency_key: The caller's name for this request.
             request_sha256: Of the inputs as they were sent.
+            drift: How they differ from what the model has seen, if they do.
 
         Returns:
             The job, and whether it is new: the same owner's same idempotency key finds the job
@@ -59,6 +61,7 @@ class JobRepository:
             inputs=inputs,
             idempotency_key=idempotency_key,
             request_sha256=request_sha256,
+            drift=drift,
             created=now,
             updated=now,
         )
@@ -190,14 +193,14 @@ class JobRepository:
         )
         return changed is not None
 
-    def publish(self, job: Job) -> bool:
+    def publish(self, job: Job, message: str = "done") -> bool:
         """Make the files of our epoch the job's result; False where it is no longer ours."""
         changed = self._change_mine(
             job,
             state=State.SUCCESSFUL,
             result_epoch=job.epoch,
             progress=100,
-            message="done",
+            message=message,
             error=None,  # of an attempt before
             finished=clock(),
             **_CLEARED,
@@ -238,39 +241,6 @@ class JobRepository:
             **_CLEARED,
         )
         return changed is not None
-
-    # ---- for the reconciler ----------------------------------------------------------------
-
-    def due(self, limit: int = 1000) -> Sequence[str]:
-        """Ids of the jobs that a worker could claim now, oldest first."""
-        query = select(Job.id).where(waiting())
-        return self._session.scalars(query.order_by(Job.created, Job.id).limit(limit)).all()
-
-    def fail_abandoned(self, allowed: int) -> Sequence[str]:
-        """Fail the jobs whose last allowed attempt ended without a word; returns their ids.
-
-        So end, too, the jobs that wait for an attempt which a lower setting no longer allows.
-        """
-        statement = (
-            update(Job)
-            .where(waiting(), Job.attempts >= allowed)
-            .values(
-                state=State.FAILED,
-                error=abandoned(allowed).to_dict(),
-                message=abandoned(allowed).message,
-                updated=clock(),
-                finished=clock(),
-                **_CLEARED,
-            )
-            .returning(Job.id)
-            .execution_options(synchronize_session=False)
-        )
-        return self._session.scalars(statement).all()
-
-    def ended(self) -> dict[str, int | None]:
-        """Of each job that has come to its end, the epoch whose files are its result, if any."""
-        query = select(Job.id, Job.result_epoch).where(Job.state.in_(FINAL))
-        return {job: epoch for job, epoch in self._session.execute(query)}  # noqa: C416 - rows
 
     # ---- below -----------------------------------------------------------------------------
 

@@ -56,6 +56,11 @@ class KeyRepository:
         ).one_or_none()
         return key if key is not None and hmac.compare_digest(key.sha256, digest) else None
 
+    def told(self, key_id: str) -> str:
+        """What logs call the holder of a key: the name on it, and its id."""
+        key = self._session.get(Key, key_id)
+        return f"{key.name if key else ''} ({key_id})"
+
     def all(self) -> Sequence[Key]:
         """All keys, oldest first, the revoked ones too."""
         return self._session.scalars(select(Key).order_by(Key.created, Key.id)).all()

@@ -13,7 +13,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from service.database import clock
-from service.jobs import State
+from service.jobs import SEGMENT, State
 from service.repository import parts
 from service.repository.jobs import waiting
 from service.tables import Job, Key, Part
@@ -41,11 +41,13 @@ class TurnRepository:
     Args:
         session: An open transaction: `Database.writing()` for `serve`.
         allowed: Attempts that a job and a part have.
+        process: Whose jobs alone count.
     """
 
-    def __init__(self, session: Session, allowed: int) -> None:
+    def __init__(self, session: Session, allowed: int, process: str = SEGMENT) -> None:
         self._session = session
         self._allowed = allowed
+        self._process = process
 
     def waiting(self) -> list[Turn]:
         """One job for each owner whom somebody could work for now, and each that can be helped."""
@@ -67,7 +69,9 @@ class TurnRepository:
     def _oldest(self) -> list[Job]:
         """The first job of each owner that nobody works on."""
         place = func.row_number().over(partition_by=Job.owner, order_by=(Job.created, Job.id))
-        queue = select(Job.id, place.label("place")).where(waiting(), Job.attempts < self._allowed)
+        queue = select(Job.id, place.label("place")).where(
+            waiting(), Job.attempts < self._allowed, Job.process == self._process
+        )
         first = queue.subquery()
         query = select(Job).join(first, first.c.id == Job.id).where(first.c.place == 1)
         return list(self._session.scalars(query))
@@ -75,8 +79,10 @@ class TurnRepository:
     def _helpable(self) -> list[Job]:
         """The jobs that somebody leads and that have parts for others."""
         open_parts = select(Part.job_id).where(parts.waiting(self._allowed))
-        query = select(Job).where(
-            Job.state == State.RUNNING, Job.lease_until >= clock(), Job.id.in_(open_parts)
+        query = (
+            select(Job)
+            .where(Job.state == State.RUNNING, Job.lease_until >= clock(), Job.id.in_(open_parts))
+            .where(Job.process == self._process)
         )
         return list(self._session.scalars(query))
 
@@ -85,6 +91,7 @@ class TurnRepository:
         whole = (
             select(Job.owner, func.count())
             .where(Job.state == State.RUNNING, Job.lease_until >= clock(), Job.parts_key.is_(None))
+            .where(Job.process == self._process)
             .group_by(Job.owner)
         )
         cut = (

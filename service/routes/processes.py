@@ -4,11 +4,20 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from service import processes, submission
-from service.auth import CallerOf
+from service import processes, retraining_request, submission
+from service.auth import AdminOf, CallerOf
 from service.routes.jobs import status_info
-from service.schemas import Execute, Link, Process, ProcessList, ProcessSummary, StatusInfo
+from service.schemas import (
+    Execute,
+    ExecuteRetrain,
+    Link,
+    Process,
+    ProcessList,
+    ProcessSummary,
+    StatusInfo,
+)
 from service.services import ServicesOf
+from service.tables import Job
 
 router = APIRouter(prefix="/processes", tags=["processes"])
 
@@ -18,8 +27,8 @@ IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
 
 @router.get("")
 def list_processes(request: Request, limit: Limit = 10) -> ProcessList:
-    """All processes: one today."""
-    known = [ProcessSummary(**_segment(request).model_dump())]
+    """All processes."""
+    known = [ProcessSummary(**_described(each, request).model_dump()) for each in processes.IDS]
     self = Link(href=str(request.url_for("list_processes")), rel="self", type="application/json")
     return ProcessList(processes=known[:limit], links=[self])
 
@@ -28,12 +37,11 @@ def list_processes(request: Request, limit: Limit = 10) -> ProcessList:
 def describe_process(process_id: str, request: Request) -> Process:
     """What goes in and what comes out."""
     processes.check_exists(process_id)
-    return _segment(request)
+    return _described(process_id, request)
 
 
-@router.post("/{process_id}/execution", status_code=201)
-def execute(
-    process_id: str,
+@router.post("/segment/execution", status_code=201)
+def execute_segment(
     body: Execute,
     request: Request,
     response: Response,
@@ -43,18 +51,43 @@ def execute(
 ) -> StatusInfo:
     """Start a job. Bad pairs are refused here, before any GPU is touched; the same
     `Idempotency-Key` starts one job, however often it is sent."""
-    processes.check_exists(process_id)
     job = submission.submit(services, caller, body.inputs, idempotency_key)
+    return _created(job, request, response)
+
+
+@router.post("/retrain/execution", status_code=201)
+def execute_retrain(
+    body: ExecuteRetrain,
+    request: Request,
+    response: Response,
+    services: ServicesOf,
+    caller: AdminOf,
+    idempotency_key: IdempotencyKey = None,
+) -> StatusInfo:
+    """Start a retraining; it ends in a candidate, or in a model in use where that is asked for and
+    the gate has nothing against it."""
+    job = retraining_request.submit(services, caller, body.inputs, idempotency_key)
+    return _created(job, request, response)
+
+
+@router.post("/{process_id}/execution", include_in_schema=False)
+def execute(process_id: str, _caller: CallerOf) -> None:
+    """No other process can be run: says so."""
+    processes.check_exists(process_id)
+
+
+def _created(job: Job, request: Request, response: Response) -> StatusInfo:
     response.headers["Location"] = str(request.url_for("job_status", job_id=job.id))
     return status_info(job, request)
 
 
-def _segment(request: Request) -> Process:
-    own = request.url_for("describe_process", process_id=processes.SEGMENT)
-    run = request.url_for("execute", process_id=processes.SEGMENT)
-    return processes.segment(
+def _described(process_id: str, request: Request) -> Process:
+    own = request.url_for("describe_process", process_id=process_id)
+    run = request.url_for("execute", process_id=process_id)
+    return processes.describe(
+        process_id,
         [
             Link(href=str(own), rel="self", type="application/json"),
             Link(href=str(run), rel="http://www.opengis.net/def/rel/ogc/1.0/execute"),
-        ]
+        ],
     )

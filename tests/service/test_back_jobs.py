@@ -8,6 +8,7 @@ from sqlalchemy import select, text, update
 
 from service.database import Database, clock
 from service.jobs import Failure, State
+from service.repository.backlog import Backlog
 from service.repository.jobs import JobRepository
 from service.tables import Job
 
@@ -164,7 +165,7 @@ def test_a_vanished_workers_last_attempt_fails_the_job(database: Database, owner
         expire(database, job)
     assert claim(database, job) is None
     with database.writing() as session:
-        assert list(JobRepository(session).fail_abandoned(3)) == [job.id]
+        assert list(Backlog(session).fail_abandoned(3)) == [job.id]
     failed = get(database, job)
     assert failed.state is State.FAILED
     assert failed.error is not None
@@ -182,8 +183,8 @@ def test_a_lower_number_of_attempts_leaves_no_job_waiting_for_ever(
         with database.writing() as session:
             assert JobRepository(session).fail(mine, CRASH, 3) is State.ACCEPTED
     with database.writing() as session:
-        assert list(JobRepository(session).fail_abandoned(2)) == [job.id]
-        assert list(JobRepository(session).due()) == [new.id]
+        assert list(Backlog(session).fail_abandoned(2)) == [job.id]
+        assert list(Backlog(session).due()) == [new.id]
 
 
 @pytest.mark.parametrize("running", [False, True])
@@ -214,7 +215,7 @@ def test_due_is_what_could_be_claimed_oldest_first(database: Database, owner: st
     assert finished
     with database.writing() as session:
         JobRepository(session).publish(finished)
-        assert list(JobRepository(session).due()) == [waiting.id, expired.id]
+        assert list(Backlog(session).due()) == [waiting.id, expired.id]
 
 
 def test_the_same_idempotency_key_finds_the_first_job(database: Database, owner: str) -> None:

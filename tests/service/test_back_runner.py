@@ -88,6 +88,7 @@ def test_a_real_engine_computes_refuses_and_computes_again(tmp_path: Path) -> No
 @pytest.mark.timeout(600)
 def test_a_real_engine_computes_parts_and_joins_them(tmp_path: Path) -> None:
     order = _tiny_order(tmp_path)
+    order["options"] |= {"confidence": True}
     engine = Engine([sys.executable, "-m", "service.runner"])
     try:
         assert "done" in _last_reply(engine, order)
@@ -107,6 +108,7 @@ def test_a_real_engine_computes_parts_and_joins_them(tmp_path: Path) -> None:
         assert "done" in _last_reply(engine, join)
     finally:
         engine.stop()
+    assert {"confidence.tif", "least_sure.gpkg"} < set(whole)
     assert {path.name: path.read_bytes() for path in (tmp_path / "joined").iterdir()} == whole
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import select, update
 
 from service.database import Database, clock
 from service.jobs import FINAL, TRANSITIONS, Failure, State
+from service.repository.backlog import Backlog
 from service.repository.jobs import JobRepository
 from service.repository.keys import KeyRepository
 from service.tables import Job
@@ -137,8 +138,8 @@ class JobLives(RuleBasedStateMachine):
     @rule()
     def reconcile(self) -> None:
         with self.database.writing() as session:
-            abandoned = set(JobRepository(session).fail_abandoned(ALLOWED))
-            due = set(JobRepository(session).due())
+            abandoned = set(Backlog(session).fail_abandoned(ALLOWED))
+            due = set(Backlog(session).due())
         assert abandoned == {j for j in self.expired if self.attempts[j] == ALLOWED}
         for job_id in abandoned:
             self.go(job_id, State.FAILED)

@@ -56,21 +56,27 @@ class Part:
 
 def open_folder(data: FolderRecipe, window_px: int, threads: int) -> Splits:
     """Opens each tile, draws what is for what, and looks through all labels."""
-    folder = Folder(data.folder)
-    with ThreadPoolExecutor(max(1, threads)) as pool:
-        tiles = list(pool.map(folder.tile, folder.manifest.tiles))
-    parts = draw_parts(tiles, folder.manifest, window_px)
-    remarks = [] if folder.manifest.split.by == "block" else neighbours(tiles, parts)
+    folders = [Folder(path) for path in (data.folder, *data.also)]
+    scheme = _one_scheme(folders)
+    parts: list[Part] = []
+    remarks: list[str] = []
+    for folder in folders:
+        with ThreadPoolExecutor(max(1, threads)) as pool:
+            tiles = list(pool.map(folder.tile, folder.manifest.tiles))
+        drawn = draw_parts(tiles, folder.manifest, window_px)
+        remarks += [] if folder.manifest.split.by == "block" else neighbours(tiles, drawn)
+        parts += drawn
+    by_tile = all(folder.manifest.split.by == "tile" for folder in folders)
     pools = {}
     for end in ENDS:
         some = [part for part in parts if part.end == end]
-        pools[end], more = _pool(some, folder, data, threads)
+        pools[end], more = _pool(some, scheme, data, threads, by_tile=by_tile)
         remarks += more
     assert pools["train"].census is not None
-    require_two_classes(pools["train"].census, folder.scheme)
+    require_two_classes(pools["train"].census, scheme)
     test = pools["test"].areas
     return Splits(
-        folder.scheme,
+        scheme,
         pools["train"],
         pools["validation"],
         test=lambda: test,
@@ -216,13 +222,24 @@ def _bounds(grid: Grid) -> tuple[float, float, float, float]:
     return min(xs), min(ys), max(xs), max(ys)
 
 
+def _one_scheme(folders: Sequence[Folder]) -> ClassScheme:
+    """The classes of all folders; BadManifest where they differ."""
+    first = folders[0]
+    for folder in folders:
+        if folder.scheme.names != first.scheme.names:
+            raise BadManifest(
+                f"{first.path} has the classes {', '.join(first.scheme.names)}, {folder.path} "
+                f"{', '.join(folder.scheme.names)}; expected the same in the same order"
+            )
+    return first.scheme
+
+
 def _pool(
-    parts: Sequence[Part], folder: Folder, data: FolderRecipe, threads: int
+    parts: Sequence[Part], scheme: ClassScheme, data: FolderRecipe, threads: int, *, by_tile: bool
 ) -> tuple[Pool, list[str]]:
     """The pool of some parts; blocks without a label are left out."""
     places = [Place(part.tile.labels, part.window) for part in parts]
-    by_tile = folder.manifest.split.by == "tile"
-    found = survey(places, folder.scheme, threads=threads, whole=by_tile)
+    found = survey(places, scheme, threads=threads, whole=by_tile)
     kept = [index for index, cells in enumerate(found.cells) if cells.any()]
     if not kept:
         raise BadManifest(
@@ -233,7 +250,7 @@ def _pool(
         kept = share_of(kept, data.share, data.share_seed)
     pool = Pool(
         [Area(parts[index].tile, parts[index].window) for index in kept],
-        folder.scheme,
+        scheme,
         augmentation=data.augmentation,
         sampling=data.sampling,
         census=Census([found.cells[index] for index in kept], [places[i].size for i in kept]),

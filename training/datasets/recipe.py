@@ -104,6 +104,9 @@ class FolderRecipe(_Shown):
 
     kind: Literal["folder"]
     folder: Path = Field(description="holds manifest.toml; the paths in it are relative to it")
+    also: tuple[Path, ...] = Field(
+        default=(), description="more such folders, of the same classes; each draws its own split"
+    )
     gsd_m: float | None = Field(default=None, gt=0, description="told to the model's users")
     sampling: Literal["tiles", "pixels", "classes"] = "pixels"
 

@@ -30,6 +30,7 @@ class Inspections:
             (models / f"{name}.safetensors").write_bytes(name.encode())
         self.fault: Exception | None = None
         self.pairs: list[tuple[Any, ...]] = []
+        self.drift: dict[str, Any] | None = None
 
     def file(self, path: Path, names: dict[str, str]) -> dict[str, Any]:
         assert path.stat().st_size > 0
@@ -42,7 +43,7 @@ class Inspections:
         self.pairs.append(what)
         if self.fault is not None:
             raise self.fault
-        return {}
+        return {"drift": self.drift}
 
     def correction(self, the_map: Path, labels: Path, out: Path, *_: Any) -> dict[str, Any]:
         assert (the_map / "classes.tif").is_file()
@@ -64,9 +65,11 @@ class Bell:
 
     def __init__(self) -> None:
         self.rung: list[str] = []
+        self.processes: list[str] = []
 
-    def ring(self, job_id: str) -> bool:
+    def ring(self, job_id: str, process: str = "segment") -> bool:
         self.rung.append(job_id)
+        self.processes.append(process)
         return True
 
     def waiting(self) -> int:

@@ -25,7 +25,7 @@ OPEN = {
 
 # What another user's request gets on a thing that is not theirs; None: a list without it.
 EXPECTED = {
-    ("post", "/processes/{process_id}/execution"): "upload.unknown",
+    ("post", "/processes/segment/execution"): "upload.unknown",
     ("get", "/jobs"): None,
     ("get", "/jobs/{job_id}"): "job.unknown",
     ("delete", "/jobs/{job_id}"): "job.unknown",
@@ -51,9 +51,11 @@ SHARED = {
 
 # For admins alone: a user gets 403, and nothing is done.
 ADMINS = {
+    ("get", "/metrics"),
     ("get", "/models/{model}/history"),
     ("post", "/models/{model}/versions/{version}/promote"),
     ("post", "/models/{model}/rollback"),
+    ("post", "/processes/retrain/execution"),
 }
 
 KEYED = set(EXPECTED) | SHARED | ADMINS
@@ -166,7 +168,7 @@ def test_every_error_has_a_status():
     [
         ("GET /nowhere", 404, "route.unknown"),
         ("POST /jobs", 405, "route.method"),
-        ("GET /processes/retrain", 404, "process.unknown"),
+        ("GET /processes/paint", 404, "process.unknown"),
         ("GET /jobs?limit=0", 400, "request.invalid"),
         ("GET /jobs?status=tired", 400, "request.invalid"),
         ("GET /docs", 404, "route.unknown"),

@@ -29,11 +29,23 @@ def test_execution_accepts_a_job_and_rings_for_it(api):
     sha256 = hashlib.sha256(b"mine").hexdigest()
     file = api.services.storage.models.path(sha256)
     names |= {str(file): "mine", file.name: "mine"}
-    assert api.inspections.pairs == [(*paths.values(), str(file), names)]
+    assert api.inspections.pairs == [(*paths.values(), str(file), None, names)]
     with api.services.database.reading() as session:
         kept = JobRepository(session).get(job["id"]).inputs
     options = {"stride": 64, "blend": "mean", "confidence": False}
     assert kept == ids | options | {"model": "mine@1", "model_sha256": sha256}
+
+
+def test_a_job_says_what_of_its_input_the_model_has_never_seen(api):
+    remark = {"code": "drift.gsd", "message": "pixels of 1 m"}
+    api.inspections.drift = {"remarks": [], "compared": True}
+    usual = api.submit(white=4095)
+    assert api.inspections.pairs[-1][-2] == 4095
+    api.inspections.drift = {"remarks": [remark], "compared": True}
+    strange = api.submit()
+    assert (usual["remarks"], strange["remarks"]) == ([], [remark])
+    listed = {job["id"]: job["remarks"] for job in api.user.get("/jobs").json()["jobs"]}
+    assert listed == {usual["id"]: [], strange["id"]: [remark]}
 
 
 def test_an_upload_may_be_called_by_its_name_and_the_newest_is_meant(api):

@@ -9,6 +9,7 @@ import pytest
 import rasterio
 import shapely
 from affine import Affine
+from prometheus_client.parser import text_string_to_metric_families
 from standins.folder import write_geopackage
 
 from model.classes import ISPRS, NODATA
@@ -275,3 +276,28 @@ def test_a_file_that_is_neither_raster_nor_polygons_is_not_kept(mapped, tmp_path
         assert api.user.put("/uploads/c.gpkg", content=content).status_code == 422
     names = {upload["name"] for upload in api.user.get("/uploads").json()["uploads"]}
     assert "c.gpkg" not in names
+
+
+def test_prometheus_is_told_of_jobs_drift_and_tiles(mapped, classes, tmp_path):
+    api, job = mapped
+    labels = send(api, "c.tif", geotiff(tmp_path, (classes + 1) % 6))
+    correct(api, job, labels=labels).raise_for_status()
+    with api.services.database.writing() as session:
+        jobs = JobRepository(session)
+        owner = jobs.get(job).owner
+        for number in range(3):
+            drift = {"remarks": [{"code": "drift.gsd"}]} if number else None
+            jobs.submit(owner, "segment", {"model": 'a"\\b@1'}, drift=drift)
+    reply = api.admin.get("/metrics")
+    assert reply.headers["content-type"].startswith("text/plain; version=0.0.4")
+    told = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(reply.text)
+        for sample in family.samples
+    }
+    assert told["mfnet_jobs", "segment", "successful"] == 1
+    assert told["mfnet_jobs", "segment", "accepted"] == 3
+    assert told["mfnet_jobs", "segment", "failed"] == 0
+    assert told["mfnet_drifted_jobs", 'a"\\b@1'] == 2
+    assert told["mfnet_labelled_tiles",] == 1
+    assert api.user.get("/metrics").json()["code"] == "auth.forbidden"

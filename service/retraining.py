@@ -1,0 +1,167 @@
+"""A worker's side of a retraining: the order, and what enters the registry when it is published."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from service.attempt import AttemptFailed, Beat, Foreman
+from service.database import Database
+from service.errors import ModelAltered, ServiceError
+from service.jobs import RETRAIN, SEGMENT, Failure, State
+from service.manifest import write_manifest
+from service.models import Ref
+from service.repository.jobs import JobRepository
+from service.repository.keys import KeyRepository
+from service.repository.models import ModelRepository
+from service.repository.tiles import TileRepository
+from service.repository.uploads import UploadRepository
+from service.settings import Settings
+from service.storage import Storage
+from service.tables import Job
+
+RECENT = 3
+"""Segmentations of the caller's for which it is shown what would change."""
+_LOOKED_AT = 50
+_MARGIN_PX = 64  # between the blocks of a tile that are for different ends
+_RASTERS = ("ortho", "height", "dtm")
+_OPTIONS = ("stride", "blend", "white")
+
+
+class Retraining:
+    """Has the engine retrain a model.
+
+    Args:
+        settings: Where models are.
+        database: Where tiles, uploads and jobs are known.
+        storage: Where files are.
+        foreman: The engine.
+    """
+
+    def __init__(
+        self, settings: Settings, database: Database, storage: Storage, foreman: Foreman
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._storage = storage
+        self._foreman = foreman
+
+    def run(self, job: Job, beat: Beat) -> Callable[[Session], str]:
+        """One attempt, which goes on where an earlier one was.
+
+        Nothing of it is in the registry yet but a file of which no row speaks.
+
+        Returns:
+            What is to be called in the transaction that publishes the job: it enters the candidate,
+            promotes it where that was asked for and the gate has nothing against it, and returns
+            in words what became of it.
+
+        Raises:
+            AttemptFailed, LeaseLost, Leaving: As any attempt.
+        """
+        found = self._foreman.run(self._order(job), beat)
+        file = Path(found["file"])
+        try:
+            sha256 = self._storage.models.add(file, found["sha256"])
+        except ModelAltered as error:
+            raise AttemptFailed(_failure(error)) from error
+        size = file.stat().st_size
+        return lambda session: _enter(session, job, sha256, size, found)
+
+    # ---- the order -------------------------------------------------------------------------
+
+    def _order(self, job: Job) -> dict[str, Any]:
+        inputs, storage = job.inputs, self._storage
+        before = storage.run_before(job.id, job.epoch)
+        return {
+            "process": RETRAIN,
+            "step": RETRAIN,
+            "model": str(storage.models.path(inputs["model_sha256"])),
+            "model_sha256": inputs["model_sha256"],
+            "model_ref": inputs["model"],
+            "models_dir": str(self._settings.models_dir.resolve()),
+            "tiles": self._tiles(job),
+            "scenes": str(storage.scenes),
+            "run": str(storage.run(job.id, job.epoch)),
+            "before": None if before is None else str(before),
+            "out": str(storage.begin(job.id, job.epoch)),
+            "recent": self._recent(job),
+            **{key: inputs.get(key) for key in ("recipe", "changes", "steps", "minutes", "margin")},
+        }
+
+    def _tiles(self, job: Job) -> list[str]:
+        """Folders with manifests: of the tiles that are named, and one that is mounted."""
+        folders = [] if job.inputs.get("folder") is None else [job.inputs["folder"]]
+        if not job.inputs.get("tiles"):
+            return folders
+        with self._database.reading() as session:
+            known = [TileRepository(session).get(tile) for tile in job.inputs["tiles"]]
+            tiles = [tile for tile in known if tile is not None]
+            if len(tiles) < len(known):
+                raise AttemptFailed(
+                    Failure(
+                        "tile.unknown",
+                        f"{len(known) - len(tiles)} of the labelled tiles were removed before the "
+                        "retraining began; submit it again with those there are.",
+                        {"tiles": job.inputs["tiles"]},
+                        input_fault=True,
+                    )
+                )
+            model = ModelRepository(session).get(*Ref.read(job.inputs["model"]))
+            window_px = 256 if model is None else model.config.get("window_px", 256)
+            split = {"by": "block", "block_px": window_px + _MARGIN_PX, "margin_px": _MARGIN_PX}
+            folder = self._storage.labelled(job.id)
+            try:
+                uploads = UploadRepository(session)
+                write_manifest(tiles, uploads, self._storage, folder, split=split)
+            except ServiceError as error:
+                raise AttemptFailed(_failure(error, input_fault=True)) from error
+        return [str(folder), *folders]
+
+    def _recent(self, job: Job) -> list[dict[str, Any]]:
+        """The newest maps of the caller's whose rasters are still here."""
+        with self._database.reading() as session:
+            jobs, uploads = JobRepository(session), UploadRepository(session)
+            done = jobs.page(
+                job.owner, limit=_LOOKED_AT, states=[State.SUCCESSFUL], processes=[SEGMENT]
+            )
+            there = [
+                each
+                for each in done
+                if all(uploads.get(each.inputs[r]) for r in _RASTERS if each.inputs.get(r))
+            ]
+        return [self._map(each) for each in there[:RECENT]]
+
+    def _map(self, job: Job) -> dict[str, Any]:
+        paths = {r: str(self._storage.upload(job.inputs[r])) for r in _RASTERS if r in job.inputs}
+        options = {name: job.inputs[name] for name in _OPTIONS if name in job.inputs}
+        return {"job": job.id, **paths, "options": options}
+
+
+def _enter(session: Session, job: Job, sha256: str, size: int, found: dict[str, Any]) -> str:
+    """The candidate enters the registry; see `Retraining.run`."""
+    models, ref = ModelRepository(session), Ref.read(job.inputs["model"])
+    who, verdict = KeyRepository(session).told(job.owner), found["verdict"]
+    model = models.add(
+        ref.name,
+        sha256,
+        size,
+        found["config"],
+        who=who,
+        why=f"retrained from {job.inputs['model']}: {verdict['reason']}",
+        job_id=job.id,
+    )
+    name = f"{model.name}@{model.version}"
+    if not job.inputs["promote"]:
+        return f"{name} is a candidate, as was asked for; {verdict['reason']}"
+    if not verdict["passed"]:
+        return f"{name} stays a candidate: {verdict['reason']}"
+    assert ref.version is not None  # the front has resolved it
+    if not models.promote(model, ref.version, who, f"by the gate: {verdict['reason']}"):
+        return f"{name} stays a candidate: {job.inputs['model']} is not in use any more"
+    return f"{name} is in use: {verdict['reason']}"
+
+
+def _failure(error: ServiceError, *, input_fault: bool = False) -> Failure:
+    return Failure(error.code, error.message, error.params, input_fault)

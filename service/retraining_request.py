@@ -1,0 +1,78 @@
+"""From an admin's request to a retraining: the parent, the labelled tiles, the job."""
+
+from pathlib import Path
+
+from service.auth import Caller
+from service.errors import BadTrainingFolder, NoLabelledTiles, NoSuchTile
+from service.jobs import RETRAIN
+from service.repository.tiles import TileRepository
+from service.schemas import RetrainInputs
+from service.services import Services
+from service.settings import Settings
+from service.submission import Request, find_model
+from service.tables import Job
+
+_MANY = 10_000
+_MANIFEST = "manifest.toml"
+
+
+def submit(
+    services: Services, caller: Caller, inputs: RetrainInputs, idempotency_key: str | None
+) -> Job:
+    """A new job, or the one that an earlier request with the same key made.
+
+    Raises:
+        Refused: There is no such parent.
+        ModelAltered: The parent's file is gone, or another than when it was made.
+        NoSuchTile: One of the tiles is not there.
+        NoLabelledTiles: There is nothing to learn from.
+        BadTrainingFolder: The folder is not below the root, or holds no manifest.
+        IdempotencyMismatch: The earlier request had other inputs.
+    """
+    request = Request(caller, RETRAIN, inputs, idempotency_key)
+    if (first := request.first(services)) is not None:
+        return first
+    parent = find_model(services, inputs.model)
+    services.storage.models.check(parent.sha256)
+    tiles = _tiles(services, inputs)
+    folder = None if inputs.folder is None else str(_folder(services.settings, inputs.folder))
+    if not tiles and folder is None:
+        raise NoLabelledTiles(
+            "there is no labelled tile to learn from; expected corrections of maps (`tiles`), or a "
+            "folder of tiles with a manifest on the server (`folder`)"
+        )
+    kept = inputs.model_dump() | {"tiles": tiles, "folder": folder}
+    return request.accept(services, kept, parent)
+
+
+def _tiles(services: Services, inputs: RetrainInputs) -> list[str]:
+    """The ids of the tiles, each once."""
+    with services.database.reading() as session:
+        tiles = TileRepository(session)
+        if inputs.tiles == "all":
+            return [tile.id for tile in tiles.page(limit=_MANY)]
+        for tile_id in inputs.tiles:
+            if tiles.get(tile_id) is None:
+                raise NoSuchTile(f"no labelled tile {tile_id!r}", tile=tile_id)
+        return list(dict.fromkeys(inputs.tiles))
+
+
+def _folder(settings: Settings, named: str) -> Path:
+    """The folder on the disk, links resolved; whatever is named, it lies below the root."""
+    root = settings.training_root
+    if root is None:
+        raise BadTrainingFolder(
+            "no folder of labelled tiles is open to retrainings; whoever runs this service sets "
+            "MFNET_TRAINING_ROOT",
+            folder=named,
+        )
+    try:
+        folder = (root.resolve() / named).resolve()
+        there = folder.is_relative_to(root.resolve()) and (folder / _MANIFEST).is_file()
+    except (OSError, ValueError):  # a name that no file system takes
+        there = False
+    if not there:
+        raise BadTrainingFolder(
+            f"{named!r} is no folder with a {_MANIFEST} below MFNET_TRAINING_ROOT", folder=named
+        )
+    return folder

@@ -1,0 +1,159 @@
+"""Asking for a retraining over HTTP and by command: what is kept, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from service.cli import app
+from service.repository.jobs import JobRepository
+from service.repository.models import ModelRepository
+from service.repository.tiles import TileRepository
+from service.repository.uploads import UploadRepository
+
+
+@pytest.fixture
+def settings(settings, tmp_path):
+    """With a root of folders: one with a manifest, one without; and one beside the root."""
+    for folder, manifest in (("root/good", True), ("root/empty", False), ("beside", True)):
+        (tmp_path / folder).mkdir(parents=True)
+        if manifest:
+            (tmp_path / folder / "manifest.toml").write_text("")
+    (tmp_path / "root" / "link").symlink_to(tmp_path / "beside")
+    return settings.model_copy(update={"training_root": tmp_path / "root"})
+
+
+def tile(api, tile_id: str) -> str:
+    uploads = {role: api.upload(f"{role}.tif")["id"] for role in ("ortho", "height")}
+    with api.services.database.writing() as session:
+        row = UploadRepository(session).get(uploads["ortho"])
+        told = {"job_id": "j", "request_sha256": tile_id, "sha256": "0", "report": {}}
+        TileRepository(session).add(tile_id, row.owner, **told, provenance={}, **uploads)
+    return tile_id
+
+
+def retrain(api, by=None, headers=None, **inputs):
+    body = {"inputs": {"model": "mine"} | inputs}
+    return (by or api.admin).post("/processes/retrain/execution", json=body, headers=headers)
+
+
+def kept(api, job_id: str):
+    with api.services.database.reading() as session:
+        return JobRepository(session).get(job_id).inputs
+
+
+def test_a_retraining_is_accepted_with_its_parent_resolved_and_rung_for_in_its_queue(api, tmp_path):
+    reply = retrain(api, folder="good", steps=5, changes=["optimizer.learning_rate=1e-4"])
+    assert reply.status_code == 201, reply.text
+    assert reply.json()["processID"] == "retrain"
+    inputs = kept(api, reply.json()["id"])
+    assert (inputs["model"], inputs["folder"]) == ("mine@1", str(tmp_path / "root" / "good"))
+    assert (inputs["tiles"], inputs["steps"], inputs["promote"]) == ([], 5, False)
+    assert api.bell.processes == ["retrain"]
+    assert api.user.get(f"/jobs/{reply.json()['id']}").status_code == 404
+
+
+def test_tiles_are_named_or_all_of_them_taken(api):
+    one = tile(api, "one")
+    assert kept(api, retrain(api, tiles=[one, one]).json()["id"])["tiles"] == ["one"]
+    assert kept(api, retrain(api, tiles="all").json()["id"])["tiles"] == ["one"]
+    reply = retrain(api, tiles=["one", "other"])
+    assert (reply.status_code, reply.json()["code"]) == (404, "tile.unknown")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "status", "code"),
+    [
+        ({}, 422, "training.no_tiles"),
+        ({"tiles": "all"}, 422, "training.no_tiles"),
+        ({"folder": "empty"}, 422, "training.bad_folder"),
+        ({"folder": "nowhere"}, 422, "training.bad_folder"),
+        ({"folder": "../beside"}, 422, "training.bad_folder"),
+        ({"folder": "link"}, 422, "training.bad_folder"),
+        ({"folder": "/etc"}, 422, "training.bad_folder"),
+        ({"folder": "a\0b"}, 422, "training.bad_folder"),
+        ({"folder": "good", "model": "theirs"}, 422, "model.unknown"),
+        ({"folder": "good", "model": "mine@7"}, 422, "model.unknown"),
+        ({"folder": "good", "recipe": "../etc"}, 400, "request.invalid"),
+        ({"folder": "good", "changes": ["data.folder=/etc"]}, 400, "request.invalid"),
+        ({"folder": "good", "changes": ["network.parent=x"]}, 400, "request.invalid"),
+        ({"folder": "good", "steps": 0}, 400, "request.invalid"),
+        ({"folder": "good", "margin": 2}, 400, "request.invalid"),
+    ],
+)
+def test_what_cannot_be_retrained_is_refused_before_there_is_a_job(api, inputs, status, code):
+    reply = retrain(api, **inputs)
+    assert (reply.status_code, reply.json()["code"]) == (status, code), reply.text
+    assert api.admin.get("/jobs").json()["jobs"] == []
+    assert api.bell.rung == []
+
+
+def test_a_parent_whose_file_is_gone_or_altered_is_refused(api):
+    sha256 = api.user.get("/models/mine").json()["sha256"]
+    path = api.services.storage.models.path(sha256)
+    path.write_bytes(b"other")
+    assert retrain(api, folder="good").json()["code"] == "model.altered"
+    path.unlink()
+    assert retrain(api, folder="good").json()["code"] == "model.altered"
+    assert api.bell.rung == []
+
+
+def test_no_folder_is_open_without_a_root(api, monkeypatch):
+    monkeypatch.setitem(api.services.settings.__dict__, "training_root", None)
+    reply = retrain(api, folder="good")
+    assert reply.json()["code"] == "training.bad_folder"
+    assert "MFNET_TRAINING_ROOT" in reply.json()["detail"]
+
+
+def test_a_user_may_not_and_nothing_is_done(api):
+    reply = retrain(api, by=api.user, folder="good")
+    assert (reply.status_code, reply.json()["code"]) == (403, "auth.forbidden")
+    assert api.admin.get("/jobs").json()["jobs"] == []
+    assert api.bell.rung == []
+
+
+def test_the_same_request_again_is_the_same_job_and_another_process_is_not(api):
+    key = {"Idempotency-Key": "k"}
+    first = retrain(api, headers=key, folder="good").json()["id"]
+    assert retrain(api, headers=key, folder="good").json()["id"] == first
+    other = retrain(api, headers=key, folder="good", steps=3)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency.mismatch")
+
+
+def test_the_process_is_described(api):
+    described = api.nobody.get("/processes/retrain").json()
+    assert described["inputs"]["margin"]["schema"]["default"] == 0.02
+    assert described["inputs"]["tiles"]["minOccurs"] == 0
+    assert "report.html" in described["outputs"]
+    listed = api.nobody.get("/processes").json()["processes"]
+    assert [process["id"] for process in listed] == ["segment", "retrain"]
+
+
+def test_the_commands_do_what_the_routes_do(api, settings, monkeypatch, tmp_path):
+    monkeypatch.setenv("MFNET_DATABASE_URL", settings.database_url)
+    monkeypatch.setenv("MFNET_TRAINING_ROOT", str(tmp_path / "root"))
+
+    def run(*arguments: str):
+        return CliRunner().invoke(app, [*arguments, "--data-dir", str(settings.data_dir)])
+
+    made = run("retrain", "mine", "--folder", "good", "--steps", "3", "--promote")
+    assert made.exit_code == 0, made.output
+    inputs = kept(api, made.stdout.strip())
+    assert (inputs["model"], inputs["steps"], inputs["promote"]) == ("mine@1", 3, True)
+    refused = run("retrain", "mine", "--folder", "/etc")
+    assert (refused.exit_code, "MFNET_TRAINING_ROOT" in refused.output) == (2, True)
+    assert run("retrain", "--", "-x").exit_code == 2
+
+    other = Path(tmp_path / "other.safetensors")
+    other.write_bytes(b"other")
+    sha256 = api.services.storage.models.add(other)
+    with api.services.database.writing() as session:
+        ModelRepository(session).add("mine", sha256, 5, {}, who="job", why="retrained")
+    assert "mine@2  candidate" in run("registry", "list").stdout
+    assert "mine@2  active" in run("registry", "promote", "mine@2", "--why", "better").stdout
+    again = run("registry", "promote", "mine@2")
+    assert (again.exit_code, "active already" in again.output) == (2, True)
+    assert "mine@1  active" in run("registry", "rollback", "mine").stdout
+    told = run("registry", "history", "mine").stdout
+    assert "mine@2 promoted in place of 1, by command line: better" in told
+    assert run("registry", "promote", "mine").exit_code == 2

@@ -1,0 +1,270 @@
+"""A retraining on a worker, with a stub for the engine: what enters the registry, and when."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.orm import Session
+
+from service.database import Database
+from service.engine import Engine
+from service.jobs import State
+from service.records import Records
+from service.repository.jobs import JobRepository
+from service.repository.models import ModelRepository
+from service.settings import Settings
+from service.storage import Storage
+from service.supervisor import Supervisor
+from service.tables import Job, Model
+
+STUB = Path(__file__).parents[1] / "support" / "engine_stub.py"
+
+
+@dataclass
+class Bench:
+    """A supervisor that retrains, with one model in the registry."""
+
+    settings: Settings
+    database: Database
+    storage: Storage
+    engine: Engine
+    leaving: threading.Event
+    supervisor: Supervisor
+    owner: str
+    parent: Model
+
+    def submit(self, recipe: str = "quick", *, promote: bool = True, **inputs: Any) -> str:
+        told = {
+            **{"model": "mine@1", "model_sha256": self.parent.sha256, "tiles": []},
+            **{"folder": "/tiles", "recipe": recipe, "changes": [], "steps": None},
+            **{"minutes": None, "margin": 0.02, "promote": promote},
+        }
+        with self.database.writing() as session:
+            return JobRepository(session).submit(self.owner, "retrain", told | inputs)[0].id
+
+    def job(self, job_id: str) -> Job:
+        with self.database.reading() as session:
+            job = JobRepository(session).get(job_id)
+        assert job is not None
+        return job
+
+    def states(self) -> dict[int, str]:
+        with self.database.reading() as session:
+            return {m.version: str(m.state) for m in ModelRepository(session).all("mine")}
+
+    def start(self, job_id: str) -> threading.Thread:
+        """Work in a thread until the job's first progress is in the database."""
+        thread = threading.Thread(target=self.supervisor.work)
+        thread.start()
+        until(lambda: self.job(job_id).progress > 0)
+        return thread
+
+
+@pytest.fixture
+def bench(tmp_path: Path, database: Database, owner: str) -> Iterator[Bench]:
+    settings = Settings(
+        data_dir=tmp_path / "data",
+        work="retrain",
+        lease_s=5,
+        heartbeat_s=0.1,
+        engine_command=(sys.executable, str(STUB)),
+    )
+    storage, leaving = Storage(settings.data_dir), threading.Event()
+    engine = Engine(settings.engine_command)
+    (tmp_path / "mine.safetensors").write_bytes(b"weights")
+    sha256 = storage.models.add(tmp_path / "mine.safetensors")
+    with database.writing() as session:
+        told = {"who": "the service", "why": "installed"}
+        parent = ModelRepository(session).add("mine", sha256, 7, {}, **told)
+    supervisor = Supervisor(settings, database, storage, engine, "me", leaving, lambda _: None)
+    yield Bench(settings, database, storage, engine, leaving, supervisor, owner, parent)
+    engine.stop()
+
+
+def until(true: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"not true within {seconds} s"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "promote", "states", "message"),
+    [
+        ("quick", True, {1: "retired", 2: "active"}, "mine@2 is in use: no class falls"),
+        ("quick", False, {1: "active", 2: "candidate"}, "mine@2 is a candidate"),
+        ("worse", True, {1: "active", 2: "candidate"}, "mine@2 stays a candidate: car falls"),
+    ],
+)
+def test_a_retraining_ends_in_a_candidate_which_the_gate_may_promote(
+    bench: Bench, recipe: str, promote: bool, states: dict[int, str], message: str
+) -> None:
+    job_id = bench.submit(recipe, promote=promote)
+    bench.supervisor.work()
+    job = bench.job(job_id)
+    assert job.state == State.SUCCESSFUL
+    assert job.message.startswith(message)
+    assert bench.states() == states
+    with bench.database.reading() as session:
+        model = ModelRepository(session).get("mine", 2)
+        assert model is not None
+        first = ModelRepository(session).history("mine")[0]
+    bench.storage.models.check(model.sha256)
+    assert model.job_id == job_id
+    assert first.who.startswith("somebody (")
+    folder = bench.storage.folder(job_id, 1)
+    assert [path.name for path in folder.iterdir()] == ["report.html"]
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_a_worker_that_maps_leaves_retrainings_alone_and_the_other_way_round(bench: Bench) -> None:
+    retraining = bench.submit()
+    mapping = Settings(**{**bench.settings.model_dump(), "work": "segment"})
+    other = Supervisor(
+        mapping, bench.database, bench.storage, bench.engine, "you", bench.leaving, lambda _: None
+    )
+    other.work()
+    assert bench.job(retraining).state == State.ACCEPTED
+    with bench.database.writing() as session:
+        inputs = {"ortho": "u1", "height": "u1", "model": "quick"}
+        job = JobRepository(session).submit(bench.owner, "segment", inputs)[0].id
+    bench.supervisor.work()
+    assert bench.job(retraining).state == State.SUCCESSFUL
+    assert bench.job(job).state == State.ACCEPTED
+
+
+def test_where_the_parent_was_replaced_meanwhile_nothing_is_promoted(
+    bench: Bench, tmp_path: Path
+) -> None:
+    job_id = bench.submit("slow")
+    thread = bench.start(job_id)
+    with bench.database.writing() as session:
+        models = ModelRepository(session)
+        rival = models.add("mine", "0" * 64, 1, {}, who="Ada", why="by hand")
+        assert models.promote(rival, 1, "Ada", "by hand")
+    thread.join(30)
+    assert bench.job(job_id).message == "mine@3 stays a candidate: mine@1 is not in use any more"
+    assert bench.states() == {1: "retired", 2: "active", 3: "candidate"}
+
+
+def test_a_cancelled_retraining_leaves_nothing_in_the_registry(bench: Bench) -> None:
+    job_id = bench.submit("slow")
+    thread = bench.start(job_id)
+    with bench.database.writing() as session:
+        assert JobRepository(session).cancel(job_id)
+    thread.join(30)
+    assert bench.job(job_id).state == State.DISMISSED
+    assert bench.states() == {1: "active"}
+    assert not bench.storage.folder(job_id, 1).parent.exists()
+
+
+@pytest.mark.parametrize("how", ["engine killed", "worker leaves", "lease lost"])
+def test_the_next_attempt_goes_on_where_the_one_before_was(bench: Bench, how: str) -> None:
+    job_id = bench.submit("slow")
+    thread = bench.start(job_id)
+    run = bench.storage.run(job_id, 1) / "candidate.safetensors"
+    until(lambda: run.stat().st_size > 200)
+    if how == "engine killed":
+        assert bench.engine.pid is not None
+        os.kill(bench.engine.pid, signal.SIGKILL)
+    elif how == "worker leaves":
+        bench.leaving.set()
+    else:
+        with bench.database.writing() as session:
+            taken = session.get(Job, job_id)
+            assert taken is not None
+            taken.lease_until = 0.0
+        with bench.database.writing() as session:
+            jobs = JobRepository(session)
+            thief = jobs.claim(job_id, "thief", 60, 3)
+            assert thief is not None
+            jobs.hand_back(thief)
+    thread.join(30)
+    assert bench.states() == {1: "active"}
+    written = run.stat().st_size
+    bench.leaving.clear()
+    bench.supervisor.work()
+    job = bench.job(job_id)
+    assert (job.state, bench.states()[2]) == (State.SUCCESSFUL, "active")
+    assert job.result_epoch is not None
+    assert job.result_epoch > 1
+    assert 0 < written < 21 * 32
+    with bench.database.reading() as session:
+        model = ModelRepository(session).get("mine")
+    assert model is not None
+    bench.storage.models.check(model.sha256)
+
+
+def test_a_candidate_that_is_altered_before_it_is_kept_is_refused(bench: Bench) -> None:
+    job_id = bench.submit("altered")
+    for _ in range(bench.settings.attempts):
+        bench.supervisor.work()
+    job = bench.job(job_id)
+    assert job.error is not None
+    assert (job.state, job.error["code"]) == (State.FAILED, "model.altered")
+    assert bench.states() == {1: "active"}
+
+
+@pytest.mark.parametrize("step", ["add", "promote", "publish"])
+def test_a_worker_that_dies_at_any_step_of_publishing_leaves_no_half_model(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """All of it is one transaction: neither a version nor a promotion without the job's result."""
+    job_id = bench.submit()
+    whose: type = JobRepository if step == "publish" else ModelRepository
+    real = getattr(whose, step)
+
+    def die(self: Any, *args: Any, **kwargs: Any) -> None:
+        real(self, *args, **kwargs)
+        raise KeyboardInterrupt  # as if the process ended here
+
+    with monkeypatch.context() as patch:
+        patch.setattr(whose, step, die)
+        with pytest.raises(KeyboardInterrupt):
+            bench.supervisor.work()
+    assert bench.states() == {1: "active"}
+    assert bench.job(job_id).state == State.RUNNING
+    with bench.database.writing() as session:
+        left = session.get(Job, job_id)
+        assert left is not None
+        left.lease_until = 0.0
+    bench.supervisor.work()
+    assert bench.job(job_id).state == State.SUCCESSFUL
+    assert bench.states() == {1: "retired", 2: "active"}
+
+
+def test_a_commit_whose_answer_is_lost_enters_the_candidate_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The transaction is tried again, finds the job published, and undoes its second candidate."""
+    job_id = bench.submit()
+    change, again = Records.change, []
+
+    def lossy(records: Records, what: Callable[[Session], Any]) -> Any:
+        answer = change(records, what)
+        if what.__name__ != "publish":
+            return answer
+        again.append(what)
+        return change(records, what)
+
+    monkeypatch.setattr(Records, "change", lossy)
+    bench.supervisor.work()
+    assert len(again) == 1
+    assert bench.job(job_id).state == State.SUCCESSFUL
+    assert bench.states() == {1: "retired", 2: "active"}
+    assert (bench.storage.folder(job_id, 1) / "report.html").exists()
+
+
+def test_tiles_that_are_gone_when_the_retraining_begins_fail_it_at_once(bench: Bench) -> None:
+    job_id = bench.submit(tiles=["gone"])
+    bench.supervisor.work()
+    job = bench.job(job_id)
+    assert job.error is not None
+    assert (job.state, job.error["code"], job.attempts) == (State.FAILED, "tile.unknown", 1)

@@ -1,0 +1,93 @@
+"""What would change on a user's maps if a retrained model took its parent's place."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from model.checkpoint import load_model
+from model.errors import InputError
+from model.inference.predictor import Predictor
+from model.inference.segment import Segmentation
+from model.outputs import write_json
+from model.raster.changes import write_changes
+from model.raster.pair import RasterPair
+
+CHANGES = "changes.json"
+MOST_PIXELS = 50_000_000
+"""Of a raster that is mapped twice for this: a larger one would take longer than the training."""
+
+
+@dataclass(frozen=True)
+class RecentMap:
+    """A map that a user had made.
+
+    Attributes:
+        job: Its id.
+        ortho: The orthophoto.
+        height: The heights.
+        dtm: To be subtracted from them.
+        options: Of `Segmentation`: stride, blend, white.
+    """
+
+    job: str
+    ortho: Path
+    height: Path
+    dtm: Path | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def show_changes(
+    maps: Sequence[RecentMap],
+    parent: Path,
+    candidate: Path,
+    out: Path,
+    models_dir: Path,
+    progress: Callable[[int, int], None],
+) -> None:
+    """Maps each place by both models; writes `changes-<job>.tif` and `changes.json`.
+
+    A map that cannot be made any more, its rasters having been removed or being too large, is left
+    out, and the JSON says so.
+
+    Args:
+        maps: The places.
+        parent: The file of a model.
+        candidate: That of another, with the same classes.
+        out: Folder of the results.
+        models_dir: Of SAM's weights.
+        progress: Called with the maps done and their total, and more often than that.
+    """
+    predictors = [Predictor(load_model(path, models_dir)) for path in (parent, candidate)]
+    found = {}
+    for number, place in enumerate(maps):
+
+        def alive(_done: int, _total: int, number: int = number) -> None:
+            progress(number, len(maps))
+
+        target = out / f"changes-{place.job}.tif"
+        try:
+            found[place.job] = _show(place, predictors, target, alive)
+        except InputError as error:
+            found[place.job] = {"left_out": error.message}
+    write_json(out / CHANGES, {"jobs": found})
+
+
+def _show(
+    place: RecentMap,
+    predictors: Sequence[Predictor],
+    target: Path,
+    progress: Callable[[int, int], None],
+) -> dict[str, Any]:
+    with TemporaryDirectory(prefix="changes-", dir=target.parent.parent) as folder:
+        made = []
+        for number, predictor in enumerate(predictors):
+            with RasterPair.open(place.ortho, place.height, dtm=place.dtm) as pair:
+                if pair.grid.height * pair.grid.width > MOST_PIXELS:
+                    return {"left_out": f"it has more than {MOST_PIXELS:,} pixels"}
+                path = Path(folder) / f"{number}.tif"
+                Segmentation(pair, predictor, progress=progress, **place.options).map(path)
+                made.append(path)
+        scheme = predictors[0].net.config.classes
+        return write_changes(made[0], made[1], target, scheme)

@@ -1,0 +1,301 @@
+"""A model goes on learning from labelled tiles, and is measured against the one it came from."""
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model.checkpoint import load_model, rewrite_config
+from model.config import ENCODERS, ModelConfig
+from model.download import sha256_of
+from model.errors import BadRecipe
+from model.library import read_config
+from model.outputs import write_json
+from training.consequences import RecentMap, show_changes
+from training.datasets.base import Splits
+from training.datasets.opening import open_data
+from training.evaluate import evaluate
+from training.gate import Verdict, judge
+from training.log import LOG, read_log
+from training.loop import STATE, train
+from training.origin import find_origin
+from training.processes import joined
+from training.provenance import commit
+from training.recipe import Recipe, parse_recipe
+from training.recipe_text import read_toml, write_toml
+from training.report import write_report
+from training.run import start
+from training.scenes import Scenes, file_hashes, open_scenes, require_same
+from training.state import load_state
+
+RECIPES = Path(__file__).parent / "recipes"
+SPENT = "spent.txt"
+"""In a run's folder: seconds of training so far, those of processes before included."""
+SCENES, VALIDATION = "evaluation scenes", "validation tiles"
+
+Tell = Callable[[int, int, str], None]
+"""Called with the steps done, their total, and what is being done."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A retraining, as it was asked for.
+
+    Attributes:
+        parent: The model's file.
+        parent_ref: What the service calls it, with its version.
+        tiles: Folders with a manifest of labelled tiles, at least one.
+        scenes: Folder of evaluation scenes, perhaps empty or not there.
+        recipe: Name of a packaged recipe.
+        changes: Of the recipe, `key=value` each.
+        steps: Of training; the recipe's where it is None.
+        minutes: Training ends after so many, where there are fewer than its steps need.
+        margin: IoU that a class may fall by.
+        recent: Maps for which it is to be shown what would change.
+    """
+
+    parent: Path
+    parent_ref: str
+    tiles: tuple[Path, ...]
+    scenes: Path
+    recipe: str = "retrain"
+    changes: tuple[str, ...] = ()
+    steps: int | None = None
+    minutes: float | None = None
+    margin: float = 0.02
+    recent: tuple[RecentMap, ...] = ()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Tells how far a retraining is, in steps of training; what comes after counts a third more."""
+
+    tell: Tell
+    steps: int
+
+    @property
+    def total(self) -> int:
+        """The steps, four measurements, and the maps of what would change."""
+        return self.steps + 5 * self.part
+
+    @property
+    def part(self) -> int:
+        """Steps that one of these five counts for."""
+        return max(1, self.steps // 15)
+
+    def trained(self, step: int) -> None:
+        """So many steps of training are done."""
+        self.tell(step, self.total, f"training, step {step} of {self.steps}")
+
+    def after(self, number: int, what: str, done: int, total: int) -> None:
+        """So much of the part of this number, from 0, is done."""
+        steps = self.steps + number * self.part + self.part * done // max(total, 1)
+        self.tell(steps, self.total, what)
+
+
+class _OutOfTime(Exception):
+    """The minutes are used up, and there is a model."""
+
+
+def retrain(
+    task: Task, run: Path, before: Path | None, out: Path, models_dir: Path, tell: Tell
+) -> dict[str, Any]:
+    """Trains, measures the result and its parent on the same tiles, and says which is better.
+
+    Args:
+        task: What to do.
+        run: Folder of the training run; is made. Gets the retrained model.
+        before: Folder of an earlier attempt at the same task, which is taken over and left as it
+            is: it may still be written to by a process that has been given up.
+        out: Folder for `report.html`, `gate.json`, and of the recent maps `changes.json` and a
+            raster each.
+        models_dir: Of SAM's weights.
+        tell: Hears of the progress, several times a minute.
+
+    Returns:
+        JSON values: "file" of the model, its "sha256" and "config", and the gate's "verdict".
+
+    Raises:
+        InputError: Recipe, tiles or scenes are at fault.
+        TrainingDiverged, DiskFull: See `training.loop.train`.
+    """
+    config = read_config(task.parent)
+    recipe = recipe_for(task, config)
+    scenes = open_scenes(task.scenes, config)  # before the training: may be refused
+    splits = open_data(recipe.data, recipe.network.window_px, workers=1)
+    require_same(config.classes, splits.scheme, "the labelled tiles")
+    _take_over(before, run)
+    progress = Progress(tell, recipe.optimizer.steps)
+    model, remarks = _train(task, recipe, splits, run, models_dir, progress)
+    figures = measure(task, model, scenes, splits, models_dir, progress)
+    verdict = judge(figures["parent"], figures["candidate"], task.margin)
+    told = _record(model, task, recipe, scenes, figures, verdict)
+    write_json(out / "gate.json", {"verdict": verdict.to_dict(), "figures": figures})
+    show_changes(
+        task.recent,
+        task.parent,
+        model,
+        out,
+        models_dir,
+        lambda done, total: progress.after(4, "mapping what would change", done, total),
+    )
+    net = load_model(model, models_dir)
+    remarks = [f"Retrained from {task.parent_ref}; {verdict.reason}.", *splits.remarks, *remarks]
+    write_report(
+        out,
+        recipe,
+        net,
+        splits.validation,
+        read_log(run),
+        measured=figures["candidate"][SCENES] if scenes.areas else None,
+        remarks=remarks,
+    )
+    return {
+        "file": str(model),
+        "sha256": sha256_of(model),
+        "config": told.model_dump(mode="json"),
+        "verdict": verdict.to_dict(),
+    }
+
+
+def recipe_for(task: Task, config: ModelConfig) -> Recipe:
+    """The recipe of a retraining: the network is the parent's, the data are the tiles.
+
+    Raises:
+        BadRecipe: There is no such recipe, a change is none, or the parent's encoder has a shape
+            that no recipe can name.
+    """
+    path = RECIPES / f"{task.recipe}.toml"
+    known = sorted(path.stem for path in RECIPES.glob("*.toml"))
+    if task.recipe not in known:
+        raise BadRecipe(f"there is no recipe {task.recipe!r}; expected one of {', '.join(known)}")
+    steps = [] if task.steps is None else [f"optimizer.steps={task.steps}"]
+    values = read_toml(path.read_text(encoding="utf-8"), [*task.changes, *steps])
+    shown = {k: v for k, v in values["data"].items() if k in ("augmentation", "sampling")}
+    folder, *also = map(str, task.tiles)
+    gsd = {} if config.gsd_m is None else {"gsd_m": config.gsd_m}
+    values |= {
+        "name": config.name,
+        "network": _network_of(config, task.parent),
+        "data": {"kind": "folder", "folder": folder, "also": also, **gsd, **shown},
+    }
+    return parse_recipe(write_toml(values))
+
+
+def measure(
+    task: Task,
+    model: Path,
+    scenes: Scenes,
+    splits: Splits,
+    models_dir: Path,
+    progress: Progress,
+) -> dict[str, dict[str, Any]]:
+    """What the parent and the retrained model reach, through the engine: of each, on each set."""
+    sets = {SCENES: scenes.areas, VALIDATION: splits.validation.areas}
+    figures: dict[str, dict[str, Any]] = {"parent": {}, "candidate": {}}
+    for row, (role, path) in enumerate((("parent", task.parent), ("candidate", model))):
+        net = load_model(path, models_dir)
+        for column, (on, areas) in enumerate(sets.items()):
+
+            def told(done: int, total: int, number: int = 2 * row + column, on: str = on) -> None:
+                progress.after(number, f"measuring on {on}", done, total)
+
+            found = evaluate(net, areas, splits.scheme, gsd_m=net.config.gsd_m, progress=told)
+            figures[role][on] = found.summary()
+    return figures
+
+
+# ---- below ---------------------------------------------------------------------------------
+
+
+def _network_of(config: ModelConfig, parent: Path) -> dict[str, Any]:
+    """A recipe's table `network` for a parent's network."""
+    names = [name for name, encoder in ENCODERS.items() if encoder == config.encoder]
+    if not names:
+        raise BadRecipe(
+            f"the encoder of {config.name!r} is none of {', '.join(ENCODERS)}; expected one of "
+            "these, to be trained further"
+        )
+    ranges = [(m.low, m.high) for m in config.modalities if m.name == "ndsm"]
+    return {
+        "encoder": names[0],
+        "tuning": config.tuning,
+        "fusion": config.fusion,
+        "modalities": [modality.name for modality in config.modalities],
+        **({"height_range_m": list(ranges[0])} if ranges else {}),
+        "window_px": config.window_px,
+        "train_encoder": config.base is None,
+        "parent": str(parent),
+    }
+
+
+def _take_over(before: Path | None, run: Path) -> None:
+    """Copies what a run goes on from; each file is whole, whoever may be writing a newer one."""
+    run.mkdir(parents=True, exist_ok=True)
+    if before is None or not (before / STATE).is_file():
+        return
+    for path in (*before.glob("*.safetensors"), before / LOG, before / SPENT, before / STATE):
+        if path.is_file():
+            shutil.copyfile(path, run / path.name)
+
+
+def _train(
+    task: Task, recipe: Recipe, splits: Splits, run: Path, models_dir: Path, progress: Progress
+) -> tuple[Path, list[str]]:
+    """The run's steps that are left, as far as there is time; the model, and remarks."""
+    remarks: list[str] = []
+    spent = run / SPENT
+    model = run / f"{recipe.name}.safetensors"
+    already = float(spent.read_text()) if spent.is_file() else 0.0
+    began = time.monotonic()
+
+    def report(found: dict[str, Any]) -> None:
+        progress.trained(found["step"])
+        seconds = already + time.monotonic() - began
+        _write_whole(spent, f"{seconds:.0f}")
+        if task.minutes is not None and seconds > 60 * task.minutes and model.is_file():
+            raise _OutOfTime
+
+    with joined("auto") as processes:
+        training = start(recipe, splits.scheme, find_origin(recipe, models_dir), processes)
+        if (run / STATE).is_file():
+            load_state(training, run / STATE)
+        try:
+            train(training, splits.train, splits.validation, run, report=report)
+        except _OutOfTime:
+            remarks.append(
+                f"The {task.minutes:g} minutes were used up after {training.step} of "
+                f"{recipe.optimizer.steps} steps."
+            )
+    return model, [*training.remarks, *remarks]
+
+
+def _record(
+    model: Path,
+    task: Task,
+    recipe: Recipe,
+    scenes: Scenes,
+    figures: dict[str, dict[str, Any]],
+    verdict: Verdict,
+) -> ModelConfig:
+    """Writes figures and provenance into the model's file; returns its configuration."""
+    provenance = {
+        "recipe": recipe.model_dump(mode="json"),
+        "commit": commit(),
+        "parent": task.parent_ref,
+        "tiles": [file_hashes(folder) for folder in task.tiles],
+        "scenes": scenes.sha256,
+        "gate": verdict.to_dict(),
+    }
+    metrics = figures["candidate"][SCENES if scenes.areas else VALIDATION]
+    config = read_config(model).model_copy(update={"metrics": metrics, "provenance": provenance})
+    rewrite_config(model, config)
+    return config
+
+
+def _write_whole(path: Path, text: str) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_text(text)
+    part.replace(path)

@@ -1,0 +1,85 @@
+"""Evaluation scenes: what every model of a service is measured on, and no model learns from."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.classes import ISPRS, ClassScheme
+from model.config import ModelConfig
+from model.download import sha256_of
+from model.errors import BadManifest
+from training.datasets.base import Area
+from training.datasets.folder import Folder
+from training.datasets.manifest import NAME, read_manifest
+from training.datasets.towns import TownTile
+from training.town import draw_town
+
+TOWNS = range(600_000, 600_003)
+"""Seeds of the packaged scenes; no recipe's."""
+TOWN_PX = 512
+_GSD_M = 0.125
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Labelled tiles, and what tells whether they are still the same.
+
+    Attributes:
+        areas: The tiles, whole.
+        sha256: Of each file, or town, by name.
+    """
+
+    areas: Sequence[Area]
+    sha256: dict[str, str]
+
+
+def open_scenes(folder: Path, config: ModelConfig) -> Scenes:
+    """The scenes of a folder of tiles with a manifest (docs/data.md); towns where there is none.
+
+    Args:
+        folder: Perhaps without a manifest, or not there.
+        config: Of the model to be measured.
+
+    Returns:
+        None at all where there is no manifest, and the towns have other classes than the model.
+
+    Raises:
+        BadManifest: The folder's classes are not the model's.
+    """
+    if not (folder / NAME).is_file():
+        same = config.classes.names == ISPRS.names
+        return _towns(config.gsd_m or _GSD_M) if same else Scenes((), {})
+    tiles = Folder(folder)
+    require_same(config.classes, tiles.scheme, f"the scenes in {folder}")
+    areas = [Area.whole(tiles.tile(entry).tile) for entry in tiles.manifest.tiles]
+    return Scenes(areas, file_hashes(folder))
+
+
+def file_hashes(folder: Path) -> dict[str, str]:
+    """The sha256 of a manifest and of each file that it names, by its path in it."""
+    tiles = read_manifest(folder).tiles
+    named = [(t.ortho, t.height, t.dtm, t.labels) for t in tiles]
+    paths = sorted({path for files in named for path in files if path is not None})
+    return {NAME: sha256_of(folder / NAME), **{str(p): sha256_of(folder / p) for p in paths}}
+
+
+def require_same(mine: ClassScheme, theirs: ClassScheme, what: str) -> None:
+    """Refuses labels of other classes than the model's, BadManifest."""
+    if mine.names != theirs.names:
+        raise BadManifest(
+            f"the model maps the classes {', '.join(mine.names)}; {what} have "
+            f"{', '.join(theirs.names)}: expected the same ones in the same order"
+        )
+
+
+def _towns(gsd_m: float) -> Scenes:
+    areas, sha256 = [], {}
+    for seed in TOWNS:
+        town = draw_town(seed, TOWN_PX, gsd_m)
+        digest = hashlib.sha256()
+        for raster in (town.ortho, town.ndsm, town.truth):
+            digest.update(raster.tobytes())
+        areas.append(Area.whole(TownTile.of(town)))
+        sha256[f"town {seed}"] = digest.hexdigest()
+    return Scenes(areas, sha256)
