@@ -31,7 +31,8 @@ from training.samples import Sample
 COLDEST, HOTTEST = 0.05, 20.0
 """Temperatures that are looked at; a model that is always right has no best one."""
 
-REGIONS = 16
+REGIONS, REGION_WINDOWS = 16, 3
+"""How many at most, and windows a side: inside, as many overlap as in a whole raster."""
 PIXELS = 2**16
 """Drawn at most, as many from each region."""
 
@@ -71,6 +72,9 @@ class Calibration:
 def calibrate(net: MFNet, areas: Sequence[Area], *, device: str = "auto") -> Calibration | None:
     """Fits a temperature on some pixels of the validation areas.
 
+    A model whose confidence is as good as it gets so keeps 1: the least surprise is also a matter
+    of the many pixels that are all but sure.
+
     Args:
         net: The model; its own temperature is left out of account.
         areas: Where nothing was learned: `Splits.validation.areas`.
@@ -84,14 +88,12 @@ def calibrate(net: MFNet, areas: Sequence[Area], *, device: str = "auto") -> Cal
     truth_N = np.concatenate([truth for _, truth in found])
     if not len(truth_N):
         return None
-    temperature = fit_temperature(logits_NK, truth_N)
-    return Calibration(
-        temperature,
-        len(truth_N),
-        (_nll(logits_NK, truth_N, 1.0), _nll(logits_NK, truth_N, temperature)),
-        _reliability(logits_NK, truth_N, 1.0),
-        _reliability(logits_NK, truth_N, temperature),
-    )
+    temperature, before = fit_temperature(logits_NK, truth_N), _reliability(logits_NK, truth_N, 1.0)
+    after = _reliability(logits_NK, truth_N, temperature)
+    if after["ece"] >= before["ece"]:  # the confidence is what people read
+        temperature, after = 1.0, before
+    nll = _nll(logits_NK, truth_N, 1.0), _nll(logits_NK, truth_N, temperature)
+    return Calibration(temperature, len(truth_N), nll, before, after)
 
 
 def fit_temperature(logits_NK: NDArray[np.floating[Any]], truth_N: NDArray[np.uint8]) -> float:
@@ -123,7 +125,7 @@ def _pixels(
     """Mean logits (N, K) and truth (N,) of labelled pixels, region by region."""
     window_px = predictor.net.config.window_px
     sides = (min(area.window.height, area.window.width) for area in areas)
-    side_px = max(min(2 * window_px, *sides), window_px)
+    side_px = max(min(REGION_WINDOWS * window_px, *sides), window_px)
     rng = np.random.default_rng(0)
     regions = list(some_windows(areas, side_px, REGIONS))
     for region in regions:

@@ -68,6 +68,20 @@ def test_a_model_is_fitted_on_the_engines_mean_logits(monkeypatch: pytest.Monkey
     found = calibrate(net, validation.areas, device="cpu")
     assert found is not None
     assert found.pixels == 160 * 160
-    assert found.nll[1] <= found.nll[0]
+    assert found.nll[1] < found.nll[0]
+    assert found.after["ece"] < found.before["ece"]
     assert COLDEST <= found.temperature <= HOTTEST
     assert found == calibrate(net, validation.areas, device="cpu")
+
+
+def test_a_model_whose_confidence_a_temperature_makes_worse_keeps_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    use_tiny(monkeypatch)
+    net = MFNet(parse_recipe(TOML).model_config_for()).eval()
+    monkeypatch.setattr("training.calibration.fit_temperature", lambda *_: COLDEST)
+    found = calibrate(net, held_out_pool().areas, device="cpu")
+    assert found is not None
+    assert found.temperature == 1
+    assert found.after == found.before
+    assert found.nll[0] == found.nll[1]

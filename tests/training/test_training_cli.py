@@ -196,7 +196,7 @@ def test_a_folder_of_ones_own_tiles_becomes_a_model(tmp_path: Path, tiny: Encode
     assert config.classes.name == "isprs"
     assert len(config.metrics["conditions"]["tiles"]) == 1
     assert config.metrics["classes"]["building"]["area_error_m2"] is not None
-    assert config.temperature != 1
+    assert config.provenance["calibration"]["temperature"] == config.temperature
 
 
 def test_calibrate_writes_the_temperature_and_changes_nothing_else(
