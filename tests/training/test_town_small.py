@@ -1,5 +1,7 @@
 """The model that comes with the project: what its file claims, and that it is so."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +10,9 @@ import rasterio
 
 from model import load_model, segment
 from model.library import find, read_config
+from model.raster.inspection import inspect_pair
 from training.metrics import Confusion
-from training.town import draw_town, write_town
+from training.town import Town, draw_town, write_town
 
 HELD_OUT_SEED = 500_003
 
@@ -34,6 +37,35 @@ def test_it_maps_a_town_that_it_has_never_seen(tmp_path: Path) -> None:
         confusion.add(town.truth, classes.read(1))
     found = confusion.summary()
     assert found["miou"] > 0.75, found
+
+
+@pytest.mark.parametrize("seed", [500_000, 500_007, 500_009])
+@pytest.mark.parametrize(
+    ("change", "codes"),
+    [
+        (lambda town: town, []),
+        (lambda town: replace(town, ortho=town.ortho // 2), ["drift.ortho"]),
+        (lambda town: replace(town, ndsm=town.ndsm / np.float32(0.3048)), ["drift.ndsm"]),
+        (lambda town: replace(town, gsd_m=0.25), ["drift.gsd"]),
+    ],
+    ids=["as it is", "half the light", "feet", "coarse"],
+)
+def test_it_is_told_of_what_it_has_never_seen(
+    tmp_path: Path, seed: int, change: Callable[[Town], Town], codes: list[str]
+) -> None:
+    write_town(tmp_path, change(draw_town(seed, 1024)))
+    config = read_config(find("town-small"))
+    report = inspect_pair(tmp_path / "ortho.tif", tmp_path / "ndsm.tif", model=config, quick=True)
+    assert report.drift is not None
+    assert [remark.code for remark in report.drift.remarks] == codes
+
+
+def test_a_real_place_of_larger_pixels_is_told(shared: Path) -> None:
+    pair = shared / "data" / "pairs" / "ign"
+    config = read_config(find("town-small"))
+    report = inspect_pair(pair / "ortho_rgb.tif", pair / "ndsm.tif", model=config, quick=True)
+    assert report.drift is not None
+    assert "drift.gsd" in [remark.code for remark in report.drift.remarks]
 
 
 def test_it_finds_houses_and_trees_at_a_real_place(shared: Path, tmp_path: Path) -> None:
