@@ -47,16 +47,14 @@ def spread(values: Sequence[float]) -> float | None:
 
 def compare(study: Study, miou: Seeds) -> list[Finding]:
     """Looks at each step of a study, seed by seed."""
-    paper = {row.variant: row.paper.get("miou") for row in study.rows}
     seeds = range(len(miou[study.variants[0]]))
+    of_seeds = [{variant: 100 * values[s] for variant, values in miou.items()} for s in seeds]
+    paper = {row.variant: row.paper["miou"] for row in study.rows if "miou" in row.paper}
     return [
         Finding(
             step,
-            tuple(
-                100 * (sum(miou[v][s] for v in step.higher) - sum(miou[v][s] for v in step.lower))
-                for s in seeds
-            ),
-            _paper(step, paper),
+            tuple(_difference(step, percent) for percent in of_seeds),
+            _difference(step, paper) if {*step.higher, *step.lower} <= paper.keys() else None,
         )
         for step in study.steps
     ]
@@ -84,9 +82,5 @@ def verdict(findings: Sequence[Finding]) -> str:
     return " ".join([*parts, worth])
 
 
-def _paper(step: Step, miou: Mapping[Variant, float | None]) -> float | None:
-    higher, lower = ([miou[v] for v in variants] for variants in (step.higher, step.lower))
-    known = [value for value in (*higher, *lower) if value is not None]
-    if len(known) < len(higher) + len(lower):
-        return None
-    return sum(known[: len(higher)]) - sum(known[len(higher) :])
+def _difference(step: Step, percent: Mapping[Variant, float]) -> float:
+    return sum(percent[v] for v in step.higher) - sum(percent[v] for v in step.lower)
