@@ -34,7 +34,7 @@ _OUTPUTS = {
     RETRAIN: {
         "report.html": "the training: figures, curves, confusion matrix, example maps, recipe",
         "gate.json": "parent and candidate, class by class, and what the gate says",
-        "changes.json": "how many pixels of your newest maps would change, from class to class",
+        "changes.json": "how many pixels of users' newest maps would change, from class to class",
         "changes-JOB.tif": "the new class where it would; one for each of up to three jobs",
     },
 }

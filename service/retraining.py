@@ -22,7 +22,7 @@ from service.storage import Storage
 from service.tables import Job
 
 RECENT = 3
-"""Segmentations of the caller's for which it is shown what would change."""
+"""Maps of users for which it is shown what would change."""
 _LOOKED_AT = 50
 _MARGIN_PX = 64  # between the blocks of a tile that are for different ends
 _RASTERS = ("ortho", "height", "dtm")
@@ -86,7 +86,7 @@ class Retraining:
             "run": str(storage.run(job.id, job.epoch)),
             "before": None if before is None else str(before),
             "out": str(storage.begin(job.id, job.epoch)),
-            "recent": self._recent(job),
+            "recent": self._recent(),
             **{key: inputs.get(key) for key in ("recipe", "changes", "steps", "minutes", "margin")},
         }
 
@@ -119,19 +119,17 @@ class Retraining:
                 raise AttemptFailed(_failure(error, input_fault=True)) from error
         return [str(folder), *folders]
 
-    def _recent(self, job: Job) -> list[dict[str, Any]]:
-        """The newest maps of the caller's whose rasters are still here."""
+    def _recent(self) -> list[dict[str, Any]]:
+        """The users' newest maps, each place once, whose rasters are still here."""
+        places: dict[tuple[str | None, ...], Job] = {}
         with self._database.reading() as session:
             jobs, uploads = JobRepository(session), UploadRepository(session)
-            done = jobs.page(
-                job.owner, limit=_LOOKED_AT, states=[State.SUCCESSFUL], processes=[SEGMENT]
-            )
-            there = [
-                each
-                for each in done
-                if all(uploads.get(each.inputs[r]) for r in _RASTERS if each.inputs.get(r))
-            ]
-        return [self._map(each) for each in there[:RECENT]]
+            done = jobs.page(limit=_LOOKED_AT, states=[State.SUCCESSFUL], processes=[SEGMENT])
+            for job in done:
+                rasters = tuple(job.inputs.get(role) for role in _RASTERS)
+                if all(uploads.get(raster) for raster in rasters if raster is not None):
+                    places.setdefault(rasters, job)
+        return [self._map(job) for job in list(places.values())[:RECENT]]
 
     def _map(self, job: Job) -> dict[str, Any]:
         paths = {r: str(self._storage.upload(job.inputs[r])) for r in _RASTERS if r in job.inputs}

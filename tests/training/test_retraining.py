@@ -1,0 +1,185 @@
+"""A model goes on learning: its recipe, taking over an earlier attempt, what is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small_runs import TINY, use_tiny
+
+from model.checkpoint import load_model, save
+from model.classes import MMHUNAN
+from model.config import Modality, ModelConfig
+from model.errors import BadManifest, BadRecipe
+from model.library import read_config
+from model.network.mfnet import MFNet
+from training.loop import STATE
+from training.retraining import Task, recipe_for, retrain
+from training.town import draw_town, write_town
+
+CHANGES = (
+    *("check_every=2", "log_every=1", "optimizer.batch_size=1", "optimizer.warmup_steps=1"),
+    *("evaluation.windows=2", "optimizer.learning_rate=1e-2"),
+)
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_tiny(monkeypatch)
+    monkeypatch.setattr("training.scenes.TOWNS", range(600_000, 600_001))
+    monkeypatch.setattr("training.scenes.TOWN_PX", 160)
+
+
+@pytest.fixture
+def parent(tmp_path: Path) -> Path:
+    """A tiny model that has learned nothing, with ranges of its own."""
+    torch.manual_seed(0)
+    ndsm = Modality(name="ndsm", bands=1, unit="metre", low=0.0, high=12.0)
+    config = ModelConfig(name="mine", encoder=TINY, window_px=160, stride_px=80, gsd_m=0.125)
+    config = config.model_copy(update={"modalities": (config.modalities[0], ndsm)})
+    save(MFNet(config), tmp_path / "parent.safetensors")
+    return tmp_path / "parent.safetensors"
+
+
+def labelled(folder: Path, seeds: range = range(3), classes: str = "isprs") -> Path:
+    lines = [f'classes = "{classes}"']
+    for seed, end in zip(seeds, ("train", "validation", "test"), strict=True):
+        write_town(folder / str(seed), draw_town(seed, 160))
+        files = f'ortho = "{seed}/ortho.tif"\nheight = "{seed}/ndsm.tif"'
+        lines += ["[[tiles]]", f'name = "{seed}"\n{files}\nlabels = "{seed}/truth.tif"']
+        lines += [f'split = "{end}"']
+    (folder / "manifest.toml").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def task(parent: Path, *tiles: Path, scenes: Path | None = None, **options: Any) -> Task:
+    options = {"changes": CHANGES, "steps": 4} | options
+    return Task(parent, "mine@1", tiles, scenes or parent.parent / "no scenes", **options)
+
+
+def run(tmp_path: Path, what: Task, name: str, before: Path | None = None) -> dict[str, Any]:
+    out = tmp_path / f"out-{name}"
+    out.mkdir()
+    return retrain(what, tmp_path / f"run-{name}", before, out, tmp_path, lambda *_: None)
+
+
+def test_the_recipe_has_the_parents_network_and_the_labelled_tiles(
+    parent: Path, tmp_path: Path
+) -> None:
+    recipe = recipe_for(task(parent, tmp_path / "a", tmp_path / "b"), read_config(parent))
+    assert recipe.network.encoder == "tiny"
+    assert recipe.network.height_range_m == (0.0, 12.0)
+    assert (recipe.network.window_px, recipe.network.train_encoder) == (160, True)
+    assert recipe.network.parent == str(parent)
+    assert recipe.data.kind == "folder"
+    assert (recipe.data.folder, recipe.data.also) == (tmp_path / "a", (tmp_path / "b",))
+    assert (recipe.name, recipe.optimizer.steps, recipe.data.sampling) == ("mine", 4, "classes")
+
+
+def test_a_candidate_comes_with_its_measurements_provenance_and_report(
+    parent: Path, tmp_path: Path
+) -> None:
+    told: list[tuple[int, int, str]] = []
+    (tmp_path / "out").mkdir()
+    what = task(parent, labelled(tmp_path / "a"), labelled(tmp_path / "b", range(5, 8)))
+    found = retrain(
+        what, tmp_path / "run", None, tmp_path / "out", tmp_path, lambda *t: told.append(t)
+    )
+    config = read_config(Path(found["file"]))
+    assert config.model_dump(mode="json") == found["config"]
+    assert config.provenance["parent"] == "mine@1"
+    assert len(config.provenance["tiles"]) == 2
+    assert len(config.provenance["tiles"][0]) == 10  # manifest, and three files of three tiles
+    assert list(config.provenance["scenes"]) == ["town 600000"]
+    assert config.provenance["gate"] == found["verdict"]
+    gate = json.loads((tmp_path / "out" / "gate.json").read_text())
+    assert set(gate["figures"]["parent"]) == {"evaluation scenes", "validation tiles"}
+    assert "Retrained from mine@1" in (tmp_path / "out" / "report.html").read_text()
+    done = [step for step, _, _ in told]
+    assert done == sorted(done)
+    assert all(step <= total for step, total, _ in told)
+    assert told[0][2].startswith("training, step 1 of 4")
+    assert {name.partition(" ")[0] for _, _, name in told} == {"training,", "measuring"}
+
+
+def test_an_attempt_goes_on_to_the_bit_and_leaves_the_one_before_as_it_was(
+    parent: Path, tmp_path: Path
+) -> None:
+    what = task(parent, labelled(tmp_path / "a"))
+    whole = run(tmp_path, what, "whole")
+    # An attempt that ends after step 2, as a kill at step 3 leaves it.
+    broken = tmp_path / "run-broken"
+
+    class Killed(Exception):
+        pass
+
+    def kill(done: int, _total: int, _what: str) -> None:
+        if done == 3:
+            raise Killed
+
+    (tmp_path / "out-broken").mkdir()
+    with pytest.raises(Killed):
+        retrain(what, broken, None, tmp_path / "out-broken", tmp_path, kill)
+    left = {path.name: path.read_bytes() for path in broken.iterdir()}
+    assert STATE in left
+    resumed = run(tmp_path, what, "resumed", broken)
+    assert {path.name: path.read_bytes() for path in broken.iterdir()} == left
+    nets = [load_model(found["file"]).state_dict() for found in (whole, resumed)]
+    assert all(torch.equal(nets[0][name], nets[1][name]) for name in nets[0])
+    assert whole["sha256"] == resumed["sha256"]
+
+
+def test_training_ends_with_its_minutes_once_there_is_a_model(parent: Path, tmp_path: Path) -> None:
+    what = task(parent, labelled(tmp_path / "a"), steps=500, minutes=1e-6)
+    found = run(tmp_path, what, "short")
+    assert Path(found["file"]).is_file()
+    assert "minutes were used up after 3 of 500" in (tmp_path / "out-short/report.html").read_text()
+
+
+def test_labels_or_scenes_of_other_classes_are_refused(parent: Path, tmp_path: Path) -> None:
+    good, other = labelled(tmp_path / "a"), labelled(tmp_path / "b", classes="mmhunan")
+    with pytest.raises(BadManifest, match="the labelled tiles have cropland"):
+        run(tmp_path, task(parent, other), "labels")
+    with pytest.raises(BadManifest, match="the scenes in"):
+        run(tmp_path, task(parent, good, scenes=other), "scenes")
+    with pytest.raises(BadManifest, match="expected the same in the same order"):
+        run(tmp_path, task(parent, good, other), "both")
+    assert not (tmp_path / "run-labels").exists()
+
+
+def test_without_scenes_of_its_classes_a_model_stays_a_candidate(tmp_path: Path) -> None:
+    config = ModelConfig(name="mine", encoder=TINY, window_px=160, stride_px=80, classes=MMHUNAN)
+    save(MFNet(config), tmp_path / "parent.safetensors")
+    what = task(tmp_path / "parent.safetensors", labelled(tmp_path / "a", classes="mmhunan"))
+    found = run(tmp_path, what, "hunan")
+    assert not found["verdict"]["passed"]
+    assert "evaluation scenes" in found["verdict"]["reason"]
+
+
+def test_a_recipe_or_an_encoder_that_nobody_knows_is_refused(parent: Path, tmp_path: Path) -> None:
+    config = read_config(parent)
+    with pytest.raises(BadRecipe, match=r"expected one of .*retrain"):
+        recipe_for(task(parent, tmp_path, recipe="magic"), config)
+    strange = config.model_copy(update={"encoder": TINY.model_copy(update={"embed_dim": 24})})
+    with pytest.raises(BadRecipe, match="the encoder of 'mine' is none of"):
+        recipe_for(task(parent, tmp_path), strange)
+
+
+def test_scenes_are_told_apart_by_their_bytes(tmp_path: Path) -> None:
+    from training.scenes import open_scenes
+
+    config = ModelConfig(encoder=TINY, window_px=160)
+    folder = labelled(tmp_path / "scenes")
+    scenes = open_scenes(folder, config)
+    assert len(scenes.areas) == 3
+    assert len(scenes.sha256) == 10
+    town = draw_town(0, 160)
+    town.truth[0, 0] = (town.truth[0, 0] + 1) % 6
+    write_town(folder / "0", town)
+    again = open_scenes(folder, config).sha256
+    assert {name for name in again if again[name] != scenes.sha256[name]} == {"0/truth.tif"}
+    towns = open_scenes(tmp_path / "none", config)
+    assert towns.sha256 == open_scenes(tmp_path / "none", config).sha256
+    assert np.unique(towns.areas[0].tile.truth(towns.areas[0].window)).size > 1
