@@ -99,6 +99,8 @@ def show_layers(report: PolygonsReport) -> None:
         table.add_row(*(Text(cell) for cell in cells))
     console = _console()
     console.print(table)
+    for remark in report.remarks:
+        console.print(f"Note: {remark.message}", markup=False)
     console.print(f"Could be used as: {', '.join(report.suits)}.", markup=False)
 
 

@@ -12,6 +12,7 @@ from rasterio.windows import Window
 from model.classes import NODATA, ClassScheme
 from model.errors import CrsMissing, EmptyCorrection, NoOverlap, OtherGrid, WrongClasses
 from model.raster.align import Placement, place
+from model.raster.geopackage import GeoPackage
 from model.raster.geotiff import GeoTiff, Role
 from model.raster.grid import Grid
 from training.datasets.polygons import PolygonLabels, read_polygons
@@ -123,7 +124,8 @@ class CorrectedPolygons:
         self, path: Path, grid: Grid, scheme: ClassScheme, column: str, layer: str | None
     ) -> None:
         polygons = read_polygons(path, layer, column, scheme)
-        self._path = path
+        with GeoPackage(path) as package:
+            self._remarks = package.remarks()
         self._labels = PolygonLabels(polygons, grid)
         self.count = len(polygons.shapes)
         self.outside = self.count - self._labels.touching()
@@ -142,10 +144,11 @@ class CorrectedPolygons:
         return self._labels.read(window)
 
     def finish(self) -> list[str]:
-        """Tells of polygons that lie elsewhere."""
+        """Tells of polygons that lie elsewhere, and of a file that may not be whole."""
         if not self.outside:
-            return []
-        return [f"{self.outside} of {self.count} polygons lie beside the map and are left out"]
+            return self._remarks
+        told = f"{self.outside} of {self.count} polygons lie beside the map and are left out"
+        return [told, *self._remarks]
 
     def close(self) -> None:
         """See `Corrected`; the polygons are in memory."""

@@ -29,6 +29,8 @@ MAX_BYTES = 256 << 20
 """Of a file: its polygons are held in memory. Much more than anybody draws by hand."""
 
 _MAX_CELL_BYTES = 64 << 20
+_MODES = slice(18, 20)  # of the file's header: how it is written to, and read
+_WRITE_AHEAD = 2
 _HEADER_BYTES = 8
 _ENVELOPE_BYTES = (0, 32, 48, 48, 64)
 _KINDS = {int(shapely.GeometryType.POLYGON), int(shapely.GeometryType.MULTIPOLYGON)}
@@ -109,6 +111,18 @@ class GeoPackage:
         """Raises `BadGeoPackage` where there is no table of features at all."""
         if not self.layers:
             raise self._bad("it has no layer of features; expected polygons")
+
+    def remarks(self) -> list[str]:
+        """What a person should know of the file."""
+        with self.path.open("rb") as file:
+            modes = file.read(_MODES.stop)[_MODES]
+        if _WRITE_AHEAD not in modes:
+            return []
+        return [
+            f"{self.path.name} is as a program leaves it that has it open: what was changed last "
+            "may stand in another file, NAME-wal, and not in this one; close it there (in QGIS, "
+            "remove its layers) and send it again"
+        ]
 
     def layer(self, name: str | None) -> Layer:
         """The layer of a name, or the only one.

@@ -20,6 +20,7 @@ from model.raster.report import (
     PolygonsReport,
     RasterReport,
     Refusal,
+    Remark,
     SoloReport,
     describe,
 )
@@ -155,7 +156,8 @@ def inspect_polygons(path: Path) -> PolygonsReport:
             )
             for layer in package.layers
         ]
-    return PolygonsReport(file=path.name, layers=layers)
+        remarks = [Remark(code="labels.write_ahead", message=told) for told in package.remarks()]
+    return PolygonsReport(file=path.name, layers=layers, remarks=remarks)
 
 
 def scan(source: GeoTiff, progress: Progress | None = None) -> Scan:

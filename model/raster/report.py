@@ -97,6 +97,7 @@ class PolygonsReport(BaseModel):
     file: str
     layers: list[LayerReport]
     suits: list[str] = Field(default=["labels as polygons"])
+    remarks: list[Remark] = Field(default_factory=list)
 
 
 class PairReport(BaseModel):

@@ -50,13 +50,15 @@ def test_polygons_come_in_the_order_of_the_file(package: Path) -> None:
 def test_inspection_tells_the_layers(package: Path) -> None:
     report = json.loads(inspect_alone(package).model_dump_json())
     layer = {"name": "labels", "features": 3, "columns": ["fid", "class"], "crs": "EPSG:25832"}
-    assert report == {"file": package.name, "layers": [layer], "suits": ["labels as polygons"]}
+    suits = ["labels as polygons"]
+    assert report == {"file": package.name, "layers": [layer], "suits": suits, "remarks": []}
 
 
 def test_reading_leaves_nothing_beside_the_file(package: Path) -> None:
     change(package, "PRAGMA journal_mode = WAL")  # as QGIS leaves it
     before = {path.name: path.read_bytes() for path in package.parent.iterdir()}
-    inspect_alone(package)
+    (remark,) = inspect_alone(package).remarks
+    assert "what was changed last may stand in another file" in remark.message
     assert {path.name: path.read_bytes() for path in package.parent.iterdir()} == before
 
 
