@@ -1,5 +1,6 @@
 """The processes of one run: this one alone, or those that torchrun started."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ def joined(device: str) -> Iterator[Processes]:
     if not distributed.is_torchelastic_launched():
         yield Processes(chosen)
         return
+    # It is said of kernels with one input channel, along which a stride means nothing.
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     if chosen.type == "cuda":
         chosen = torch.device("cuda", distributed.get_node_local_rank())

@@ -1,5 +1,6 @@
 """A training run in progress."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,8 +55,11 @@ class Run:
         """The network as a step runs it: with several processes, their gradients' mean is taken."""
         if self.processes.count == 1:
             return self.net
-        # Each keeps the running statistics of its own parts; those of the first are saved.
-        return DistributedDataParallel(self.net, broadcast_buffers=False)
+        with warnings.catch_warnings():
+            # The name that is to take its place is unknown to the oldest torch that we run on.
+            warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+            # Each keeps the running statistics of its own parts; those of the first are saved.
+            return DistributedDataParallel(self.net, broadcast_buffers=False)
 
 
 def facts_of(recipe: Recipe, origin: Origin) -> dict[str, Any]:
