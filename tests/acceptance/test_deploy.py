@@ -21,10 +21,10 @@ def services() -> dict[str, Any]:
     return services_of_compose()
 
 
-def test_compose_holds_the_five_services_each_restarted_and_watched(
+def test_compose_holds_the_six_services_each_restarted_and_watched(
     services: dict[str, Any],
 ) -> None:
-    assert set(services) == {"proxy", "api", "worker", "redis", "postgres"}
+    assert set(services) == {"proxy", "api", "worker", "trainer", "redis", "postgres"}
     for name, service in services.items():
         assert service["restart"] == "unless-stopped", name
         assert service["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL"), name
@@ -77,7 +77,8 @@ def test_image_gets_only_dependencies_with_known_hashes() -> None:
 
 def test_gpu_overlay_gives_the_worker_a_device() -> None:
     overlay = yaml.safe_load((ROOT / "deploy/compose.gpu.yml").read_text())
-    assert set(overlay["services"]) == {"worker"}
+    assert set(overlay["services"]) == {"worker", "trainer"}
+    assert overlay["services"]["trainer"] == overlay["services"]["worker"]
     (device,) = overlay["services"]["worker"]["deploy"]["resources"]["reservations"]["devices"]
     assert device["capabilities"] == ["gpu"]
 
