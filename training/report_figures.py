@@ -68,8 +68,7 @@ def paper(measured: dict[str, Any], config: ModelConfig, kind: str) -> Iterator[
     yield f'<div class="wide">{_table(table.head, rows)}</div>'
     yield (
         "<p>Percent. Of each class the share that is found; Total over all classes; mF1 and mIoU "
-        "over the foreground. The paper's epoch was chosen by the test tiles, ours by validation "
-        "tiles that were kept from training.</p>"
+        "over the foreground. The paper's epoch was chosen by the test tiles, ours was not.</p>"
     )
 
 
@@ -77,7 +76,7 @@ def sureness(fitted: Calibration | None, measured: dict[str, Any] | None) -> Ite
     """Reliability diagrams: before and after the temperature, and on the test tiles."""
     drawn: dict[str, dict[str, Any]] = {}
     if fitted is not None:
-        drawn["Validation, before"] = fitted.before
+        drawn["Validation, temperature 1"] = fitted.before
         drawn[f"Validation, temperature {fitted.temperature:g}"] = fitted.after
     if measured is not None:
         drawn["Measured"] = measured
