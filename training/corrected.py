@@ -62,7 +62,7 @@ class CorrectedRaster:
         """See `Corrected`."""
         values, valid = self._source.read(window)
         classes = np.where(valid, values[0], NODATA)
-        known = np.isin(classes, np.arange(len(self._scheme)))
+        known = (classes >= 0) & (classes < len(self._scheme)) & (classes == np.trunc(classes))
         strange, counts = np.unique(classes[~known & (classes != NODATA)], return_counts=True)
         named = [f"{value:g}" for value in strange.tolist()]
         self._unknown.update(dict(zip(named, counts.tolist(), strict=True)))

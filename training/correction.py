@@ -1,6 +1,7 @@
 """A user's correction of a map becomes labels: compared with the map, and written on its grid."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ from model.outputs import check_outputs
 from model.raster.cog import BLOCK_PX, CogWriter
 from model.raster.geopackage import is_geopackage
 from model.raster.geotiff import GeoTiff, Role, gdal
+from model.raster.grid import Grid
 from training.corrected import Corrected, CorrectedPolygons, CorrectedRaster
 
 _WINDOW_TAG = "MFNET_WINDOW"
+_STRIP_PIXELS = 8 << 20
+"""At once: 64 MB as the 64-bit integers that they are counted by."""
 
 
 class ClassChange(BaseModel):
@@ -82,15 +86,13 @@ def correct(
             with CogWriter(
                 out, the_map.grid, description="labels", scheme=scheme, threads=1
             ) as labels:
-                for row in range(0, the_map.grid.height, BLOCK_PX):
-                    rows = min(BLOCK_PX, the_map.grid.height - row)
-                    window = Window(0, row, the_map.grid.width, rows)
+                for window in _strips(the_map.grid):
                     was = the_map.read(window)[0][0]
                     told = source.read(window)
                     if keep_map:
                         told = np.where(told == NODATA, was, told)
                     changes.add(was, told)
-                    labels.write(row, told)
+                    labels.write(window.row_off, told)
                 remarks = source.finish()
                 kind = "polygons" if isinstance(source, CorrectedPolygons) else "raster"
                 return changes.report(kind, remarks, anew=kind == "polygons" and not keep_map)
@@ -126,6 +128,13 @@ def _opened(
     if is_geopackage(correction):
         return CorrectedPolygons(correction, the_map.grid, scheme, column, layer)
     return CorrectedRaster(correction, the_map.grid, scheme)
+
+
+def _strips(grid: Grid) -> Iterator[Window]:
+    """Full-width windows from the top."""
+    rows = max(1, min(BLOCK_PX, _STRIP_PIXELS // grid.width))
+    for row in range(0, grid.height, rows):
+        yield Window(0, row, grid.width, min(rows, grid.height - row))
 
 
 def _require_a_window(the_map: GeoTiff) -> None:
