@@ -125,6 +125,7 @@ def test_the_page_has_mean_and_spread_and_the_papers_numbers_on_its_own_data() -
 def test_a_table_by_class_has_the_papers_columns() -> None:
     study = STUDIES["table4"]
     text = page(study, {v: [figures(0.5)] for v in study.variants}, TOWN, ISPRS)
+    assert "px; seed 1. Measured on" in text
     head = next(line for line in text.splitlines() if "modality" in line)
     titles = ["Bui.", "Tre.", "Low.", "Car", "Imp.", "OA", "mF1"]
     assert [cell.strip() for cell in head.split("|")][3:-2] == titles

@@ -127,11 +127,12 @@ def _conditions(study: Study, found: Measured, recipe: Recipe, beside: bool) -> 
     seeds = len(found[study.variants[0]])
     on = found[study.variants[0]][0]["conditions"]
     base = f"the base {network.base}" if network.base else "SAM's weights"
+    numbers = f"seeds {first} to {first + seeds - 1}" if seeds > 1 else f"seed {first}"
     spoken = "mean ± standard deviation" if seeds > 1 else "one seed, so no spread"
     yield f"Recipe {recipe.name}: {recipe.data.kind}, encoder {network.encoder}, {base};"
     yield f"{optimizer.steps:,} steps of {optimizer.batch_size} windows of {network.window_px} px;"
-    yield f"seeds {first} to {first + seeds - 1}. Measured on {len(on['tiles'])} test tiles,"
-    yield f"stride {on['stride_px']} px. Percent, {spoken}; classes: accuracy."
+    yield f"{numbers}. Measured on {len(on['tiles'])} test tiles, stride {on['stride_px']} px."
+    yield f"Percent, {spoken}; of classes the accuracy."
     yield f"Commit {', '.join(_commits(study, found))}."
     if beside and any(row.paper for row in study.rows):
         yield "In brackets: the paper's, of one run with ViT-L."
