@@ -72,8 +72,8 @@ class Calibration:
 def calibrate(net: MFNet, areas: Sequence[Area], *, device: str = "auto") -> Calibration | None:
     """Fits a temperature on some pixels of the validation areas.
 
-    A model whose confidence is as good as it gets so keeps 1: the least surprise is also a matter
-    of the many pixels that are all but sure.
+    Where the fit does not lower the calibration error of these pixels, the temperature stays 1: the
+    least surprise is also a matter of the many pixels whose class is all but certain.
 
     Args:
         net: The model; its own temperature is left out of account.
@@ -84,13 +84,13 @@ def calibrate(net: MFNet, areas: Sequence[Area], *, device: str = "auto") -> Cal
         The fit; None if not one pixel there is labelled.
     """
     found = list(_pixels(Predictor(net, device), areas))
+    if not any(len(truth) for _, truth in found):
+        return None
     logits_NK = np.concatenate([logits for logits, _ in found])
     truth_N = np.concatenate([truth for _, truth in found])
-    if not len(truth_N):
-        return None
     temperature, before = fit_temperature(logits_NK, truth_N), _reliability(logits_NK, truth_N, 1.0)
     after = _reliability(logits_NK, truth_N, temperature)
-    if after["ece"] >= before["ece"]:  # the confidence is what people read
+    if after["ece"] >= before["ece"]:
         temperature, after = 1.0, before
     nll = _nll(logits_NK, truth_N, 1.0), _nll(logits_NK, truth_N, temperature)
     return Calibration(temperature, len(truth_N), nll, before, after)

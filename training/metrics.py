@@ -86,21 +86,19 @@ class Confusion:
         Returns:
             `accuracy`: the share of its true pixels that the map finds, which is what the paper's
             tables give under "OA" for a class. `f1` and `iou`. `pixels`: its true ones.
-            `area_error`: mapped less true area over true area. `area_error_m2`: the same in square
-            metres, where they are known.
+            `area_error`: mapped less true area over true area. `area_error_m2`: the difference in
+            square metres, where they are known.
         """
         hits, true, mapped = _margins(self.counts, value)
-        error_m2 = None
-        if self.area_m2 is not None:
-            _, true_m2, mapped_m2 = _margins(self.area_m2, value)
-            error_m2 = float(mapped_m2 - true_m2)
+        known = self.area_m2 is not None
+        _, true_area, mapped_area = _margins(self.area_m2 if known else self.counts, value)
         return {
             "accuracy": _share(hits, true),
             "f1": _share(2 * hits, true + mapped),
             "iou": _share(hits, true + mapped - hits),
             "pixels": true,
-            "area_error": _share(mapped - true, true),
-            "area_error_m2": error_m2,
+            "area_error": _share(mapped_area - true_area, true_area),
+            "area_error_m2": mapped_area - true_area if known else None,
         }
 
     def _kappa(self) -> float | None:
@@ -119,11 +117,11 @@ class Confusion:
         return sum(counted) / len(counted) if counted else None
 
 
-def _margins(counts_KK: NDArray[Any], value: int) -> tuple[Any, Any, Any]:
+def _margins(counts_KK: Any, value: int) -> tuple[Any, Any, Any]:
     """What of a class agrees, is true, is mapped."""
     row, column = counts_KK[value].sum(), counts_KK[:, value].sum()
     return counts_KK[value, value].item(), row.item(), column.item()
 
 
-def _share(part: int, whole: int) -> float | None:
+def _share(part: float, whole: float) -> float | None:
     return part / whole if whole else None

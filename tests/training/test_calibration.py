@@ -1,5 +1,7 @@
 """The temperature against a search in float64, and on truth that was drawn at a known one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_runs import TOML, held_out_pool, use_tiny
 
+from model.classes import NODATA
 from model.inference.predictor import Predictor
 from model.network.mfnet import MFNet
 from training.calibration import (
@@ -17,8 +20,11 @@ from training.calibration import (
     fit_temperature,
 )
 from training.check import some_windows
+from training.datasets.base import Area
+from training.datasets.towns import TownTile
 from training.recipe import parse_recipe
 from training.samples import collate
+from training.town import draw_town
 
 
 def surprise(logits_NK: np.ndarray, truth_N: np.ndarray, temperature: float) -> float:
@@ -85,3 +91,11 @@ def test_a_model_whose_confidence_a_temperature_makes_worse_keeps_it(
     assert found.temperature == 1
     assert found.after == found.before
     assert found.nll[0] == found.nll[1]
+
+
+def test_without_labels_there_is_no_temperature(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_tiny(monkeypatch)
+    net = MFNet(parse_recipe(TOML).model_config_for()).eval()
+    town = draw_town(4, 160)
+    nothing = replace(town, truth=np.full_like(town.truth, NODATA))
+    assert calibrate(net, [Area.whole(TownTile.of(nothing))], device="cpu") is None
