@@ -1,10 +1,13 @@
 """Measuring on tiles of any data set: one path, and figures of every pixel once."""
 
+import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import rasterio
+from numpy.typing import NDArray
 from rasterio.windows import Window
 from small_runs import TOML, use_tiny
 from standins.folder import manifest, write_tile
@@ -64,10 +67,11 @@ def test_a_town_is_measured_as_its_files_are_mapped(tmp_path: Path, net: MFNet) 
     assert said[-1] == (90_000, 90_000)
 
 
-@pytest.fixture
-def paper(tmp_path: Path) -> dict[str, PaperRecipe]:
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory: pytest.TempPathFactory) -> dict[str, PaperRecipe]:
     """The three data sets of the paper, by kind."""
-    folders = {kind: tmp_path / kind for kind in ("vaihingen", "potsdam", "mmhunan")}
+    folder = tmp_path_factory.mktemp("paper")
+    folders = {kind: folder / kind for kind in ("vaihingen", "potsdam", "mmhunan")}
     write_vaihingen(folders["vaihingen"], 200, 170)
     write_potsdam(folders["potsdam"], 160)
     write_mmhunan(folders["mmhunan"])
@@ -141,6 +145,26 @@ def test_tiles_of_ones_own_are_measured_by_block_and_in_their_own_metres(
     assert found.confusion.area_m2 is not None
     whole = evaluate(net, [Area.whole(areas[0].tile)], splits.scheme)
     assert whole.confusion.counts.sum() > labelled
+
+
+def test_one_tile_is_on_the_disk_at_a_time_and_labels_come_in_strips(
+    tmp_path: Path, net: MFNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    tile = TownTile.of(draw_town(2, 600))
+    rows: list[int] = []
+
+    def truth(window: Window) -> NDArray[np.uint8]:
+        rows.append(window.height)
+        return TownTile.truth(tile, window)
+
+    folders: list[int] = []
+    spied = SimpleNamespace(name="a", height=600, width=600, read=tile.read, truth=truth)
+    areas = [Area.whole(spied)] * 2
+    evaluate(net, areas, ISPRS, progress=lambda *_: folders.append(len(list(tmp_path.iterdir()))))
+    assert rows == [256, 256, 88] * 2
+    assert set(folders) == {1}
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_crop_reads_what_lies_there() -> None:
