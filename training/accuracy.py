@@ -12,6 +12,7 @@ from rasterio.windows import Window
 from model.classes import ISPRS
 from model.errors import InputError
 from model.raster.geotiff import gdal
+from model.raster.grid import Grid
 from model.raster.tags import walk
 from training.metrics import Confusion
 
@@ -31,8 +32,10 @@ def accuracy(classes: Path, truth: Path) -> dict[str, Any]:
     with _open(classes) as mapped, _open(truth) as true:
         if mapped.shape != true.shape:
             raise InputError(f"{classes} has {mapped.shape} pixels, {truth} has {true.shape}")
+        gsd_m = Grid(true.height, true.width, true.transform, true.crs).gsd_m
+        pixel_m2 = None if gsd_m is None else gsd_m**2
         for _, window in true.block_windows(1):
-            confusion.add(_read(true, window), _read(mapped, window))
+            confusion.add(_read(true, window), _read(mapped, window), pixel_m2)
     return confusion.summary()
 
 

@@ -15,7 +15,8 @@ def write(path: Path, values_HW: np.ndarray) -> Path:
     height, width = values_HW.shape
     profile = {"driver": "GTiff", "count": 1, "height": height, "width": width, "dtype": "uint8"}
     transform = from_origin(5e5, 5.4e6, 0.5, 0.5)
-    with rasterio.open(path, "w", transform=transform, tiled=True, **profile) as file:
+    profile |= {"transform": transform, "crs": "EPSG:25832"}
+    with rasterio.open(path, "w", tiled=True, **profile) as file:
         file.write(values_HW, 1)
         file.write_colormap(1, {0: (255, 255, 255, 255), 1: (0, 0, 255, 255)})  # as a map has one
     return path
@@ -33,6 +34,9 @@ def test_accuracy_counts_every_pixel_once(tmp_path):
     either = [((truth == c) | (mapped == c)) & known for c in range(3)]
     iou = [(right & (truth == c)).sum() / either[c].sum() for c in range(3)]
     assert found["miou"] == pytest.approx(np.mean(iou))
+    road = found["classes"]["impervious_surface"]
+    more_pixels = int(((mapped == 0) & known).sum()) - int(((truth == 0) & known).sum())
+    assert road["area_error_m2"] == pytest.approx(more_pixels / 4)  # of half a metre a side
 
 
 def test_rasters_of_two_sizes_are_not_compared(tmp_path):
