@@ -22,6 +22,8 @@ MARGIN = 0.05
 """Of `SeenBand.most`: how far a quantile may lie beyond those of the tiles."""
 GSD_FACTOR = 1.25
 """How much finer or coarser than the tiles pixels may be."""
+_ROUNDING = 1e-4
+"""Of `SeenBand.most`, whose limits are rounded: many pixels of 8 bits lie just on one."""
 
 _TITLES = {"ortho": "the orthophoto", "ndsm": "the heights"}
 _UNITS = {"ortho": "of white", "ndsm": "m"}
@@ -74,7 +76,8 @@ def _input(values: NDArray[np.float32], seen: SeenBand | None) -> BandInput:
     found = quantiles(values)
     outside = None
     if seen is not None:
-        outside = float(((values < seen.most.low) | (values > seen.most.high)).mean())
+        most, edge = seen.most, _ROUNDING * (seen.most.high - seen.most.low)
+        outside = float(((values < most.low - edge) | (values > most.high + edge)).mean())
     return BandInput(**_rounded(found), outside=outside)
 
 

@@ -108,10 +108,8 @@ def _keep(
 
 
 def _of_a_tile(tile_id: str | None = None) -> UploadInUse:
-    return UploadInUse(
-        f"the labelled tile {tile_id or ''} is made of the upload; delete the tile first",
-        tile=tile_id,
-    )
+    which = "a labelled tile" if tile_id is None else f"the labelled tile {tile_id}"
+    return UploadInUse(f"{which} is made of the upload; delete the tile first", tile=tile_id)
 
 
 def _found(upload: Upload | None, upload_id: str) -> Upload:
