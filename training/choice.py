@@ -34,7 +34,4 @@ def is_kept(found: dict[str, Any], log: Sequence[dict[str, Any]], keep: str) -> 
         log: The lines before it.
         keep: `best` or `last`; without any mIoU, the last is kept.
     """
-    best = best_check(log)
-    if keep == "last" or best is None:
-        return True
-    return found["miou"] is not None and bool(found["miou"] >= best["miou"])
+    return kept_check([*log, found], keep) is found
