@@ -30,9 +30,9 @@ from service.jobs import SEGMENT, State
 from service.repository.jobs import JobRepository
 from service.repository.tiles import TileRepository
 from service.repository.uploads import UploadRepository
-from service.schemas import Correction
 from service.services import Services
 from service.tables import Job, Tile, Upload
+from service.tile_schemas import Correction
 
 _RASTERS = ("ortho", "height", "dtm")
 _UNFINISHED = (State.ACCEPTED, State.RUNNING)

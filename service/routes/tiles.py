@@ -10,9 +10,10 @@ from service.auth import CallerOf
 from service.errors import NoSuchResult
 from service.processes import media_type
 from service.repository.tiles import TileRepository
-from service.schemas import Correction, Link, TileInfo, TileList, moment
+from service.schemas import Link, moment
 from service.services import ServicesOf
 from service.tables import Tile
+from service.tile_schemas import Correction, TileInfo, TileList
 
 router = APIRouter(tags=["tiles"])
 
