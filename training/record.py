@@ -11,17 +11,17 @@ from training.recipe import Recipe
 
 
 def record_figures(path: Path, recipe: Recipe, metrics: dict[str, Any], **origin: Any) -> None:
-    """Writes figures, recipe and commit into a model's file.
+    """Writes figures and commit into a model's file, and the recipe if it has none yet.
 
     Args:
         path: The file.
-        recipe: Of the data that it was measured on.
+        recipe: Of the data that it was measured on; what it was trained by stays.
         metrics: What was found, JSON values.
         origin: What else is known of where it comes from, JSON values.
     """
     config = read_config(path)
-    known = {"recipe": recipe.model_dump(mode="json"), "commit": commit(), **origin}
-    provenance = {**config.provenance, **known}
+    provenance = {"recipe": recipe.model_dump(mode="json"), **config.provenance}
+    provenance |= {"commit": commit(), **origin}
     rewrite_config(path, config.model_copy(update={"metrics": metrics, "provenance": provenance}))
 
 

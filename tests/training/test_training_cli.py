@@ -76,9 +76,11 @@ def test_evaluate_prints_the_figures_and_records_them_in_the_model(
     recorded = read_config(model)
     assert recorded.metrics == figures
     assert recorded.provenance["recipe"]["name"] == "tiny"
+    arguments += ["--set", "name=another"]  # what it was trained by stays
     second = CliRunner().invoke(app, [*arguments, "--baseline", str(model)])
     assert second.exit_code == 0, second.output
     assert read_config(model).metrics["baseline"]["miou"] == figures["miou"]
+    assert read_config(model).provenance["recipe"]["name"] == "tiny"
 
 
 def test_recording_leaves_the_tensors_as_they_are(tmp_path: Path, model: Path) -> None:
