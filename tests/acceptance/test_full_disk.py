@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +21,6 @@ pytestmark = pytest.mark.acceptance
 
 SIDE = 1500
 MIB = 1 << 20
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Disk]:
-    disk = Disk(tmp_path / "disk")
-    if not disk.mounted:
-        pytest.skip("this user may not mount a file system of a chosen size")
-    yield disk
-    disk.close()
 
 
 def test_too_little_room_for_a_map_is_told_and_costs_nothing(disk: Disk, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +22,6 @@ from model.raster.part import PartWriter, read_part
 GRID = Grid(1500, 1300, Affine(0.2, 0, 500_000, 0, -0.2, 5_700_000), CRS.from_epsg(25832))
 VALUES = np.random.default_rng(0).integers(0, 6, (GRID.height, GRID.width), dtype=np.uint8)
 KIB = 1024
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Disk]:
-    disk = Disk(tmp_path / "disk")
-    if not disk.mounted:
-        pytest.skip("this user may not mount a file system of a chosen size")
-    yield disk
-    disk.close()
 
 
 def write_cog(path: Path) -> None:
