@@ -1,6 +1,9 @@
 """A correction of a map becomes labels; what is wrong with one is said in its words."""
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -310,10 +313,14 @@ def test_statistics_of_something_else_are_none(mapped: Path, tmp_path: Path) -> 
             correct(mapped, path, mapped, tmp_path / "labels.tif")
 
 
-def test_no_torch_is_loaded_for_it() -> None:
-    import subprocess
-    import sys
+def test_what_is_refused_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "labels.md").read_text()
+    told = set(re.findall(r"^\| `([a-z_.]+)` \|", text, re.M))
+    kinds = {kind for _, kind, _ in BAD} | {TooSmall}
+    assert told == {kind.code for kind in kinds} - {WrongBands.code}
 
+
+def test_no_torch_is_loaded_for_it() -> None:
     code = "import training.correction, training.cli, sys; print('torch' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "False"

@@ -301,3 +301,36 @@ def test_prometheus_is_told_of_jobs_drift_and_tiles(mapped, classes, tmp_path):
     assert told["mfnet_drifted_jobs", 'a"\\b@1'] == 2
     assert told["mfnet_labelled_tiles",] == 1
     assert api.user.get("/metrics").json()["code"] == "auth.forbidden"
+
+
+def during(api, act):
+    """Has something happen while the child compares, once."""
+    compare, rest = api.inspections.correction, [act]
+
+    def correction(*what):
+        while rest:
+            rest.pop()()
+        return compare(*what)
+
+    api.inspections.correction = correction
+
+
+def test_the_same_correction_twice_at_once_makes_one_tile(api):
+    job, labels = api.submit()["id"], api.upload("c.tif")["id"]
+    api.finish(job, {"classes.tif": b"map"})
+    first: list[dict] = []
+    during(api, lambda: first.append(correct(api, job, labels=labels).json()))
+    assert correct(api, job, labels=labels).json() == first[0]
+    (folder,) = (api.services.storage.root / "tiles").iterdir()
+    assert folder.name == first[0]["id"]
+
+
+def test_a_raster_that_is_removed_meanwhile_leaves_no_tile(api):
+    job, labels = api.submit()["id"], api.upload("c.tif")["id"]
+    api.finish(job, {"classes.tif": b"map"})
+    with api.services.database.reading() as session:
+        ortho = JobRepository(session).get(job).inputs["ortho"]
+    during(api, lambda: api.user.delete(f"/uploads/{ortho}").raise_for_status())
+    reply = correct(api, job, labels=labels)
+    assert (reply.status_code, reply.json()["code"]) == (409, "upload.gone")
+    assert list((api.services.storage.root / "tiles").iterdir()) == []
