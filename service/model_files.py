@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from service.errors import ModelAltered
@@ -22,6 +23,10 @@ class ModelFiles:
     def path(self, sha256: str) -> Path:
         """Where the file of this content is."""
         return self._folder / f"{sha256}.safetensors"
+
+    def parts(self) -> Iterable[Path]:
+        """Files that are being added, or that a killed process was adding."""
+        return self._folder.glob("*.part")
 
     def add(self, source: Path, expected: str | None = None) -> str:
         """Keep a copy of a file, whole or not at all, on the disk before this returns.
@@ -47,6 +52,29 @@ class ModelFiles:
             part.unlink(missing_ok=True)
         _sync(self._folder)
         return sha256
+
+    def keep(self, source: Path, sha256: str) -> None:
+        """Keep a file of ours that nobody writes to any more, and that lies on the disk already.
+
+        Without a copy where the file system can do that: a large one would take longer than a
+        lease lasts.
+
+        Args:
+            source: Stays as it is.
+            sha256: Of its bytes, as they were when it was measured.
+
+        Raises:
+            ModelAltered: It has another by now.
+        """
+        _require(source, digest(source), sha256)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source, self.path(sha256))
+        except FileExistsError:
+            self.check(sha256)
+        except OSError:
+            self.add(source, sha256)
+        _sync(self._folder)
 
     def check(self, sha256: str) -> None:
         """Raises `ModelAltered` where the file of this content has another one now, or is gone."""

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 
 from service.errors import NoSuchProcess
 from service.jobs import RETRAIN, SEGMENT
-from service.schemas import Link, Process, RetrainInputs, SegmentInputs
+from service.model_schemas import RetrainInputs
+from service.schemas import Link, Process, SegmentInputs
 
 MEDIA_TYPES = {
     ".tif": "image/tiff; application=geotiff; profile=cloud-optimized",

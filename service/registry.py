@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from sqlalchemy.exc import IntegrityError
 
 from service.database import Database
-from service.errors import ModelConflict, NoSuchModel
+from service.errors import ModelConflict, NoSuchModel, ServiceError
 from service.model_files import ModelFiles, digest
 from service.models import ModelState, Ref
 from service.repository.models import ModelRepository
@@ -47,9 +47,15 @@ class Registry:
         self._inspector = inspector
 
     def enter_installed(self) -> None:
-        """Take in the installed models that are not here yet."""
-        for name, path in self._inspector.installed().items():
-            self._enter(name, path)
+        """Take in the installed models that are not here yet; what cannot be taken in is logged.
+
+        For a service that starts: it has work to do without that model, too.
+        """
+        try:
+            for name, path in self._inspector.installed().items():
+                self._enter(name, path)
+        except (ServiceError, OSError) as error:
+            _log.error("not all installed models could be taken in: %s", error)
 
     def find(self, ref: Ref) -> Model:
         """The version that is meant: the active one where none is named.

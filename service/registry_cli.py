@@ -93,8 +93,8 @@ def retrain(
     """Have a service's worker retrain a model; prints the job's id. It ends in a candidate."""
     from pydantic import ValidationError
 
+    from service.model_schemas import RetrainInputs
     from service.retraining_request import submit
-    from service.schemas import RetrainInputs
 
     try:
         inputs = RetrainInputs(

@@ -63,11 +63,11 @@ class Retraining:
         found = self._foreman.run(self._order(job), beat)
         file = Path(found["file"])
         try:
-            sha256 = self._storage.models.add(file, found["sha256"])
+            self._storage.models.keep(file, found["sha256"])
         except ModelAltered as error:
             raise AttemptFailed(_failure(error)) from error
         size = file.stat().st_size
-        return lambda session: _enter(session, job, sha256, size, found)
+        return lambda session: _enter(session, job, size, found)
 
     # ---- the order -------------------------------------------------------------------------
 
@@ -137,13 +137,13 @@ class Retraining:
         return {"job": job.id, **paths, "options": options}
 
 
-def _enter(session: Session, job: Job, sha256: str, size: int, found: dict[str, Any]) -> str:
+def _enter(session: Session, job: Job, size: int, found: dict[str, Any]) -> str:
     """The candidate enters the registry; see `Retraining.run`."""
     models, ref = ModelRepository(session), Ref.read(job.inputs["model"])
     who, verdict = KeyRepository(session).told(job.owner), found["verdict"]
     model = models.add(
         ref.name,
-        sha256,
+        found["sha256"],
         size,
         found["config"],
         who=who,

@@ -5,8 +5,8 @@ from pathlib import Path
 from service.auth import Caller
 from service.errors import BadTrainingFolder, NoLabelledTiles, NoSuchTile
 from service.jobs import RETRAIN
+from service.model_schemas import RetrainInputs
 from service.repository.tiles import TileRepository
-from service.schemas import RetrainInputs
 from service.services import Services
 from service.settings import Settings
 from service.submission import Request, find_model

@@ -93,7 +93,8 @@ class Retrainer:
             The candidate, and what the gate says of it.
         """
         from training.consequences import RecentMap
-        from training.retraining import Task, retrain
+        from training.retraining import retrain
+        from training.retraining_task import Task
 
         parent = Path(order["model"])
         _check_sha256(parent, order["model_sha256"])
@@ -154,7 +155,8 @@ def _check_sha256(path: Path, expected: str | None) -> None:
     from model.download import sha256_of
     from model.errors import ModelAltered
 
-    if expected is not None and (found := sha256_of(path)) != expected:
+    found = sha256_of(path) if path.is_file() else "of no file"
+    if expected not in (None, found):
         raise ModelAltered(
             f"the model's file {path.name} has sha256 {found}; expected {expected}: it was altered "
             "after it was made and measured; restore it, or roll back",

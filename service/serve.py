@@ -102,7 +102,8 @@ class WorkerKeeper:
         if self._process == RETRAIN:
             self._wait_for_work()
         while not self._stopping.is_set():
-            child = subprocess.Popen(self._command(), start_new_session=True)
+            # Standard output is for our own lines.
+            child = subprocess.Popen(self._command(), stdout=sys.stderr, start_new_session=True)
             while child.poll() is None and not self._stopping.wait(0.2):
                 pass
             if self._stopping.is_set():

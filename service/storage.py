@@ -56,8 +56,8 @@ class Storage:
         shutil.rmtree(self.tile(tile_id), ignore_errors=True)
 
     def remove_parts(self, idle_s: float) -> None:
-        """Remove uploads that never came whole and that nobody has written to for `idle_s`."""
-        for part in self.uploads.glob(f"*{PART}"):
+        """Remove uploads and models that never came whole, and got no byte for `idle_s` seconds."""
+        for part in (*self.uploads.glob(f"*{PART}"), *self.models.parts()):
             try:
                 if part.stat().st_mtime < time.time() - idle_s:
                     part.unlink()

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.checkpoint import load_model, rewrite_config
-from model.config import ENCODERS, ModelConfig
+from model.checkpoint import load_model
 from model.download import sha256_of
-from model.errors import BadRecipe
 from model.library import read_config
 from model.outputs import write_json
-from training.consequences import RecentMap, show_changes
+from training.calibration import calibrate
+from training.consequences import show_changes
 from training.datasets.base import Splits
 from training.datasets.opening import open_data
 from training.evaluate import evaluate
@@ -22,50 +21,20 @@ from training.log import LOG, read_log
 from training.loop import STATE, train
 from training.origin import find_origin
 from training.processes import joined
-from training.provenance import commit
-from training.recipe import Recipe, parse_recipe
-from training.recipe_text import read_toml, write_toml
+from training.recipe import Recipe
+from training.record import record_figures, record_temperature
 from training.report import write_report
+from training.retraining_task import Task, recipe_for
 from training.run import start
 from training.scenes import Scenes, file_hashes, open_scenes, require_same
 from training.state import load_state
 
-RECIPES = Path(__file__).parent / "recipes"
 SPENT = "spent.txt"
 """In a run's folder: seconds of training so far, those of processes before included."""
 SCENES, VALIDATION = "evaluation scenes", "validation tiles"
 
 Tell = Callable[[int, int, str], None]
 """Called with the steps done, their total, and what is being done."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """A retraining, as it was asked for.
-
-    Attributes:
-        parent: The model's file.
-        parent_ref: What the service calls it, with its version.
-        tiles: Folders with a manifest of labelled tiles, at least one.
-        scenes: Folder of evaluation scenes, perhaps empty or not there.
-        recipe: Name of a packaged recipe.
-        changes: Of the recipe, `key=value` each.
-        steps: Of training; the recipe's where it is None.
-        minutes: Training ends after so many, where there are fewer than its steps need.
-        margin: IoU that a class may fall by.
-        recent: Maps for which it is to be shown what would change.
-    """
-
-    parent: Path
-    parent_ref: str
-    tiles: tuple[Path, ...]
-    scenes: Path
-    recipe: str = "retrain"
-    changes: tuple[str, ...] = ()
-    steps: int | None = None
-    minutes: float | None = None
-    margin: float = 0.02
-    recent: tuple[RecentMap, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,6 +53,10 @@ class Progress:
     def part(self) -> int:
         """Steps that one of these five counts for."""
         return max(1, self.steps // 15)
+
+    def before(self, what: str) -> None:
+        """Nothing is trained yet."""
+        self.tell(0, self.total, what)
 
     def trained(self, step: int) -> None:
         """So many steps of training are done."""
@@ -123,15 +96,19 @@ def retrain(
     """
     config = read_config(task.parent)
     recipe = recipe_for(task, config)
+    progress = Progress(tell, recipe.optimizer.steps)
+    progress.before("reading the labelled tiles")
     scenes = open_scenes(task.scenes, config)  # before the training: may be refused
     splits = open_data(recipe.data, recipe.network.window_px, workers=1)
     require_same(config.classes, splits.scheme, "the labelled tiles")
     _take_over(before, run)
-    progress = Progress(tell, recipe.optimizer.steps)
     model, remarks = _train(task, recipe, splits, run, models_dir, progress)
+    fitted = calibrate(load_model(model, models_dir), splits.validation.areas)
+    if fitted is not None:
+        record_temperature(model, fitted)
     figures = measure(task, model, scenes, splits, models_dir, progress)
     verdict = judge(figures["parent"], figures["candidate"], task.margin)
-    told = _record(model, task, recipe, scenes, figures, verdict)
+    _record(model, task, recipe, scenes, figures, verdict)
     write_json(out / "gate.json", {"verdict": verdict.to_dict(), "figures": figures})
     show_changes(
         task.recent,
@@ -150,38 +127,15 @@ def retrain(
         splits.validation,
         read_log(run),
         measured=figures["candidate"][SCENES] if scenes.areas else None,
+        fitted=fitted,
         remarks=remarks,
     )
     return {
         "file": str(model),
         "sha256": sha256_of(model),
-        "config": told.model_dump(mode="json"),
+        "config": read_config(model).model_dump(mode="json"),
         "verdict": verdict.to_dict(),
     }
-
-
-def recipe_for(task: Task, config: ModelConfig) -> Recipe:
-    """The recipe of a retraining: the network is the parent's, the data are the tiles.
-
-    Raises:
-        BadRecipe: There is no such recipe, a change is none, or the parent's encoder has a shape
-            that no recipe can name.
-    """
-    path = RECIPES / f"{task.recipe}.toml"
-    known = sorted(path.stem for path in RECIPES.glob("*.toml"))
-    if task.recipe not in known:
-        raise BadRecipe(f"there is no recipe {task.recipe!r}; expected one of {', '.join(known)}")
-    steps = [] if task.steps is None else [f"optimizer.steps={task.steps}"]
-    values = read_toml(path.read_text(encoding="utf-8"), [*task.changes, *steps])
-    shown = {k: v for k, v in values["data"].items() if k in ("augmentation", "sampling")}
-    folder, *also = map(str, task.tiles)
-    gsd = {} if config.gsd_m is None else {"gsd_m": config.gsd_m}
-    values |= {
-        "name": config.name,
-        "network": _network_of(config, task.parent),
-        "data": {"kind": "folder", "folder": folder, "also": also, **gsd, **shown},
-    }
-    return parse_recipe(write_toml(values))
 
 
 def measure(
@@ -210,35 +164,20 @@ def measure(
 # ---- below ---------------------------------------------------------------------------------
 
 
-def _network_of(config: ModelConfig, parent: Path) -> dict[str, Any]:
-    """A recipe's table `network` for a parent's network."""
-    names = [name for name, encoder in ENCODERS.items() if encoder == config.encoder]
-    if not names:
-        raise BadRecipe(
-            f"the encoder of {config.name!r} is none of {', '.join(ENCODERS)}; expected one of "
-            "these, to be trained further"
-        )
-    ranges = [(m.low, m.high) for m in config.modalities if m.name == "ndsm"]
-    return {
-        "encoder": names[0],
-        "tuning": config.tuning,
-        "fusion": config.fusion,
-        "modalities": [modality.name for modality in config.modalities],
-        **({"height_range_m": list(ranges[0])} if ranges else {}),
-        "window_px": config.window_px,
-        "train_encoder": config.base is None,
-        "parent": str(parent),
-    }
-
-
 def _take_over(before: Path | None, run: Path) -> None:
-    """Copies what a run goes on from; each file is whole, whoever may be writing a newer one."""
-    run.mkdir(parents=True, exist_ok=True)
-    if before is None or not (before / STATE).is_file():
-        return
-    for path in (*before.glob("*.safetensors"), before / LOG, before / SPENT, before / STATE):
-        if path.is_file():
-            shutil.copyfile(path, run / path.name)
+    """Copies what a run goes on from; each file is whole, whoever may be writing a newer one.
+
+    The folder appears when all is in it: an attempt that ends while it copies leaves nothing that
+    the next one would take for all there was.
+    """
+    part = run.with_name(f".{run.name}")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    if before is not None:
+        for path in (*before.glob("*.safetensors"), before / LOG, before / SPENT, before / STATE):
+            if path.is_file():
+                shutil.copyfile(path, part / path.name)
+    part.rename(run)
 
 
 def _train(
@@ -279,20 +218,17 @@ def _record(
     scenes: Scenes,
     figures: dict[str, dict[str, Any]],
     verdict: Verdict,
-) -> ModelConfig:
-    """Writes figures and provenance into the model's file; returns its configuration."""
-    provenance = {
-        "recipe": recipe.model_dump(mode="json"),
-        "commit": commit(),
-        "parent": task.parent_ref,
-        "tiles": [file_hashes(folder) for folder in task.tiles],
-        "scenes": scenes.sha256,
-        "gate": verdict.to_dict(),
-    }
-    metrics = figures["candidate"][SCENES if scenes.areas else VALIDATION]
-    config = read_config(model).model_copy(update={"metrics": metrics, "provenance": provenance})
-    rewrite_config(model, config)
-    return config
+) -> None:
+    """Writes figures and provenance into the model's file."""
+    record_figures(
+        model,
+        recipe,
+        figures["candidate"][SCENES if scenes.areas else VALIDATION],
+        parent=task.parent_ref,
+        tiles=[file_hashes(folder) for folder in task.tiles],
+        scenes=scenes.sha256,
+        gate=verdict.to_dict(),
+    )
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -5,18 +5,18 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from service.auth import AdminOf, CallerOf
-from service.models import NAME, Ref
-from service.repository.models import ModelRepository
-from service.schemas import (
+from service.model_schemas import (
     ModelDetail,
     ModelEvents,
     ModelInfo,
     ModelList,
     Promotion,
     Reason,
-    moment,
 )
-from service.schemas import ModelEvent as Event
+from service.model_schemas import ModelEvent as Event
+from service.models import NAME, Ref
+from service.repository.models import ModelRepository
+from service.schemas import moment
 from service.services import ServicesOf
 from service.tables import Model, ModelEvent
 

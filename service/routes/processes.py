@@ -6,10 +6,10 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from service import processes, retraining_request, submission
 from service.auth import AdminOf, CallerOf
+from service.model_schemas import ExecuteRetrain
 from service.routes.jobs import status_info
 from service.schemas import (
     Execute,
-    ExecuteRetrain,
     Link,
     Process,
     ProcessList,

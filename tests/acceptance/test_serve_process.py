@@ -15,6 +15,13 @@ import httpx
 import psutil
 import pytest
 
+from service.database import Database
+from service.repository.jobs import JobRepository
+from service.repository.keys import KeyRepository
+from service.repository.models import ModelRepository
+from service.settings import Settings
+from service.storage import Storage
+
 pytestmark = pytest.mark.acceptance
 
 STUB = Path(__file__).parents[1] / "support" / "engine_stub.py"
@@ -131,3 +138,36 @@ def test_a_killed_service_takes_its_worker_with_it(service: Service) -> None:
     service.process.kill()
     worker.wait(PATIENCE_S)
     assert not worker.is_running()
+
+
+def test_a_retraining_that_waits_starts_a_worker_of_its_own(
+    service: Service, tmp_path: Path
+) -> None:
+    worker = until(service.worker)
+    database = Database(Settings(data_dir=tmp_path / "data").database)
+    parent = tmp_path / "parent.safetensors"
+    parent.write_bytes(b"weights")
+    sha256 = Storage(tmp_path / "data").models.add(parent)
+    with database.writing() as session:
+        ModelRepository(session).add("mine", sha256, 7, {}, who="me", why="a test")
+        owner = KeyRepository(session).all()[0].id
+        told = {"model": "mine@1", "model_sha256": sha256, "recipe": "quick", "promote": False}
+        job, _ = JobRepository(session).submit(owner, "retrain", told | {"folder": "/tiles"})
+
+    def done() -> bool:
+        with database.reading() as session:
+            found = JobRepository(session).get(job.id)
+        return found is not None and found.finished is not None
+
+    until(done)
+    with database.reading() as session:
+        assert [model.version for model in ModelRepository(session).all("mine")] == [2, 1]
+    database.close()
+    children = service.process.children()
+    assert worker in children
+    assert len(children) == 2
+    trainer = next(child for child in children if child != worker)
+    assert trainer.nice() > worker.nice()
+    service.process.terminate()
+    assert service.process.wait(PATIENCE_S) == 0
+    assert not trainer.is_running()

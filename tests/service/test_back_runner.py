@@ -74,6 +74,10 @@ def test_a_real_engine_computes_refuses_and_computes_again(tmp_path: Path) -> No
         once = (tmp_path / "out" / "classes.tif").read_bytes()
         refused = _last_reply(engine, {**order, "height": str(tmp_path / "none.tif")})
         assert refused["error"]["code"] == "raster.missing"
+        options = {**order["options"], "precision": "bf16"}
+        told = {"model_ref": "random@1", "model_sha256": "0" * 64, "options": options}
+        altered = _last_reply(engine, {**order, **told})["error"]
+        assert (altered["code"], altered["input_fault"]) == ("model.altered", False)
         pid = engine.pid
         assert "done" in _last_reply(engine, order)
         assert engine.pid == pid

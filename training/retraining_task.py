@@ -1,0 +1,88 @@
+"""What a retraining is to do, and the recipe that follows from it and from the parent."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model.base import PUBLISHED
+from model.config import ENCODERS, ModelConfig
+from model.errors import BadRecipe
+from training.consequences import RecentMap
+from training.recipe import Recipe, parse_recipe
+from training.recipe_text import read_toml, write_toml
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A retraining, as it was asked for.
+
+    Attributes:
+        parent: The model's file.
+        parent_ref: What the service calls it, with its version.
+        tiles: Folders with a manifest of labelled tiles, at least one.
+        scenes: Folder of evaluation scenes, perhaps empty or not there.
+        recipe: Name of a packaged recipe.
+        changes: Of the recipe, `key=value` each.
+        steps: Of training; the recipe's where it is None.
+        minutes: Training ends after so many, where there are fewer than its steps need.
+        margin: IoU that a class may fall by.
+        recent: Maps for which it is to be shown what would change.
+    """
+
+    parent: Path
+    parent_ref: str
+    tiles: tuple[Path, ...]
+    scenes: Path
+    recipe: str = "retrain"
+    changes: tuple[str, ...] = ()
+    steps: int | None = None
+    minutes: float | None = None
+    margin: float = 0.02
+    recent: tuple[RecentMap, ...] = ()
+
+
+def recipe_for(task: Task, config: ModelConfig) -> Recipe:
+    """The recipe of a retraining: the network is the parent's, the data are the tiles.
+
+    Raises:
+        BadRecipe: There is no such recipe, a change is none, or the parent's encoder has a shape
+            that no recipe can name.
+    """
+    path = RECIPES / f"{task.recipe}.toml"
+    known = sorted(path.stem for path in RECIPES.glob("*.toml"))
+    if task.recipe not in known:
+        raise BadRecipe(f"there is no recipe {task.recipe!r}; expected one of {', '.join(known)}")
+    steps = [] if task.steps is None else [f"optimizer.steps={task.steps}"]
+    values = read_toml(path.read_text(encoding="utf-8"), [*task.changes, *steps])
+    shown = {k: v for k, v in values["data"].items() if k in ("augmentation", "sampling")}
+    folder, *also = map(str, task.tiles)
+    gsd = {} if config.gsd_m is None else {"gsd_m": config.gsd_m}
+    values |= {
+        "name": config.name,
+        "network": _network_of(config, task.parent),
+        "data": {"kind": "folder", "folder": folder, "also": also, **gsd, **shown},
+    }
+    return parse_recipe(write_toml(values))
+
+
+def _network_of(config: ModelConfig, parent: Path) -> dict[str, Any]:
+    """A recipe's table `network` for a parent's network."""
+    names = [name for name, encoder in ENCODERS.items() if encoder == config.encoder]
+    if not names:
+        raise BadRecipe(
+            f"the encoder of {config.name!r} is none of {', '.join(ENCODERS)}; expected one of "
+            "these, to be trained further"
+        )
+    ranges = [(m.low, m.high) for m in config.modalities if m.name == "ndsm"]
+    return {
+        "encoder": names[0],
+        "tuning": config.tuning,
+        "fusion": config.fusion,
+        "modalities": [modality.name for modality in config.modalities],
+        **({"height_range_m": list(ranges[0])} if ranges else {}),
+        "window_px": config.window_px,
+        "train_encoder": names[0] not in PUBLISHED,  # SAM's stays as it is
+        "parent": str(parent),
+    }
