@@ -19,7 +19,7 @@ from service.jobs import State
 
 pytestmark = pytest.mark.acceptance
 
-SIDE = 1500
+SIDE = 1200
 MIB = 1 << 20
 
 
@@ -31,7 +31,7 @@ def test_too_little_room_for_a_map_is_told_and_costs_nothing(disk: Disk, tmp_pat
         for role, bands, dtype in (("ortho", 3, "uint8"), ("height", 1, "float32")):
             farm.upload(role, raster(tmp_path / role, bands, dtype), SIDE, SIDE)
         worker = farm.hire(models_dir=tmp_path / "models", part_pixels=0)
-        disk.resize(disk.used() + 2 * MIB)  # a map of this size takes up to 5
+        disk.resize(disk.used() + 2 * MIB)  # a map of this size takes up to 3.4
         failed = farm.finished(farm.submit("tiny", ortho="ortho", height="height"))
         assert (failed.state, failed.attempts) == (State.FAILED, 3)
         assert failed.error is not None
