@@ -24,7 +24,7 @@ from training.processes import joined
 from training.recipe import Recipe
 from training.record import record_figures, record_temperature
 from training.report import write_report
-from training.retraining_task import Task, recipe_for
+from training.retraining_task import Task, as_told, recipe_for
 from training.run import start
 from training.scenes import Scenes, file_hashes, open_scenes, require_same
 from training.state import load_state
@@ -222,7 +222,7 @@ def _record(
     """Writes figures and provenance into the model's file."""
     record_figures(
         model,
-        recipe,
+        as_told(recipe, task),
         figures["candidate"][SCENES if scenes.areas else VALIDATION],
         parent=task.parent_ref,
         tiles=[file_hashes(folder) for folder in task.tiles],

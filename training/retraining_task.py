@@ -8,6 +8,7 @@ from model.base import PUBLISHED
 from model.config import ENCODERS, ModelConfig
 from model.errors import BadRecipe
 from training.consequences import RecentMap
+from training.datasets.recipe import FolderRecipe
 from training.recipe import Recipe, parse_recipe
 from training.recipe_text import read_toml, write_toml
 
@@ -65,6 +66,19 @@ def recipe_for(task: Task, config: ModelConfig) -> Recipe:
         "data": {"kind": "folder", "folder": folder, "also": also, **gsd, **shown},
     }
     return parse_recipe(write_toml(values))
+
+
+def as_told(recipe: Recipe, task: Task) -> Recipe:
+    """The recipe as every user of a service may read it: with no path of this machine."""
+    data = recipe.data
+    assert isinstance(data, FolderRecipe)
+    also = tuple(Path(folder.name) for folder in data.also)
+    return recipe.model_copy(
+        update={
+            "network": recipe.network.model_copy(update={"parent": task.parent_ref}),
+            "data": data.model_copy(update={"folder": Path(data.folder.name), "also": also}),
+        }
+    )
 
 
 def _network_of(config: ModelConfig, parent: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from model.classes import ISPRS, ClassScheme
@@ -57,11 +58,15 @@ def open_scenes(folder: Path, config: ModelConfig) -> Scenes:
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
-    """The sha256 of a manifest and of each file that it names, by its path in it."""
-    tiles = read_manifest(folder).tiles
-    named = [(t.ortho, t.height, t.dtm, t.labels) for t in tiles]
-    paths = sorted({path for files in named for path in files if path is not None})
-    return {NAME: sha256_of(folder / NAME), **{str(p): sha256_of(folder / p) for p in paths}}
+    """The sha256 of a manifest and of each tile's files, as `TILE/labels`: no path of a machine."""
+    sha256_once = cache(sha256_of)  # polygons may serve many tiles
+    found = {NAME: sha256_of(folder / NAME)}
+    for tile in read_manifest(folder).tiles:
+        files = {"ortho": tile.ortho, "height": tile.height, "dtm": tile.dtm, "labels": tile.labels}
+        for kind, path in files.items():
+            if path is not None:
+                found[f"{tile.name}/{kind}"] = sha256_once(folder / path)
+    return found
 
 
 def require_same(mine: ClassScheme, theirs: ClassScheme, what: str) -> None:

@@ -12,7 +12,7 @@ from small_runs import TINY, use_tiny
 from model.checkpoint import load_model, save
 from model.classes import MMHUNAN
 from model.config import Modality, ModelConfig
-from model.errors import BadManifest, BadRecipe
+from model.errors import BadManifest, BadRecipe, InputError
 from model.library import read_config
 from model.network.mfnet import MFNet
 from training.loop import STATE
@@ -93,6 +93,7 @@ def test_a_candidate_comes_with_its_measurements_provenance_and_report(
     assert config.model_dump(mode="json") == found["config"]
     assert config.provenance["parent"] == "mine@1"
     assert len(config.provenance["tiles"]) == 2
+    assert str(tmp_path) not in config.model_dump_json()  # every user may read it
     assert len(config.provenance["tiles"][0]) == 10  # manifest, and three files of three tiles
     assert list(config.provenance["scenes"]) == ["town 600000"]
     assert config.provenance["gate"] == found["verdict"]
@@ -182,7 +183,18 @@ def test_scenes_are_told_apart_by_their_bytes(tmp_path: Path) -> None:
     town.truth[0, 0] = (town.truth[0, 0] + 1) % 6
     write_town(folder / "0", town)
     again = open_scenes(folder, config).sha256
-    assert {name for name in again if again[name] != scenes.sha256[name]} == {"0/truth.tif"}
+    assert {name for name in again if again[name] != scenes.sha256[name]} == {"0/labels"}
     towns = open_scenes(tmp_path / "none", config)
     assert towns.sha256 == open_scenes(tmp_path / "none", config).sha256
     assert np.unique(towns.areas[0].tile.truth(towns.areas[0].window)).size > 1
+
+
+def test_without_one_labelled_pixel_there_is_nothing_to_learn(parent: Path, tmp_path: Path) -> None:
+    folder = labelled(tmp_path / "a")
+    for seed in range(3):
+        town = draw_town(seed, 160)
+        town.truth[:] = 255
+        write_town(folder / str(seed), town)
+    with pytest.raises(InputError, match="label"):
+        run(tmp_path, task(parent, folder), "nothing")
+    assert not (tmp_path / "run-nothing").exists()
