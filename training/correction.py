@@ -81,7 +81,7 @@ def correct(
         _require_a_window(the_map)
         source = _opened(correction, the_map, scheme, column, layer)
         try:
-            changes = _Changes(scheme)
+            changes, drawn = _Changes(scheme), isinstance(source, CorrectedPolygons)
             # One thread: each would reserve address space, which the service limits.
             with CogWriter(
                 out, the_map.grid, description="labels", scheme=scheme, threads=1
@@ -89,13 +89,13 @@ def correct(
                 for window in _strips(the_map.grid):
                     was = the_map.read(window)[0][0]
                     told = source.read(window)
-                    if keep_map:
+                    if drawn and keep_map:
                         told = np.where(told == NODATA, was, told)
                     changes.add(was, told)
                     labels.write(window.row_off, told)
                 remarks = source.finish()
-                kind = "polygons" if isinstance(source, CorrectedPolygons) else "raster"
-                return changes.report(kind, remarks, anew=kind == "polygons" and not keep_map)
+                kind = "polygons" if drawn else "raster"
+                return changes.report(kind, remarks, anew=drawn and not keep_map)
         finally:
             source.close()
 

@@ -166,6 +166,13 @@ def test_the_map_stays_where_no_polygon_lies_if_asked_for(mapped: Path, tmp_path
     assert np.array_equal(labels, expected)
 
 
+def test_what_nobody_has_looked_at_in_a_raster_stays_so(mapped: Path, tmp_path: Path) -> None:
+    corrected = read(mapped)
+    corrected[10:20], corrected[60:] = 4, NODATA
+    _, labels = made(mapped, write(tmp_path / "c.tif", corrected), keep_map=True)
+    assert np.array_equal(labels, corrected)
+
+
 def test_polygons_that_agree_with_the_map_are_labels_too(mapped: Path, tmp_path: Path) -> None:
     was = read(mapped)
     path = tmp_path / "c.gpkg"
