@@ -149,11 +149,12 @@ class Registry:
         why = "installed under this name"
         try:
             with self._database.writing() as session:
-                model = ModelRepository(session).add(
-                    name, sha256, size, config, who="the service", why=why
-                )
+                models = ModelRepository(session)
+                if sha256 in {model.sha256 for model in models.all(name)}:
+                    return  # another process has taken it in meanwhile
+                model = models.add(name, sha256, size, config, who="the service", why=why)
         except IntegrityError:
-            return  # another process took it in at the same time
+            return  # or at the very moment
         if model.state is ModelState.CANDIDATE:
             _log.warning("%s: another file is installed; it is candidate %d", name, model.version)
 

@@ -69,6 +69,8 @@ class ModelRepository:
         Raises:
             sqlalchemy.exc.IntegrityError: Another version of this number came at the same time.
         """
+        # One at a time: who waits here sees in the next statement what the other has added.
+        self._session.execute(select(Model.version).where(Model.name == name).with_for_update())
         newest = select(func.max(Model.version)).where(Model.name == name)
         before = self._session.execute(newest).scalar_one()
         model = Model(

@@ -268,3 +268,27 @@ def test_tiles_that_are_gone_when_the_retraining_begins_fail_it_at_once(bench: B
     job = bench.job(job_id)
     assert job.error is not None
     assert (job.state, job.error["code"], job.attempts) == (State.FAILED, "tile.unknown", 1)
+
+
+def test_two_candidates_of_one_model_at_once_get_two_versions(bench: Bench) -> None:
+    """Their transactions overlap; none has to be computed again."""
+    errors: list[BaseException] = []
+    ready = threading.Barrier(2)
+
+    def add(content: str) -> None:
+        try:
+            with bench.database.reading():
+                ready.wait(10)
+            with bench.database.writing() as session:
+                ModelRepository(session).add("mine", content * 64, 1, {}, who="job", why="made")
+                time.sleep(0.2)  # the other one has come as far as it can by now
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=add, args=(content,)) for content in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not errors
+    assert bench.states() == {1: "active", 2: "candidate", 3: "candidate"}

@@ -140,6 +140,18 @@ def test_a_model_that_is_installed_later_is_found_by_its_name(api, tmp_path):
     assert api.user.get("/models/late").json()["version"] == 1
 
 
+def test_several_processes_take_in_the_installed_models_once(api, tmp_path):
+    for name in ("one", "two", "mine"):
+        (tmp_path / f"{name}.safetensors").write_bytes(b"new " + name.encode())
+    threads = [threading.Thread(target=api.services.registry.enter_installed) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert states(api, "one") == states(api, "two") == {1: "active"}
+    assert states(api) == {1: "active", 2: "candidate"}
+
+
 def test_another_file_under_an_installed_name_waits_as_a_candidate(api, tmp_path):
     (tmp_path / "mine.safetensors").write_bytes(b"new release")
     for _ in range(2):
