@@ -132,6 +132,7 @@ def _services(data_dir: Path | None) -> Iterator["Services"]:
 
     services = make_services(settings_of(data_dir=data_dir))
     services.database.upgrade()
+    services.registry.enter_installed()
     try:
         yield services
     except ServiceError as error:

@@ -132,6 +132,7 @@ def test_the_process_is_described(api):
 def test_the_commands_do_what_the_routes_do(api, settings, monkeypatch, tmp_path):
     monkeypatch.setenv("MFNET_DATABASE_URL", settings.database_url)
     monkeypatch.setenv("MFNET_TRAINING_ROOT", str(tmp_path / "root"))
+    monkeypatch.setenv("MFNET_MODELS_DIR", str(tmp_path / "models"))
 
     def run(*arguments: str):
         return CliRunner().invoke(app, [*arguments, "--data-dir", str(settings.data_dir)])
