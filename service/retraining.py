@@ -60,7 +60,11 @@ class Retraining:
         Raises:
             AttemptFailed, LeaseLost, Leaving: As any attempt.
         """
-        found = self._foreman.run(self._order(job), beat)
+        order = self._order(job)
+        try:
+            found = self._foreman.run(order, beat)
+        finally:  # an engine that has trained keeps its GPU's memory, which others map with
+            self._foreman.stop()
         file = Path(found["file"])
         try:
             self._storage.models.keep(file, found["sha256"])

@@ -124,6 +124,15 @@ def test_a_retraining_ends_in_a_candidate_which_the_gate_may_promote(
     assert list(folder.parent.iterdir()) == [folder]
 
 
+@pytest.mark.parametrize("recipe", ["quick", "altered", "refuse"])
+def test_the_engine_goes_with_its_gpu_memory_however_the_retraining_ended(
+    bench: Bench, recipe: str
+) -> None:
+    bench.submit(recipe)
+    bench.supervisor.work()
+    assert bench.engine.pid is None
+
+
 def test_a_worker_that_maps_leaves_retrainings_alone_and_the_other_way_round(bench: Bench) -> None:
     retraining = bench.submit()
     mapping = Settings(**{**bench.settings.model_dump(), "work": "segment"})
