@@ -166,6 +166,12 @@ class GeoTiff:
             valid &= np.isfinite(values).all(axis=0)
         return values, valid
 
+    @property
+    def may_have_gaps(self) -> bool:
+        """Whether the file can say that a pixel is not valid: by alpha, mask, nodata or NaN."""
+        declared = self._masked or self.alpha is not None or None not in self.nodata
+        return declared or bool(np.issubdtype(self.dtype, np.floating))
+
     def metres(self, values: np.ndarray) -> np.ndarray:
         """Heights as float32 metres, by the band's scale and offset."""
         band = self.bands[0] - 1

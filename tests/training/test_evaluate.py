@@ -10,15 +10,18 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.windows import Window
 from small_runs import TOML, use_tiny
-from standins.folder import manifest, write_tile
+from standins.folder import CRS, manifest, write_tile
 from standins.isprs import write_potsdam, write_vaihingen
 from standins.mmhunan import write_mmhunan
+from standins.scenes import write
 
 from model.classes import ISPRS, MMHUNAN, NODATA
 from model.inference.segment import segment
 from model.network.mfnet import MFNet
+from model.raster.pair import RasterPair
 from training.datasets.base import Area
 from training.datasets.opening import open_areas, open_data
+from training.datasets.pair_files import pair_files
 from training.datasets.recipe import (
     FolderRecipe,
     HunanRecipe,
@@ -53,7 +56,7 @@ def test_a_town_is_measured_as_its_files_are_mapped(tmp_path: Path, net: MFNet) 
         classes_HW, percent_HW = mapped.read(1), sure.read(1)
     confusion, reliability = Confusion(ISPRS), Reliability()
     confusion.add(town.truth, classes_HW, 0.125**2)
-    reliability.add(town.truth, classes_HW, percent_HW)
+    reliability.add(town.truth, classes_HW, percent_HW / 100)
     said: list[tuple[int, int]] = []
     found = evaluate(
         net, [Area.whole(TownTile.of(town))], ISPRS,
@@ -147,6 +150,52 @@ def test_tiles_of_ones_own_are_measured_by_block_and_in_their_own_metres(
     assert whole.confusion.counts.sum() > labelled
 
 
+def test_blocks_count_no_pixel_without_an_orthophoto(tmp_path: Path, net: MFNet) -> None:
+    """A gap in a block stays one, in the map and in what is counted, as in the whole raster."""
+    tile = write_tile(tmp_path, "0", 400, 700)
+    ortho = np.stack([tile.truth * 40 + 5, tile.truth * 20, 255 - tile.truth * 30])
+    seen = np.ones((400, 700), bool)
+    seen[60:] = np.arange(700) % 200 < 90
+    write(
+        tmp_path / "0_ortho.tif", np.where(seen, ortho, 0).astype(np.uint8),
+        crs=CRS, transform=tile.transform, nodata=0,
+    )  # fmt: skip
+    rules = '[split]\nby = "block"\nblock_px = 200\nmargin_px = 20\n'
+    (tmp_path / "manifest.toml").write_text(manifest(["0"], tail=rules))
+    splits = open_data(FolderRecipe(kind="folder", folder=tmp_path), 160)
+    areas = splits.test()
+    counted = [int(seen[area.window.toslices()].sum()) for area in areas]
+    assert sum(counted) < sum(area.window.width * area.window.height for area in areas)
+    found = evaluate(net, areas, splits.scheme)
+    assert found.confusion.counts.sum() == sum(counted)
+    assert found.reliability.pixels.sum() == sum(counted)
+    assert splits.train.census is not None
+    trained = [int(seen[area.window.toslices()].sum()) for area in splits.train.areas]
+    assert splits.train.census.pixels.sum() == sum(trained)
+
+
+def test_the_files_of_a_block_have_its_gaps(tmp_path: Path) -> None:
+    tile = write_tile(tmp_path, "0", 400, 700)
+    ortho = np.stack([tile.truth * 40 + 5] * 3).astype(np.uint8)
+    ortho[:, 100:300, 50:80] = 0
+    write(tmp_path / "0_ortho.tif", ortho, crs=CRS, transform=tile.transform, nodata=0)
+    (tmp_path / "manifest.toml").write_text(
+        manifest(["0"], tail='[split]\nby = "block"\nblock_px = 200\nmargin_px = 20\n')
+    )
+    whole = open_data(FolderRecipe(kind="folder", folder=tmp_path), 160).train.areas[0].tile
+    window = Window(40, 30, 300, 350)
+    files = pair_files(Area(whole, window).raster, tmp_path / "block", 0.2)
+    with RasterPair.open(files.ortho, files.height) as pair:
+        rows = pair.read(0, 350)
+    cut = ortho[(slice(None), *window.toslices())]
+    np.testing.assert_array_equal(rows.valid["ortho"], cut.any(axis=0))
+    np.testing.assert_array_equal(rows.arrays["ortho"], cut)
+    assert sorted(path.name for path in (tmp_path / "block").iterdir()) == [
+        "height.tif",
+        "ortho.tif",
+    ]
+
+
 def test_one_tile_is_on_the_disk_at_a_time_and_labels_come_in_strips(
     tmp_path: Path, net: MFNet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,7 +208,9 @@ def test_one_tile_is_on_the_disk_at_a_time_and_labels_come_in_strips(
         return TownTile.truth(tile, window)
 
     folders: list[int] = []
-    spied = SimpleNamespace(name="a", height=600, width=600, read=tile.read, truth=truth)
+    spied = SimpleNamespace(
+        name="a", height=600, width=600, read=tile.read, truth=truth, valid=tile.valid
+    )
     areas = [Area.whole(spied)] * 2
     evaluate(net, areas, ISPRS, progress=lambda *_: folders.append(len(list(tmp_path.iterdir()))))
     assert rows == [256, 256, 88] * 2

@@ -36,6 +36,9 @@ class Tile(Protocol):
     def truth(self, window: Window) -> NDArray[np.uint8]:
         """The window's truth alone, (h, w): values of the scheme, 255 to be ignored."""
 
+    def valid(self, window: Window) -> NDArray[np.bool_]:
+        """Where the window has an orthophoto, (h, w); elsewhere all truth is 255."""
+
 
 @dataclass(frozen=True)
 class Area:
@@ -89,6 +92,10 @@ class Crop:
     def truth(self, window: Window) -> NDArray[np.uint8]:
         """See `Tile`."""
         return self.whole.truth(self._there(window))
+
+    def valid(self, window: Window) -> NDArray[np.bool_]:
+        """See `Tile`."""
+        return self.whole.valid(self._there(window))
 
     def _there(self, window: Window) -> Window:
         row, column = self.window.row_off + window.row_off, self.window.col_off + window.col_off

@@ -238,7 +238,7 @@ def _pool(
     parts: Sequence[Part], scheme: ClassScheme, data: FolderRecipe, threads: int, *, by_tile: bool
 ) -> tuple[Pool, list[str]]:
     """The pool of some parts; blocks without a label are left out."""
-    places = [Place(part.tile.labels, part.window) for part in parts]
+    places = [Place(part.tile.labels, part.window, part.tile.valid) for part in parts]
     found = survey(places, scheme, threads=threads, whole=by_tile)
     kept = [index for index, cells in enumerate(found.cells) if cells.any()]
     if not kept:

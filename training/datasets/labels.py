@@ -1,7 +1,7 @@
 """Label rasters, and what is found when all labels of a data set are looked through."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,10 +96,17 @@ def examine(raw: NDArray[np.generic], encoding: Encoding) -> Findings:
 
 @dataclass(frozen=True)
 class Place:
-    """Labels, and the part of them that belongs to an area."""
+    """Labels, and the part of them that belongs to an area.
+
+    Attributes:
+        labels: The labels.
+        window: The part.
+        valid: Says of a window where there is an orthophoto, (h, w): labels elsewhere do not count.
+    """
 
     labels: Labels
     window: Window
+    valid: Callable[[Window], NDArray[np.bool_]]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -168,7 +175,8 @@ def _look_through(place: Place, classes: int) -> tuple[NDArray[np.uint16], Count
         rows = min(STRIP_PX, window.height - row)
         strip = Window(window.col_off, window.row_off + row, window.width, rows)
         found = place.labels.examine(strip)
-        strips.append(count_cells(found.truth, classes))
+        truth = np.where(place.valid(strip), found.truth, np.uint8(NODATA))
+        strips.append(count_cells(truth, classes))
         unknown += found.unknown
         doubtful += found.doubtful
     return np.concatenate(strips), unknown, doubtful

@@ -55,7 +55,8 @@ def pair_files(tile: Tile, folder: Path, gsd_m: float) -> PairFiles:
 
     Files of one's own are used as they are. The paper's data sets, the towns and blocks of a raster
     are written into the folder as the network sees them in training (three bands, scaled heights),
-    strip by strip, on some ground of UTM 32: most of their files do not say where they lie.
+    strip by strip, on some ground of UTM 32: most of their files do not say where they lie. What
+    has no orthophoto has none there either, by the file's mask.
 
     Args:
         tile: Of any data set.
@@ -79,6 +80,7 @@ def pair_files(tile: Tile, folder: Path, gsd_m: float) -> PairFiles:
     files = PairFiles(folder / "ortho.tif", folder / "height.tif", white=first.white)
     dtype = first.rasters["ortho"].dtype.name
     with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),  # the engine looks at no .msk beside a file
         rasterio.open(files.ortho, "w", count=3, dtype=dtype, photometric="rgb", **form) as ortho,
         rasterio.open(
             files.height, "w", count=1, dtype="float32", nodata=NODATA_M, **form
@@ -89,6 +91,7 @@ def pair_files(tile: Tile, folder: Path, gsd_m: float) -> PairFiles:
             sample = tile.read(window)
             metres = np.asarray(sample.rasters["ndsm"], np.float32)
             ortho.write(sample.rasters["ortho"], window=window)
+            ortho.write_mask(tile.valid(window), window=window)
             height.write(np.where(np.isnan(metres), np.float32(NODATA_M), metres), window=window)
     return files
 

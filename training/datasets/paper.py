@@ -141,7 +141,7 @@ class PaperData:
 
     def _pool(self, tiles: Sequence[FileTile], threads: int) -> tuple[Pool, list[str]]:
         areas = [Area.whole(tile) for tile in tiles]
-        places = [Place(t.labels, a.window) for t, a in zip(tiles, areas, strict=True)]
+        places = [Place(t.labels, a.window, t.valid) for t, a in zip(tiles, areas, strict=True)]
         found = survey(places, self.scheme, threads=threads, whole=self._all_labelled)
         pool = Pool(
             areas,

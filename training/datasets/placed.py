@@ -52,6 +52,14 @@ class OpenPair:
                 heights = heights - self.heights[1].read(window)
         return np.where(valid, values, values.dtype.type(0)), valid, heights[None]
 
+    def valid(self, window: Window) -> NDArray[np.bool_]:
+        """Where the orthophoto is valid (h, w); it is not read where its file knows no gaps."""
+        if not self.ortho.may_have_gaps:
+            return np.ones((window.height, window.width), bool)
+        with gdal(self.ortho.path, CACHE_BYTES):
+            valid: NDArray[np.bool_] = self.ortho.read(window)[1]
+        return valid
+
 
 @dataclass(frozen=True)
 class PairRasters:
@@ -73,12 +81,18 @@ class PairRasters:
 
     def read(self, window: Window, truth: NDArray[np.uint8]) -> Sample:
         """See `Rasters`; where there is no orthophoto, there is nothing to learn."""
-        key = (self.ortho, self.height, self.dtm)
-        pair = self.files.get(key, lambda: OpenPair(*key))
-        ortho, valid, heights = pair.read(window)
+        ortho, valid, heights = self._open().read(window)
         truth = np.where(valid, truth, np.uint8(NODATA))
         white = white_point(ortho.dtype) if self.white is None else self.white
         return Sample({"ortho": ortho, "ndsm": heights}, truth, white)
+
+    def valid(self, window: Window) -> NDArray[np.bool_]:
+        """See `Rasters`."""
+        return self._open().valid(window)
+
+    def _open(self) -> OpenPair:
+        key = (self.ortho, self.height, self.dtm)
+        return self.files.get(key, lambda: OpenPair(*key))
 
 
 class OpenLabels:

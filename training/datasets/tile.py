@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
+from model.classes import NODATA
 from model.raster.normalize import white_point
 from training.datasets.files import OpenFiles
 from training.datasets.labels import Labels
@@ -22,7 +23,10 @@ class Rasters(Protocol):
     """What a network sees of a tile."""
 
     def read(self, window: Window, truth: NDArray[np.uint8]) -> Sample:
-        """The window's rasters, with its truth."""
+        """The window's rasters, with its truth where there is an orthophoto."""
+
+    def valid(self, window: Window) -> NDArray[np.bool_]:
+        """Where there is an orthophoto, (h, w)."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,11 @@ class FileTile:
 
     def truth(self, window: Window) -> NDArray[np.uint8]:
         """See `Tile`."""
-        return self.labels.read(window)
+        return np.where(self.valid(window), self.labels.read(window), np.uint8(NODATA))
+
+    def valid(self, window: Window) -> NDArray[np.bool_]:
+        """See `Tile`."""
+        return self.rasters.valid(window)
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,10 @@ class PlainRasters:
         heights = self.height_scale(self.files.read(self.heights, (1,), window))
         rasters = {"ortho": ortho, "ndsm": heights}
         return Sample(rasters, truth, white_point(ortho.dtype), self.metre)
+
+    def valid(self, window: Window) -> NDArray[np.bool_]:
+        """Everywhere: the paper's orthophotos have no gaps."""
+        return np.ones((window.height, window.width), bool)
 
 
 def height_scale(

@@ -58,6 +58,10 @@ class TownTile:
         truth: NDArray[np.uint8] = self.sample.truth[window.toslices()]
         return truth
 
+    def valid(self, window: Window) -> NDArray[np.bool_]:
+        """Everywhere."""
+        return np.ones((window.height, window.width), bool)
+
 
 class TownPool(Pool):
     """Windows of towns in memory.
