@@ -124,8 +124,10 @@ def _pixels(
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
     """Mean logits (N, K) and truth (N,) of labelled pixels, region by region."""
     window_px = predictor.net.config.window_px
-    sides = (min(area.window.height, area.window.width) for area in areas)
-    side_px = max(min(REGION_WINDOWS * window_px, *sides), window_px)
+    # Regions of several windows, where tiles are large enough: windows then overlap, as in a map.
+    wanted_px = REGION_WINDOWS * window_px
+    large = [a for a in areas if min(a.window.height, a.window.width) >= wanted_px]
+    areas, side_px = (large, wanted_px) if large else (areas, window_px)
     rng = np.random.default_rng(0)
     regions = list(some_windows(areas, side_px, REGIONS))
     for region in regions:
@@ -181,5 +183,5 @@ def _reliability(
     shares_NK = (torch.from_numpy(logits_NK) / temperature).softmax(1)
     share_N, class_N = (found.numpy() for found in shares_NK.max(1))
     found = Reliability()
-    found.add(truth_N, class_N.astype(np.uint8), (100 * share_N).round().astype(np.uint8))
+    found.add(truth_N, class_N.astype(np.uint8), share_N.astype(np.float64))
     return found.summary()

@@ -13,38 +13,40 @@ from model.classes import NODATA
 BINS = 20
 """Of equal width; the diagram's, and those over which the error is summed."""
 
-_PERCENTS = 101
-
 
 class Reliability:
-    """Counts of pixels, and of those that are right, by the percent of confidence that they have.
+    """Pixels by how sure the map is of them, in bins that hold their upper edge.
 
     Attributes:
-        pixels: (101,) int64.
-        right: (101,) int64.
+        pixels: (BINS,) int64.
+        right: (BINS,) int64, those whose class is the true one.
+        sure: (BINS,) float64, the sum of their confidence.
     """
 
     def __init__(self) -> None:
-        self.pixels = np.zeros(_PERCENTS, np.int64)
-        self.right = np.zeros(_PERCENTS, np.int64)
+        self.pixels = np.zeros(BINS, np.int64)
+        self.right = np.zeros(BINS, np.int64)
+        self.sure = np.zeros(BINS)
 
     def add(
         self,
         truth: NDArray[np.integer[Any]],
         mapped: NDArray[np.integer[Any]],
-        percent: NDArray[np.uint8],
+        confidence: NDArray[np.floating[Any]],
     ) -> None:
         """Counts the pixels whose truth and map are known.
 
         Args:
             truth: Class values, 255 where there is none.
             mapped: The same of the map.
-            percent: The map's confidence as the engine writes it, 0 to 100.
+            confidence: Of the map, 0 to 1.
         """
         known = (truth != NODATA) & (mapped != NODATA)
-        sure, right = percent[known], (truth == mapped)[known]
-        self.pixels += np.bincount(sure, minlength=_PERCENTS)
-        self.right += np.bincount(sure[right], minlength=_PERCENTS)
+        sure, right = confidence[known], (truth == mapped)[known]
+        bins = np.searchsorted(_EDGES, sure)
+        self.pixels += np.bincount(bins, minlength=BINS)
+        self.right += np.bincount(bins[right], minlength=BINS)
+        self.sure += np.bincount(bins, sure, minlength=BINS)
 
     def summary(self) -> dict[str, Any]:
         """The expected calibration error and the bins that it is made of, JSON values.
@@ -56,19 +58,19 @@ class Reliability:
         """
         bins = [
             {
-                "confidence": float(_PERCENT[part] @ self.pixels[part]) / pixels / 100,
-                "accuracy": int(self.right[part].sum()) / pixels,
+                "confidence": sure / pixels,
+                "accuracy": right / pixels,
                 "pixels": pixels,
             }
-            for part in _PARTS
-            if (pixels := int(self.pixels[part].sum()))
+            for sure, right, pixels in zip(
+                self.sure.tolist(), self.right.tolist(), self.pixels.tolist(), strict=True
+            )
+            if pixels
         ]
         total = sum(found["pixels"] for found in bins)
         apart = (abs(b["confidence"] - b["accuracy"]) * b["pixels"] for b in bins)
         return {"ece": sum(apart) / total if total else None, "reliability": bins}
 
 
-_PERCENT = np.arange(_PERCENTS)
-_WIDTH = 100 // BINS
-# A bin has the percents above its lower edge, up to its upper one; the first has 0, too.
-_PARTS = [slice(low + 1 if low else 0, low + _WIDTH + 1) for low in range(0, 100, _WIDTH)]
+# Upper edges, of all bins but the last: the very numbers that whole percents become.
+_EDGES = np.arange(1, BINS) * (100 // BINS) / 100

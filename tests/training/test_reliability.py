@@ -15,7 +15,7 @@ def reliability(truth: np.ndarray, mapped: np.ndarray, percent: np.ndarray) -> d
     found = Reliability()
     half = len(truth) // 2
     for part in (slice(half), slice(half, None)):
-        found.add(truth[part], mapped[part], percent[part])
+        found.add(truth[part], mapped[part], percent[part] / 100)
     return found.summary()
 
 
