@@ -13,13 +13,14 @@ import typer
 
 from model.checkpoint import load_model
 from model.console import emit, progress
-from model.errors import BadLabels, BadOption
+from model.errors import BadLabels, BadOption, BadRecipe
 from model.library import find
 from model.network.mfnet import MFNet
 from training.calibration import Calibration, calibrate
 from training.choice import kept_check
 from training.datasets.base import Area, Splits
 from training.datasets.opening import Measured, class_scheme, open_areas, open_data
+from training.datasets.recipe import DataRecipe, learns_from_validation, require_same_heights
 from training.disk import writing
 from training.evaluate import evaluate, require_same_classes
 from training.figures import figures, percent
@@ -27,6 +28,7 @@ from training.log import read_log
 from training.loop import STATE, Report, train
 from training.origin import find_origin
 from training.processes import Processes, joined
+from training.provenance import commit
 from training.recipe import Recipe, read_recipe
 from training.record import record_figures, record_temperature, recorded
 from training.report import write_report
@@ -117,7 +119,7 @@ def run_evaluate(
         torch.set_num_threads(threads)
     path = find(model, models_dir)
     net = load_model(path, models_dir)
-    require_same_classes(net, class_scheme(recipe.data))  # before the data, which take minutes
+    _require_suitable(net, recipe.data)  # before the data, which take minutes
     areas = open_areas(recipe.data, recipe.network.window_px, split, workers=_workers(threads))
     found = _measure(net, recipe, areas, split=split, stride=stride, device=device, as_json=as_json)
     if record:
@@ -146,8 +148,13 @@ def run_calibrate(
         torch.set_num_threads(threads)
     path = find(model, models_dir)
     net = load_model(path, models_dir)
-    scheme = class_scheme(recipe.data)
-    require_same_classes(net, scheme)
+    if learns_from_validation(recipe.data):
+        raise BadRecipe(
+            "data.validation is 'in-training': a temperature fitted on tiles that were learned "
+            "from would be too low; expected --set data.validation=apart, and a model that has not "
+            "learned from them"
+        )
+    _require_suitable(net, recipe.data)
     areas = open_areas(
         recipe.data, recipe.network.window_px, "validation", workers=_workers(threads)
     )
@@ -170,7 +177,11 @@ def _finish(
 ) -> dict[str, Any]:
     """Calibrates the model that was kept, measures it on the test tiles, and reports."""
     log = read_log(path.parent)
-    fitted = calibrate(load_model(path, models_dir), data.validation.areas, device=device)
+    fitted = None
+    if learns_from_validation(recipe.data):
+        remarks = (*remarks, "The validation tiles were learned from: no temperature was fitted.")
+    else:
+        fitted = calibrate(load_model(path, models_dir), data.validation.areas, device=device)
     if fitted is not None:
         record_temperature(path, fitted)
     net = load_model(path, models_dir)
@@ -184,6 +195,14 @@ def _finish(
     record_figures(path, recipe, found, step=None if kept is None else kept["step"])
     report(measured=found)
     return found
+
+
+def _require_suitable(net: MFNet, data: DataRecipe) -> None:
+    """Refuses data that a model takes for something else, BadRecipe."""
+    require_same_classes(net, class_scheme(data))
+    for modality in net.config.modalities:
+        if modality.unit == "metre":
+            require_same_heights(data, (modality.low, modality.high))
 
 
 def _measure(
@@ -206,7 +225,7 @@ def _measure(
             device=device,
             progress=advance,
         ).summary()
-    found["conditions"] |= {"data": recipe.data.kind, "split": split}
+    found["conditions"] |= {"data": recipe.data.kind, "split": split, "commit": commit()}
     return found
 
 

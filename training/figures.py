@@ -8,7 +8,7 @@ from training.paper_tables import PAPER_TABLES
 
 
 def figures(found: dict[str, Any], config: ModelConfig, kind: str) -> str:
-    """What was found, and on the paper's data sets the paper's figures beside it.
+    """What was found, and on the paper's test tiles the paper's figures beside it.
 
     Args:
         found: What `Evaluation.summary` says.
@@ -16,7 +16,7 @@ def figures(found: dict[str, Any], config: ModelConfig, kind: str) -> str:
         kind: Of the data, as in recipes.
     """
     parts = [_classes(found), _overall(found)]
-    if kind in PAPER_TABLES:
+    if kind in PAPER_TABLES and found["conditions"]["split"] == "test":
         table = PAPER_TABLES[kind]
         parts.append(
             f"The paper's table {table.number} ({table.title}); of each class the accuracy:\n\n"

@@ -15,6 +15,7 @@ from training.datasets.base import Pool
 from training.disk import writing
 from training.log import RunLog, read_log
 from training.losses import build_loss
+from training.provenance import commit
 from training.run import Run
 from training.seen import seen_by
 from training.state import save_state
@@ -63,7 +64,8 @@ def train(
         return model
     out.mkdir(parents=True, exist_ok=True)
     kept = run.average.net  # which is what is saved
-    kept.config = kept.config.model_copy(update={"seen": seen_by(run, pool)})
+    told = {"seen": seen_by(run, pool), "provenance": _provenance(run)}
+    kept.config = kept.config.model_copy(update=told)
     with _told(out, run, report) as tell:
         for parts in steps:
             found = take_step(run, net, parts, loss_of)
@@ -75,6 +77,12 @@ def train(
                 tell(found)
                 _write(run, out / STATE, model if keep else None)
     return model
+
+
+def _provenance(run: Run) -> dict[str, Any]:
+    """Where a model comes from; also the file of a run that was stopped says so."""
+    made_by = {"recipe": run.recipe.model_dump(mode="json"), "commit": commit()}
+    return {**run.average.net.config.provenance, **made_by}
 
 
 def _due(run: Run, every: int) -> bool:

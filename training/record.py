@@ -6,22 +6,21 @@ from typing import Any
 from model.checkpoint import rewrite_config
 from model.library import find, read_config
 from training.calibration import Calibration
-from training.provenance import commit
 from training.recipe import Recipe
 
 
 def record_figures(path: Path, recipe: Recipe, metrics: dict[str, Any], **origin: Any) -> None:
-    """Writes figures and commit into a model's file, and the recipe if it has none yet.
+    """Writes figures into a model's file.
 
     Args:
         path: The file.
-        recipe: Of the data that it was measured on; what it was trained by stays.
+        recipe: Of the data that it was measured on; kept where the file names none that it was
+            trained by.
         metrics: What was found, JSON values.
         origin: What else is known of where it comes from, JSON values.
     """
     config = read_config(path)
-    provenance = {"recipe": recipe.model_dump(mode="json"), **config.provenance}
-    provenance |= {"commit": commit(), **origin}
+    provenance = {"recipe": recipe.model_dump(mode="json"), **config.provenance, **origin}
     rewrite_config(path, config.model_copy(update={"metrics": metrics, "provenance": provenance}))
 
 

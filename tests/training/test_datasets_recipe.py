@@ -64,8 +64,10 @@ def test_keys_and_values_of_other_kinds_are_refused(keys: dict[str, object]) -> 
 @pytest.mark.parametrize(
     ("data", "heights", "words"),
     [
-        (recipe(kind="vaihingen"), METRES, r"runs from 0 to 1.*height_range_m is 0\.0 to 30\.0"),
+        (recipe(kind="vaihingen"), METRES, r"runs from 0 to 1.*height_range_m is 0 to 30"),
         (recipe(kind="mmhunan"), METRES, r"expected height_range_m = \[0\.0, 1\.0\]"),
+        (recipe(kind="vaihingen", heights="metres"), PER_RASTER, "expected a range of metres"),
+        (recipe(), PER_RASTER, "expected a range of metres"),
         (recipe(kind="potsdam", heights="metres"), METRES, r"without data\.height_step_m"),
         (recipe(validation_first_seed=1100), METRES, "for validation and among the training"),
         (recipe(validation_first_seed=499_999), METRES, "for validation and among the held-out"),

@@ -18,13 +18,13 @@ from training.reliability import Reliability
 CONFIG = ModelConfig(encoder=ENCODERS["vit_l"], tuning="mmlora")
 
 
-def found(scheme: ClassScheme) -> dict[str, Any]:
+def found(scheme: ClassScheme, split: str = "test") -> dict[str, Any]:
     """Two classes, 30 and 10 pixels of 4 m²; of the first a third is taken for the second."""
     truth, mapped = np.repeat([0, 1], [30, 10]), np.repeat([0, 1], [20, 20])
     confusion, reliability = Confusion(scheme), Reliability()
     confusion.add(truth, mapped, 4.0)
-    reliability.add(truth, mapped, np.full(40, 85, np.uint8))
-    return Evaluation(confusion, reliability, {}).summary()
+    reliability.add(truth, mapped, np.full(40, 0.85))
+    return Evaluation(confusion, reliability, {"split": split}).summary()
 
 
 def test_classes_and_overall_figures_are_told() -> None:
@@ -48,6 +48,7 @@ def test_the_papers_table_is_printed_beside_ours(kind: str, scheme: ClassScheme)
     column = head.index("Imp." if kind == "potsdam" else "Cropland")
     assert rows[-1][column - 2 :].split()[0] == "66.67"
     assert {len(row) for row in rows} == {len(rows[0])}
+    assert "paper" not in figures(found(scheme, "validation"), CONFIG, kind)
 
 
 def test_text_is_aligned() -> None:

@@ -16,9 +16,11 @@ from model.config import ENCODERS, EncoderConfig
 from model.errors import BadOption, BadRecipe, OutputNotWritable, UnknownModel
 from model.library import read_config
 from model.network.mfnet import MFNet
+from training import cli
 from training.cli import app
 from training.recipe import parse_recipe, read_recipe
 
+RECIPES = Path(cli.__file__).parent / "recipes"
 RECIPE = """
 name = "tiny"
 [network]
@@ -227,3 +229,19 @@ def test_evaluate_takes_the_validation_tiles_and_a_changed_recipe(
     assert found["conditions"]["tiles"] == ["town 400000"]
     assert found["conditions"]["split"] == "validation"
     assert found["conditions"]["stride_px"] == 160
+
+
+@pytest.mark.parametrize("command", ["evaluate", "calibrate"])
+def test_a_model_is_not_measured_with_heights_of_another_kind(command: str, model: Path) -> None:
+    recipe = RECIPES / "vaihingen.toml"
+    done = CliRunner().invoke(app, [command, str(model), str(recipe)])
+    assert isinstance(done.exception, BadRecipe), done.output
+    assert "per-raster" in str(done.exception)
+
+
+def test_no_temperature_is_fitted_on_what_was_learned_from(model: Path) -> None:
+    recipe = RECIPES / "vaihingen.toml"
+    command = ["calibrate", str(model), str(recipe), "--set", "data.validation=in-training"]
+    done = CliRunner().invoke(app, command)
+    assert isinstance(done.exception, BadRecipe), done.output
+    assert "learned from" in str(done.exception)

@@ -173,13 +173,41 @@ def check_data(data: DataRecipe, window_px: int, height_range_m: tuple[float, fl
             "data.heights is 'metres' without data.height_step_m; expected metres a step of the "
             "8-bit heights, which Potsdam's files do not say; or heights = 'per-raster'"
         )
-    per_raster = not isinstance(data, TownRecipe | FolderRecipe) and data.heights == "per-raster"
-    if per_raster and height_range_m != (0.0, 1.0):
-        low, high = height_range_m
+    require_same_heights(data, height_range_m)
+
+
+def require_same_heights(data: DataRecipe, height_range_m: tuple[float, float]) -> None:
+    """Refuses metres where a network takes heights of 0 to 1 of each raster, and the reverse.
+
+    Nothing is known of the heights in one's own folder.
+
+    Args:
+        data: The table.
+        height_range_m: Heights that become 0 and 1 for the network.
+
+    Raises:
+        BadRecipe: They are of different kinds.
+    """
+    if isinstance(data, FolderRecipe):
+        return
+    per_raster = not isinstance(data, TownRecipe) and data.heights == "per-raster"
+    low, high = height_range_m
+    if per_raster and (low, high) != (0.0, 1.0):
         raise BadRecipe(
-            f"data.heights is 'per-raster', which runs from 0 to 1, and network.height_range_m is "
-            f"{low} to {high}; expected height_range_m = [0.0, 1.0]"
+            f"data.heights is 'per-raster', which runs from 0 to 1, and the network's "
+            f"height_range_m is {low:g} to {high:g}; expected height_range_m = [0.0, 1.0], or "
+            "heights = 'metres' where the data have them"
         )
+    if not per_raster and (low, high) == (0.0, 1.0):
+        raise BadRecipe(
+            "the data's heights are metres, and the network's height_range_m is 0 to 1, of heights "
+            "scaled 'per-raster'; expected a range of metres, like height_range_m = [0.0, 30.0]"
+        )
+
+
+def learns_from_validation(data: DataRecipe) -> bool:
+    """Whether validation tiles are trained on, too, so that nothing can be chosen or fitted on."""
+    return isinstance(data, PaperRecipe) and data.validation == "in-training"
 
 
 def _check_towns(data: TownRecipe, window_px: int) -> None:
