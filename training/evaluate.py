@@ -133,7 +133,7 @@ def _compare(
             strip = Window(0, row, tile.width, min(STRIP_PX, tile.height - row))
             truth, there = tile.truth(strip), mapped.read(1, window=strip)
             found.confusion.add(truth, there, pixel_m2)
-            found.reliability.add(truth, there, sure.read(1, window=strip))
+            found.reliability.add(truth, there, sure.read(1, window=strip) / 100)
 
 
 def _tell(progress: Progress, before: int, pixels: int, total: int, done: int, of: int) -> None:
