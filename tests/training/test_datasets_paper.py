@@ -12,9 +12,11 @@ from standins.mmhunan import write_mmhunan
 from standins.scenes import write
 
 from model.errors import BadLabels, DataMismatch, DataMissing, InputError, OutputNotWritable
+from training.datasets.files import open_raster
 from training.datasets.opening import open_data
 from training.datasets.paper import read_split
 from training.datasets.recipe import HunanRecipe, PotsdamRecipe, VaihingenRecipe
+from training.datasets.unpacked import _convert, unpacked
 
 
 @pytest.fixture(scope="module")
@@ -241,6 +243,26 @@ def test_tiled_copies_of_heights_are_made_once_and_where_one_wants(
     (tmp_path / "file").touch()
     with pytest.raises(OutputNotWritable, match=r"data\.cache"):
         open_data(potsdam_recipe(potsdam[0], cache=tmp_path / "file" / "copies"), 32)
+
+
+def test_processes_that_unpack_one_jpeg_at_once_do_not_disturb_each_other(
+    potsdam: tuple[Path, Truths], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jpeg = next((potsdam[0] / "1_DSM_normalisation").iterdir())
+    started: list[Path] = []
+
+    def convert(path: Path, copy: Path) -> None:
+        started.append(copy)
+        _convert(path, copy)
+        if len(started) == 1:  # another process does the same before this one is done
+            unpacked(jpeg, tmp_path)
+
+    monkeypatch.setattr("training.datasets.unpacked._convert", convert)
+    made = unpacked(jpeg, tmp_path)
+    assert len(set(started)) == 2
+    assert list(tmp_path.iterdir()) == [made]
+    with open_raster(made) as copy, open_raster(jpeg) as source:
+        assert np.array_equal(copy.read(), source.read())
 
 
 # ---- MMHunan ---------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import rasterio
 from rasterio.windows import Window
@@ -30,9 +31,11 @@ def unpacked(path: Path, cache: Path) -> Path:
     if not copy.is_file():
         try:
             cache.mkdir(parents=True, exist_ok=True)
-            part = copy.with_suffix(".part")
-            _convert(path, part)
-            part.replace(copy)
+            # the processes of one run all begin with this: each writes a file of its own
+            with TemporaryDirectory(prefix=f"{copy.stem}_", dir=cache) as own:
+                part = Path(own) / copy.name
+                _convert(path, part)
+                part.replace(copy)
         except OSError as error:
             raise OutputNotWritable(
                 f"{cache}: no tiled copy of {path.name} can be written ({error}); set data.cache "
