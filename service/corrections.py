@@ -26,7 +26,7 @@ from service.errors import (
     StorageFull,
     TileInUse,
 )
-from service.jobs import SEGMENT, State
+from service.jobs import RETRAIN, SEGMENT, State
 from service.repository.jobs import JobRepository
 from service.repository.tiles import TileRepository
 from service.repository.uploads import UploadRepository
@@ -82,7 +82,7 @@ def remove(services: Services, caller: Caller, tile_id: str) -> None:
     with services.database.writing() as session:
         tiles = TileRepository(session)
         found(tiles.get(tile_id, caller.scope), tile_id)
-        taking = JobRepository(session).page(limit=_MANY, states=_UNFINISHED)
+        taking = JobRepository(session).page(limit=_MANY, states=_UNFINISHED, processes=[RETRAIN])
         for job in taking:
             if tile_id in (job.inputs.get("tiles") or ()):
                 raise TileInUse(f"job {job.id} learns from the tile; dismiss it first", job=job.id)

@@ -164,13 +164,17 @@ def test_a_tile_outlives_job_and_correction_and_keeps_its_rasters(mapped, classe
         assert api.user.delete(f"/uploads/{upload}").status_code == 204
 
 
-def test_a_tile_that_a_retraining_takes_stays_until_it_is_done(mapped, classes, tmp_path):
+def test_a_tile_that_a_retraining_takes_stays_until_it_is_done(
+    mapped, classes, tmp_path, monkeypatch
+):
     api, job = mapped
+    monkeypatch.setattr("service.corrections._MANY", 1)  # however many maps wait, too
     labels = send(api, "c.tif", geotiff(tmp_path, (classes + 1) % 6))
     tile = correct(api, job, labels=labels).json()["id"]
     with api.services.database.writing() as session:
         owner = JobRepository(session).get(job).owner
         taking = JobRepository(session).submit(owner, "retrain", {"tiles": [tile]})[0].id
+        JobRepository(session).submit(owner, "segment", {})
     reply = api.user.delete(f"/tiles/{tile}")
     assert (reply.status_code, reply.json()["code"]) == (409, "tile.in_use")
     with api.services.database.writing() as session:
