@@ -32,6 +32,9 @@ def write_toml(values: dict[str, Any]) -> str:
     """TOML of nested tables whose values are strings, numbers, booleans and arrays of these.
 
     Values that are None are left out: TOML has none.
+
+    Raises:
+        BadRecipe: A value is a date or a time, of which no recipe has any.
     """
     return "\n".join(_lines(values, ""))
 
@@ -59,8 +62,20 @@ def _value(text: str) -> Any:
 def _lines(values: dict[str, Any], table: str) -> Iterable[str]:
     plain = {k: v for k, v in values.items() if not isinstance(v, dict) and v is not None}
     for key, value in plain.items():
-        yield f"{key} = {json.dumps(value, ensure_ascii=False)}"  # of these types TOML's own form
+        yield f"{key} = {_text(table + key, value)}"
     for key, value in values.items():
         if isinstance(value, dict):
             yield f"\n[{table}{key}]"
             yield from _lines(value, f"{table}{key}.")
+
+
+def _text(key: str, value: Any) -> str:
+    """JSON, which is TOML's own form of the types that a recipe has."""
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except TypeError as error:
+        raise BadRecipe(
+            f"recipe key {key!r} is {value!s}; expected a string, a number, a boolean, or an array "
+            "of these",
+            key=key,
+        ) from error

@@ -6,6 +6,7 @@ import pytest
 
 from model.errors import BadRecipe
 from training.recipe import parse_recipe, read_recipe
+from training.recipe_text import read_toml, write_toml
 
 RECIPES = sorted((Path(__file__).parents[2] / "training" / "recipes").glob("*.toml"))
 SMALLEST = """
@@ -127,6 +128,14 @@ def test_changes_are_toml_and_names_need_no_quotes() -> None:
 def test_a_bad_change_is_refused(change: str, words: str) -> None:
     with pytest.raises(BadRecipe, match=words):
         parse_recipe(SMALLEST, [change])
+
+
+@pytest.mark.parametrize("value", ["1979-05-27", "07:32:00", "[1979-05-27T07:32:00Z]"])
+def test_a_date_is_no_value_of_a_recipe(value: str) -> None:
+    """A retraining's recipe is written again before it is looked at."""
+    values = read_toml(SMALLEST, [f"optimizer.seed={value}"])
+    with pytest.raises(BadRecipe, match=r"'optimizer.seed' is .*expected a string, a number"):
+        write_toml(values)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
