@@ -1,20 +1,26 @@
 """The paper's data sets, from stand-ins of the same layout: what is read, what is refused."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rasterio.windows import Window
-from standins.isprs import HEIGHTS_M, Truths, eroded, write_potsdam, write_vaihingen
+from standins.isprs import COLOURS, HEIGHTS_M, Truths, eroded, write_potsdam, write_vaihingen
 from standins.mmhunan import write_mmhunan
-from standins.scenes import write
+from standins.scenes import coloured, write
 
+from model.classes import ISPRS
 from model.errors import BadLabels, DataMismatch, DataMissing, InputError, OutputNotWritable
+from training.datasets.encoding import Colours
 from training.datasets.files import open_raster
 from training.datasets.opening import open_data
 from training.datasets.paper import read_split
+from training.datasets.potsdam import BLURRED
 from training.datasets.recipe import HunanRecipe, PotsdamRecipe, VaihingenRecipe
 from training.datasets.unpacked import _convert, unpacked
 
@@ -216,6 +222,39 @@ def test_potsdams_two_odd_label_files_are_read_and_told(potsdam: tuple[Path, Tru
     assert blurred.startswith("top_potsdam_4_12_label.tif: ")
     n = int((truths["6_7"] == 4).sum())
     assert cars.startswith(f"top_potsdam_6_7_label.tif: {n:,} pixels have a colour that is none")
+
+
+def test_buildings_beside_clutter_survive_a_jpeg(
+    potsdam: tuple[Path, Truths], tmp_path: Path
+) -> None:
+    """Halfway from blue to red lies magenta, which is no class, and as near to black."""
+    truth = np.full((64, 64), 1, np.uint8)
+    truth[:, 21:] = 5
+    truth[37:, 10:50] = 1
+    jpeg = write(tmp_path / "l.jpg", coloured(truth, COLOURS), photometric="ycbcr", quality=60)
+    with open_raster(jpeg) as raster:
+        blurred = raster.read()
+    copy = Path(shutil.copytree(potsdam[0], tmp_path / "potsdam"))
+    write(copy / "5_Labels_for_participants" / "top_potsdam_4_12_label.tif", blurred)
+    areas = open_data(potsdam_recipe(copy), 32).train.areas
+    tile = next(area.tile for area in areas if area.tile.name == "tile 4_12")
+    read = tile.truth(Window(0, 0, 64, 64))
+    assert set(np.unique(read).tolist()) == {1, 5}
+    assert (read != truth).mean() < 0.03  # on the edges themselves
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 255)] * 3), min_size=1, max_size=20))
+def test_a_blurred_colour_is_the_nearest(pixels: list[tuple[int, ...]]) -> None:
+    raw = np.array(pixels, np.uint8).T[:, :, None]
+    read = Colours(ISPRS, blurred=True).decode(raw)[:, 0].tolist()
+    for pixel, value in zip(pixels, read, strict=True):
+        apart = [math.dist(pixel, rgb) for rgb in COLOURS]
+        assert apart[value] == min(apart)
+
+
+def test_odd_files_of_potsdam_are_none_of_those_with_eroded_borders() -> None:
+    split = read_split("potsdam")
+    assert not BLURRED & {f"tile {name}" for name in (*split.validation, *split.test)}
 
 
 def test_an_odd_colour_elsewhere_is_refused(potsdam: tuple[Path, Truths], tmp_path: Path) -> None:

@@ -75,8 +75,9 @@ class Colours:
 
     Args:
         scheme: Whose colours.
-        blurred: The file was resampled or compressed with loss: each channel counts as full or
-            empty, whichever is nearer. For schemes whose colours are corners of the colour cube.
+        blurred: The file was resampled or compressed with loss: the class whose colour is nearest
+            counts. Black is none of them, since halfway from red to blue is as near to it: such
+            a file must be labelled all over.
     """
 
     scheme: ClassScheme
@@ -87,18 +88,27 @@ class Colours:
 
     def decode(self, raw: NDArray[np.generic]) -> NDArray[np.uint8]:
         """See `Encoding`."""
-        if self.blurred:
-            raw = np.where(np.asarray(raw) >= 128, 255, 0).astype(np.uint8)
-        values = {_packed(c.rgb): value for value, c in enumerate(self.scheme.classes)}
-        numbers = Numbers({_packed(BLACK): NODATA, **values})
-        return numbers.decode(_pack(raw)[None])
+        return self._nearest(raw) if self.blurred else self._exact(raw)
 
     def doubtful(self, raw: NDArray[np.generic]) -> NDArray[np.bool_]:
         """See `Encoding`."""
         if not self.blurred:
             return np.zeros(raw.shape[1:], bool)
-        odd: NDArray[np.bool_] = np.logical_or.reduce(~np.isin(raw, (0, 255)))
-        return odd
+        return self._exact(raw) >= len(self.scheme)
+
+    def _exact(self, raw: NDArray[np.generic]) -> NDArray[np.uint8]:
+        values = {_packed(c.rgb): value for value, c in enumerate(self.scheme.classes)}
+        numbers = Numbers({_packed(BLACK): NODATA, **values})
+        return numbers.decode(_pack(raw)[None])
+
+    def _nearest(self, raw: NDArray[np.generic]) -> NDArray[np.uint8]:
+        """By the distance in the colour cube; of two as near, the class that comes first."""
+        colours_K3 = np.array([c.rgb for c in self.scheme.classes], np.float32)
+        # |p - c|² less |p|², which is the same for all: whole numbers that float32 holds exactly
+        squares_K11 = (colours_K3**2).sum(1)[:, None, None]
+        apart_Khw = squares_K11 - 2 * np.tensordot(colours_K3, np.asarray(raw, np.float32), 1)
+        nearest: NDArray[np.uint8] = apart_Khw.argmin(0).astype(np.uint8)
+        return nearest
 
 
 def _packed(rgb: tuple[int, int, int]) -> int:

@@ -16,7 +16,8 @@ BANDS = {"rgb": (1, 2, 3), "irrg": (4, 1, 2)}
 
 BLURRED = frozenset({"tile 4_12", "tile 6_7"})
 """Label files with colours that are none of the scheme's: 4_12 was compressed with loss, 6_7 has
-its cars in 252,255,0. The authors' code reads what it does not know as impervious surface."""
+its cars in 252,255,0. Both are learned from, by their full labels. The authors' code reads what it
+does not know as impervious surface."""
 
 
 def open_potsdam(data: PotsdamRecipe, window_px: int, threads: int) -> Splits:
