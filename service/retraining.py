@@ -23,7 +23,7 @@ from service.tables import Job
 
 RECENT = 3
 """Maps of users for which it is shown what would change."""
-_LOOKED_AT = 50
+_LOOKED_AT = 1000
 _MARGIN_PX = 64  # between the blocks of a tile that are for different ends
 _RASTERS = ("ortho", "height", "dtm")
 _OPTIONS = ("stride", "blend", "white")
@@ -90,7 +90,7 @@ class Retraining:
             "run": str(storage.run(job.id, job.epoch)),
             "before": None if before is None else str(before),
             "out": str(storage.begin(job.id, job.epoch)),
-            "recent": self._recent(),
+            "recent": self._recent(Ref.read(inputs["model"]).name),
             **{key: inputs.get(key) for key in ("recipe", "changes", "steps", "minutes", "margin")},
         }
 
@@ -123,17 +123,21 @@ class Retraining:
                 raise AttemptFailed(_failure(error, input_fault=True)) from error
         return [str(folder), *folders]
 
-    def _recent(self) -> list[dict[str, Any]]:
-        """The users' newest maps, each place once, whose rasters are still here."""
+    def _recent(self, model: str) -> list[dict[str, Any]]:
+        """The newest maps by versions of a model, each place once, whose rasters are still here."""
         places: dict[tuple[str | None, ...], Job] = {}
         with self._database.reading() as session:
             jobs, uploads = JobRepository(session), UploadRepository(session)
             done = jobs.page(limit=_LOOKED_AT, states=[State.SUCCESSFUL], processes=[SEGMENT])
             for job in done:
+                if Ref.read(job.inputs["model"]).name != model:
+                    continue
                 rasters = tuple(job.inputs.get(role) for role in _RASTERS)
                 if all(uploads.get(raster) for raster in rasters if raster is not None):
                     places.setdefault(rasters, job)
-        return [self._map(job) for job in list(places.values())[:RECENT]]
+                if len(places) == RECENT:
+                    break
+        return [self._map(job) for job in places.values()]
 
     def _map(self, job: Job) -> dict[str, Any]:
         paths = {r: str(self._storage.upload(job.inputs[r])) for r in _RASTERS if r in job.inputs}

@@ -1,5 +1,6 @@
 """What would change on a user's maps if a retrained model took its parent's place."""
 
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,8 +49,8 @@ def show_changes(
 ) -> None:
     """Maps each place by both models; writes `changes-<job>.tif` and `changes.json`.
 
-    A map that cannot be made any more, its rasters having been removed or being too large, is left
-    out, and the JSON says so.
+    A map that cannot be made any more is left out, and the JSON says so: its rasters may have been
+    removed, or be too large. A retraining of hours is not lost for it.
 
     Args:
         maps: The places.
@@ -71,6 +72,10 @@ def show_changes(
             found[place.job] = _show(place, predictors, target, alive)
         except InputError as error:
             found[place.job] = {"left_out": error.message}
+        except Exception:
+            # Anything may come out of drivers and decoders. What exactly is for the log alone.
+            traceback.print_exc()
+            found[place.job] = {"left_out": "it could not be mapped; the service's log says why"}
     write_json(out / CHANGES, {"jobs": found})
 
 

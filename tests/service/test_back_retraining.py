@@ -8,17 +8,20 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy.orm import Session
 
+from service.attempt import Foreman
 from service.database import Database
 from service.engine import Engine
 from service.jobs import State
 from service.records import Records
 from service.repository.jobs import JobRepository
 from service.repository.models import ModelRepository
+from service.repository.uploads import UploadRepository
+from service.retraining import Retraining
 from service.settings import Settings
 from service.storage import Storage
 from service.supervisor import Supervisor
@@ -277,6 +280,48 @@ def test_tiles_that_are_gone_when_the_retraining_begins_fail_it_at_once(bench: B
     job = bench.job(job_id)
     assert job.error is not None
     assert (job.state, job.error["code"], job.attempts) == (State.FAILED, "tile.unknown", 1)
+
+
+def test_changes_are_shown_on_the_newest_maps_of_the_models_own_versions(bench: Bench) -> None:
+    def mapped(model: str, ortho: str) -> str:
+        inputs = {"ortho": ortho, "height": "h", "model": model}
+        with bench.database.writing() as session:
+            uploads = UploadRepository(session)
+            for upload in (ortho, "h"):
+                if uploads.get(upload) is None:
+                    told = {"size": 1, "sha256": "0", "report": {}}
+                    uploads.add(upload, bench.owner, f"{upload}.tif", **told)
+            jobs = JobRepository(session)
+            made, _ = jobs.submit(bench.owner, "segment", inputs)
+            claimed = jobs.claim(made.id, "w", 60, 3)
+            assert claimed is not None
+            assert jobs.publish(claimed)
+            return made.id
+
+    own = [mapped(f"mine@{n + 1}", f"o{n}") for n in range(4)]
+    mapped("mine", "o3")  # the place of the last one
+    for number in range(60):
+        mapped("theirs@1", f"t{number}")
+    orders: list[dict[str, Any]] = []
+
+    class Stopped(Exception):
+        pass
+
+    class Hears:
+        def run(self, order: dict[str, Any], _beat: Any) -> None:
+            orders.append(order)
+            raise Stopped
+
+        def stop(self) -> None:
+            pass
+
+    foreman = cast(Foreman, Hears())
+    retraining = Retraining(bench.settings, bench.database, bench.storage, foreman)
+    with pytest.raises(Stopped):
+        retraining.run(bench.job(bench.submit()), lambda *_: None)
+    recent = orders[0]["recent"]
+    assert [Path(each["ortho"]).name for each in recent] == ["o3", "o2", "o1"]
+    assert [each["job"] for each in recent[1:]] == [own[2], own[1]]
 
 
 def test_two_candidates_of_one_model_at_once_get_two_versions(bench: Bench) -> None:
