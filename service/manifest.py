@@ -65,7 +65,7 @@ def _scheme(tiles: Sequence[Tile]) -> dict[str, Any]:
 
 def _classes(scheme: Mapping[str, Any]) -> list[str]:
     tables = ", ".join(
-        "{ " + ", ".join(f"{key} = {json.dumps(value)}" for key, value in item.items()) + " }"
+        "{ " + ", ".join(f"{key} = {_text(value)}" for key, value in item.items()) + " }"
         for item in scheme["classes"]
     )
     return [f"name = {_text(scheme['name'])}", f"classes = [{tables}]"]
@@ -87,6 +87,6 @@ def _tile(tile: Tile, uploads: UploadRepository, storage: Storage) -> list[str]:
     ]
 
 
-def _text(value: str) -> str:
-    """A basic string of TOML: JSON's own escapes are among its."""
-    return json.dumps(value)
+def _text(value: str | bool) -> str:
+    """TOML has JSON's own form of these, but for its escapes of characters beyond the BMP."""
+    return json.dumps(value, ensure_ascii=False)

@@ -18,7 +18,7 @@ from training.datasets.manifest import read_manifest
 SCHEME = {
     "name": "my town",
     "classes": [
-        {"name": "road", "title": 'Road "A"', "color": "#808080", "foreground": True},
+        {"name": "road", "title": 'Road "A" 🛣', "color": "#808080", "foreground": True},
         {"name": "other", "title": "Other\n", "color": "#ff0000", "foreground": False},
     ],
 }
