@@ -114,7 +114,8 @@ class Retraining:
                 )
             model = ModelRepository(session).get(*Ref.read(job.inputs["model"]))
             window_px = 256 if model is None else model.config.get("window_px", 256)
-            split = {"by": "block", "block_px": window_px + _MARGIN_PX, "margin_px": _MARGIN_PX}
+            split: dict[str, str | int | float] = {"by": "block", "margin_px": _MARGIN_PX}
+            split |= {"block_px": window_px + _MARGIN_PX, "test": 0}  # scenes are the test
             folder = self._storage.labelled(job.id)
             try:
                 uploads = UploadRepository(session)

@@ -378,8 +378,8 @@ def test_what_is_strange_in_several_blocks_is_counted_by_file(tmp_path: Path) ->
     write(tmp_path / "0_labels.tif", strange[None], crs=CRS, transform=tile.transform)
     split = '[split]\nby = "block"\nblock_px = 160\nmargin_px = 0\n'
     (tmp_path / "manifest.toml").write_text(manifest(("0",), tail=split))
-    # of four blocks, two are for training
-    with pytest.raises(BadLabels, match=r"0_labels\.tif: unknown values 9 \(64,000 pixels\)"):
+    # all four blocks, whatever they are for
+    with pytest.raises(BadLabels, match=r"0_labels\.tif: unknown values 9 \(128,000 pixels\)"):
         open_folder(tmp_path)
 
 

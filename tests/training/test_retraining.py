@@ -29,7 +29,7 @@ CHANGES = (
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     use_tiny(monkeypatch)
-    monkeypatch.setattr("training.record.commit", lambda: "0" * 40)  # somebody may commit meanwhile
+    monkeypatch.setattr("training.loop.commit", lambda: "0" * 40)  # somebody may commit meanwhile
     monkeypatch.setattr("training.scenes.TOWNS", range(600_000, 600_001))
     monkeypatch.setattr("training.scenes.TOWN_PX", 160)
 
@@ -160,6 +160,21 @@ def test_without_scenes_of_its_classes_a_model_stays_a_candidate(tmp_path: Path)
     found = run(tmp_path, what, "hunan")
     assert not found["verdict"]["passed"]
     assert "evaluation scenes" in found["verdict"]["reason"]
+
+
+def test_without_anything_kept_for_validation_a_model_stays_a_candidate(
+    parent: Path, tmp_path: Path
+) -> None:
+    write_town(tmp_path / "a", draw_town(0, 160))
+    (tmp_path / "a" / "manifest.toml").write_text(
+        'classes = "isprs"\nsplit = { by = "block", block_px = 224, test = 0 }\n'
+        '[[tiles]]\nname = "0"\northo = "ortho.tif"\nheight = "ndsm.tif"\nlabels = "truth.tif"\n'
+    )
+    found = run(tmp_path, task(parent, tmp_path / "a"), "few")
+    assert not found["verdict"]["passed"]
+    assert "no pixel of the validation tiles" in found["verdict"]["reason"]
+    assert load_model(Path(found["file"])).config.temperature == 1
+    assert "nothing is kept for validation" in (tmp_path / "out-few/report.html").read_text()
 
 
 def test_a_recipe_or_an_encoder_that_nobody_knows_is_refused(parent: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Which tiles, or blocks of tiles, are for what: drawn by a seed, neighbours kept apart."""
 
 from collections.abc import Sequence
+from hashlib import sha256
 from itertools import pairwise
 from typing import Literal
 
@@ -11,6 +12,8 @@ from model.errors import BadManifest
 
 End = Literal["train", "validation", "test"]
 ENDS: tuple[End, ...] = ("train", "validation", "test")
+FEWEST = 4
+"""Blocks from which on some are kept from training."""
 
 
 def blocks(height: int, width: int, block_px: int, margin_px: int) -> list[Window]:
@@ -42,7 +45,7 @@ def draw_ends(
     Args:
         count: How many there are.
         pinned: What is decided for each already.
-        shares: Of validation and of test, each 0 to 1; at least one thing each.
+        shares: Of validation and of test, each 0 to 1; at least one thing each, if it is not 0.
         seed: Decides; the same one draws the same.
 
     Raises:
@@ -52,19 +55,67 @@ def draw_ends(
     free = [index for index in range(count) if ends[index] is None]
     order = np.random.default_rng(seed).permutation(free).tolist()
     for end, share in zip(ENDS[1:], shares, strict=True):
-        wanted = max(1, round(share * count)) - sum(e == end for e in ends)
-        for _ in range(min(wanted, len(order))):
+        wanted = max(1, round(share * count)) if share else 0
+        for _ in range(min(wanted - sum(e == end for e in ends), len(order))):
             ends[order.pop()] = end
     for index in order:
         ends[index] = "train"
-    lacking = [end for end in ENDS if end not in ends]
+    wanted_ends = [end for end, share in zip(ENDS, (1, *shares), strict=True) if share]
+    drawn = [end for end in ends if end is not None]
+    _require(drawn, wanted_ends, "say which tile is for what (split = ...), or cut by block")
+    return drawn
+
+
+def ends_by_key(
+    keys: Sequence[str], pinned: Sequence[End | None], shares: tuple[float, float], seed: int
+) -> list[End]:
+    """Says of each block with labels what it is for, by the hash of its key.
+
+    So blocks of one key, the same ground labelled twice, serve one end; and what is kept from one
+    training is kept from the next, which has more blocks. The shares hold on average. Where
+    `FEWEST` keys are drawn, each end whose share is not 0 has one at least: the lowest hashes.
+    Where they are fewer, all are for training.
+
+    Args:
+        keys: Of each block: its ground.
+        pinned: What is decided for each already.
+        shares: Of validation, more than 0, and of test, each less than 1.
+        seed: Goes into the hash.
+
+    Raises:
+        BadManifest: Nothing is left for training, or for a test that has a share.
+    """
+    hashes = {k: _hash(seed, k) for k, end in zip(keys, pinned, strict=True) if end is None}
+    order = sorted(hashes, key=lambda key: hashes[key])
+    drawn: dict[str, End] = dict.fromkeys(order, "train")
+    validation, test = shares
+    if len(order) >= FEWEST:
+        first = max(1, sum(at < validation for at in hashes.values()))
+        last = max(first + bool(test), sum(at < validation + test for at in hashes.values()))
+        last = min(last, len(order) - 1)  # one is left for training
+        first = min(first, last - bool(test))
+        drawn |= dict.fromkeys(order[:first], "validation")
+        drawn |= dict.fromkeys(order[first:last], "test")
+    ends = [end or drawn[key] for key, end in zip(keys, pinned, strict=True)]
+    if ends:
+        advice = f"{FEWEST} blocks with labels, or split.test = 0 where nothing is to be tested"
+        _require(ends, ["train", "test"] if test else ["train"], advice)
+    return ends
+
+
+def _hash(seed: int, key: str) -> float:
+    """A number from 0 to 1, drawn evenly by seed and key."""
+    return int.from_bytes(sha256(f"{seed} {key}".encode()).digest()[:8]) / 2**64
+
+
+def _require(ends: Sequence[End], wanted: Sequence[End], advice: str) -> None:
+    lacking = [end for end in wanted if end not in ends]
     if lacking:
         raise BadManifest(
-            f"{count} tiles or blocks, and none is left for {' and '.join(lacking)}; expected one "
-            "for each end: say which tile is for what (split = ...), or cut by block",
+            f"{len(ends)} tiles or blocks, and none is left for {' and '.join(lacking)}; expected "
+            f"one for each end: {advice}",
             lacking=lacking,
         )
-    return [end for end in ends if end is not None]
 
 
 def _spans(size: int, block_px: int, margin_px: int) -> list[tuple[int, int]]:

@@ -5,16 +5,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from rasterio.windows import Window
 from shapely import STRtree, box
 
 from model.classes import NODATA, ClassScheme
 from model.download import sha256_of
-from model.errors import BadManifest, DataMismatch, DataMissing
+from model.errors import BadLabels, BadManifest, DataMismatch, DataMissing
 from model.raster.grid import Grid
 from model.raster.pair import RasterPair
 from training.datasets.base import Area, Pool, Splits
-from training.datasets.blocks import ENDS, End, blocks, draw_ends
+from training.datasets.blocks import ENDS, FEWEST, End, blocks, draw_ends, ends_by_key
 from training.datasets.census import Census
 from training.datasets.encoding import Numbers
 from training.datasets.files import OpenFiles
@@ -38,24 +40,35 @@ class PlacedTile:
         tile: The tile.
         grid: The orthophoto's.
         pinned: What the manifest says that it is for.
+        ground: The orthophoto's sha256 where the manifest says it, else its path: the same for
+            tiles that show the same.
     """
 
     tile: FileTile
     grid: Grid
     pinned: End | None
+    ground: str
 
 
 @dataclass(frozen=True)
 class Part:
-    """A tile or a block of one, and what it is for."""
+    """A tile or a block of one, and what it is for.
+
+    Attributes:
+        end: What it is for.
+        tile: The tile.
+        window: The block; all of the tile where it is not cut.
+        cells: Where its labels are, as `count_cells` returns them.
+    """
 
     end: End
     tile: FileTile
     window: Window
+    cells: NDArray[np.uint16]
 
 
 def open_folder(data: FolderRecipe, window_px: int, threads: int) -> Splits:
-    """Opens each tile, draws what is for what, and looks through all labels."""
+    """Opens each tile, looks through all labels, and draws what is for what."""
     folders = [Folder(path) for path in (data.folder, *data.also)]
     scheme = _one_scheme(folders)
     parts: list[Part] = []
@@ -63,15 +76,20 @@ def open_folder(data: FolderRecipe, window_px: int, threads: int) -> Splits:
     for folder in folders:
         with ThreadPoolExecutor(max(1, threads)) as pool:
             tiles = list(pool.map(folder.tile, folder.manifest.tiles))
-        drawn = draw_parts(tiles, folder.manifest, window_px)
+        drawn, more = draw_parts(tiles, folder.manifest, window_px, threads)
+        remarks += more
         remarks += [] if folder.manifest.split.by == "block" else neighbours(tiles, drawn)
         parts += drawn
-    by_tile = all(folder.manifest.split.by == "tile" for folder in folders)
-    pools = {}
-    for end in ENDS:
-        some = [part for part in parts if part.end == end]
-        pools[end], more = _pool(some, scheme, data, threads, by_tile=by_tile)
-        remarks += more
+    if not parts:
+        raise BadLabels(
+            f"not one pixel of the tiles is labelled; expected some of {', '.join(scheme.names)}"
+        )
+    pools = {end: _pool([p for p in parts if p.end == end], scheme, data) for end in ENDS}
+    if not pools["validation"].areas:
+        remarks.append(
+            f"nothing is kept for validation, which takes {FEWEST} blocks with labels: no model is "
+            "chosen, and no temperature fitted"
+        )
     assert pools["train"].census is not None
     require_two_classes(pools["train"].census, scheme)
     test = pools["test"].areas
@@ -119,7 +137,8 @@ class Folder:
         white = entry.white or self.manifest.white
         rasters = PairRasters(ortho, height, dtm, white, self._files)
         tile = FileTile(entry.name, grid.height, grid.width, rasters, truth)
-        return PlacedTile(tile, grid, entry.split)
+        ground = entry.sha256.get("ortho", entry.ortho.as_posix())
+        return PlacedTile(tile, grid, entry.split, ground)
 
     def _file(self, entry: TileEntry, kind: Kind, path: Path | None) -> Path:
         if path is None:
@@ -163,15 +182,45 @@ class Folder:
         }
 
 
-def draw_parts(tiles: Sequence[PlacedTile], manifest: Manifest, window_px: int) -> list[Part]:
-    """Says what each tile, or each block of a tile, is for.
+def draw_parts(
+    tiles: Sequence[PlacedTile], manifest: Manifest, window_px: int, threads: int
+) -> tuple[list[Part], list[str]]:
+    """Says what each tile, or each block of a tile, that has labels is for; and remarks.
 
-    A block of a tile that is pinned is for what its tile is.
+    A tile that is pinned stays whole.
 
     Raises:
         BadManifest: Nothing is left for one end, or blocks are smaller than a window.
         DataMismatch: A tile is smaller than a window.
+        BadLabels: A file has unknown values, or a tile that is not to be cut no label.
     """
+    rules = manifest.split
+    cut = _cut(tiles, manifest, window_px)
+    places = [Place(placed.tile.labels, window, placed.tile.valid) for placed, window in cut]
+    found = survey(places, manifest.scheme(), threads=threads, whole=rules.by == "tile")
+    labelled = [
+        (placed, window, cells)
+        for (placed, window), cells in zip(cut, found.cells, strict=True)
+        if cells.any()
+    ]
+    pinned = [placed.pinned for placed, _, _ in labelled]
+    shares = rules.validation, rules.test
+    if rules.by == "tile":
+        ends = draw_ends(len(labelled), pinned, shares, rules.seed)
+    else:
+        keys = [f"{p.ground} {window.row_off} {window.col_off}" for p, window, _ in labelled]
+        ends = ends_by_key(keys, pinned, shares, rules.seed)
+    parts = [
+        Part(end, placed.tile, window, cells)
+        for end, (placed, window, cells) in zip(ends, labelled, strict=True)
+    ]
+    return parts, found.remarks
+
+
+def _cut(
+    tiles: Sequence[PlacedTile], manifest: Manifest, window_px: int
+) -> list[tuple[PlacedTile, Window]]:
+    """Each tile whole, or in blocks."""
     rules = manifest.split
     if rules.by == "block" and rules.block_px - rules.margin_px < window_px:
         raise BadManifest(
@@ -191,9 +240,7 @@ def draw_parts(tiles: Sequence[PlacedTile], manifest: Manifest, window_px: int) 
         by_block = rules.by == "block" and placed.pinned is None
         windows = blocks(height, width, rules.block_px, rules.margin_px) if by_block else whole
         cut += [(placed, window) for window in windows]
-    pinned = [placed.pinned for placed, _ in cut]
-    ends = draw_ends(len(cut), pinned, (rules.validation, rules.test), rules.seed)
-    return [Part(end, p.tile, window) for end, (p, window) in zip(ends, cut, strict=True)]
+    return cut
 
 
 def neighbours(tiles: Sequence[PlacedTile], parts: Sequence[Part]) -> list[str]:
@@ -234,25 +281,15 @@ def _one_scheme(folders: Sequence[Folder]) -> ClassScheme:
     return first.scheme
 
 
-def _pool(
-    parts: Sequence[Part], scheme: ClassScheme, data: FolderRecipe, threads: int, *, by_tile: bool
-) -> tuple[Pool, list[str]]:
-    """The pool of some parts; blocks without a label are left out."""
-    places = [Place(part.tile.labels, part.window, part.tile.valid) for part in parts]
-    found = survey(places, scheme, threads=threads, whole=by_tile)
-    kept = [index for index, cells in enumerate(found.cells) if cells.any()]
-    if not kept:
-        raise BadManifest(
-            f"none of the {len(parts)} blocks for {parts[0].end} has a label; expected another "
-            "split.seed, larger shares, or tiles that say what they are for (split = ...)"
-        )
-    if parts[0].end == "train":
-        kept = share_of(kept, data.share, data.share_seed)
-    pool = Pool(
-        [Area(parts[index].tile, parts[index].window) for index in kept],
+def _pool(parts: Sequence[Part], scheme: ClassScheme, data: FolderRecipe) -> Pool:
+    """The pool of all parts for one end; it may have none."""
+    if parts and parts[0].end == "train":
+        parts = share_of(parts, data.share, data.share_seed)
+    sizes = [(part.window.height, part.window.width) for part in parts]
+    return Pool(
+        [Area(part.tile, part.window) for part in parts],
         scheme,
         augmentation=data.augmentation,
         sampling=data.sampling,
-        census=Census([found.cells[index] for index in kept], [places[i].size for i in kept]),
+        census=Census([part.cells for part in parts], sizes) if parts else None,
     )
-    return pool, found.remarks

@@ -51,7 +51,7 @@ class SplitRules(_Part):
     by: Literal["tile", "block"] = "tile"
     seed: int = Field(default=0, ge=0)
     validation: float = Field(default=0.15, gt=0, lt=1)
-    test: float = Field(default=0.15, gt=0, lt=1)
+    test: float = Field(default=0.15, ge=0, lt=1)
     block_px: int = Field(default=1024, gt=0)
     margin_px: int = Field(default=64, ge=0)
 
