@@ -60,17 +60,12 @@ class ModelEvents(BaseModel):
     events: list[ModelEvent]
 
 
-class Reason(BaseModel):
-    """Why something is done, for the log."""
+class Replacement(BaseModel):
+    """What a promotion or a roll back takes."""
 
     model_config = ConfigDict(extra="forbid")
 
-    why: str = Field(default="", max_length=1000)
-
-
-class Promotion(Reason):
-    """What a promotion takes."""
-
+    why: str = Field(default="", max_length=1000, description="for the log")
     replaces: int | None = Field(
         default=None, ge=1, description="only if this version is the active one until then"
     )

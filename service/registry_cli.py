@@ -68,7 +68,7 @@ def promote(version: Version, why: Why = "", data_dir: DataDir = None) -> None:
 def rollback(name: Name, why: Why = "", data_dir: DataDir = None) -> None:
     """Put the version into use again that the present one has replaced."""
     with _services(data_dir) as services:
-        typer.echo(_line(services.registry.roll_back(name, WHO, why)))
+        typer.echo(_line(services.registry.roll_back(name, None, WHO, why)))
 
 
 def retrain(

@@ -120,16 +120,17 @@ class ModelRepository:
         return before
 
     def replaced_by(self, model: Model) -> Model | None:
-        """The version that was active before this one was promoted last."""
-        query = (
-            select(ModelEvent.replaced)
-            .where(ModelEvent.name == model.name, ModelEvent.version == model.version)
-            .where(ModelEvent.event == "promoted")
-            .order_by(ModelEvent.id.desc())
-            .limit(1)
-        )
-        version = self._session.scalars(query).one_or_none()
-        return None if version is None else self.get(model.name, version)
+        """The version that was active before this one, promotions being taken back one by one."""
+        path: list[int] = []  # of versions that led to the active one
+        for event in reversed(self.history(model.name)):
+            if event.event == "promoted":
+                assert event.replaced is not None
+                path = [*(path or [event.replaced]), event.version]
+            elif event.event == "rolled back":
+                path.pop()
+        if path[-1:] != [model.version] or len(path) < 2:
+            return None
+        return self.get(model.name, path[-2])
 
     # ---- below -----------------------------------------------------------------------------
 

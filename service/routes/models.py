@@ -10,8 +10,7 @@ from service.model_schemas import (
     ModelEvents,
     ModelInfo,
     ModelList,
-    Promotion,
-    Reason,
+    Replacement,
 )
 from service.model_schemas import ModelEvent as Event
 from service.models import NAME, Ref
@@ -56,7 +55,7 @@ def get_model_history(model: Name, services: ServicesOf, _caller: AdminOf) -> Mo
 
 @router.post("/{model}/versions/{version}/promote")
 def promote_model(
-    model: Name, version: Version, body: Promotion, services: ServicesOf, caller: AdminOf
+    model: Name, version: Version, body: Replacement, services: ServicesOf, caller: AdminOf
 ) -> ModelInfo:
     """Make a version the active one. Of two requests at once one wins, the other gets 409."""
     ref = Ref(model, version)
@@ -64,9 +63,11 @@ def promote_model(
 
 
 @router.post("/{model}/rollback")
-def roll_model_back(model: Name, body: Reason, services: ServicesOf, caller: AdminOf) -> ModelInfo:
+def roll_model_back(
+    model: Name, body: Replacement, services: ServicesOf, caller: AdminOf
+) -> ModelInfo:
     """Make the version active again that the active one has replaced."""
-    return _info(services.registry.roll_back(model, caller.name, body.why))
+    return _info(services.registry.roll_back(model, body.replaces, caller.name, body.why))
 
 
 def _info(model: Model) -> ModelInfo:
