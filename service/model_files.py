@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -42,7 +43,9 @@ class ModelFiles:
             ModelAltered: It has another.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        part = self._folder / f"{source.stem}.{os.getpid()}.part"
+        handle, name = tempfile.mkstemp(".part", f"{source.stem}.", self._folder)
+        os.close(handle)
+        part = Path(name)
         try:
             sha256 = _copy(source, part)
             _require(source, sha256, expected or sha256)

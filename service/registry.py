@@ -52,10 +52,15 @@ class Registry:
         For a service that starts: it has work to do without that model, too.
         """
         try:
-            for name, path in self._inspector.installed().items():
+            installed = self._inspector.installed()
+        except ServiceError as error:
+            _log.error("the installed models could not be listed: %s", error)
+            return
+        for name, path in installed.items():
+            try:
                 self._enter(name, path)
-        except (ServiceError, OSError) as error:
-            _log.error("not all installed models could be taken in: %s", error)
+            except (ServiceError, OSError) as error:
+                _log.error("the installed model %s could not be taken in: %s", name, error)
 
     def find(self, ref: Ref) -> Model:
         """The version that is meant: the active one where none is named.
@@ -105,15 +110,24 @@ class Registry:
         _log.info("%s@%d is active: %s, %s", model.name, model.version, who, why)
         return self.find(ref)
 
-    def roll_back(self, name: str, who: str, why: str) -> Model:
+    def roll_back(self, name: str, replaces: int | None, who: str, why: str) -> Model:
         """Make the version active again that the active one has replaced; returns it.
+
+        Args:
+            name: Of the model.
+            replaces: The version that is to be active until then; the one that is active now where
+                it is None.
+            who: Asks for it.
+            why: In words.
 
         Raises:
             NoSuchModel: There is no model of this name.
-            ModelConflict: The active version has replaced none, or has been replaced meanwhile.
+            ModelConflict: The active version has replaced none, or is another than `replaces`.
             ModelAltered: The file of the former version is another than when it was made.
         """
         active = self.find(Ref(name))
+        if replaces not in (None, active.version):
+            raise _conflict(f"version {replaces} was to be rolled back, and is not active", active)
         with self._database.reading() as session:
             before = ModelRepository(session).replaced_by(active)
         if before is None:
@@ -150,11 +164,11 @@ class Registry:
         try:
             with self._database.writing() as session:
                 models = ModelRepository(session)
-                if sha256 in {model.sha256 for model in models.all(name)}:
-                    return  # another process has taken it in meanwhile
                 model = models.add(name, sha256, size, config, who="the service", why=why)
-        except IntegrityError:
-            return  # or at the very moment
+                if sum(other.sha256 == sha256 for other in models.all(name)) > 1:
+                    raise _TakenIn
+        except (IntegrityError, _TakenIn):
+            return  # by another process, meanwhile or at the very moment
         if model.state is ModelState.CANDIDATE:
             _log.warning("%s: another file is installed; it is candidate %d", name, model.version)
 
@@ -166,6 +180,10 @@ class Registry:
             model=ref.name + version,
             known=known,
         )
+
+
+class _TakenIn(Exception):
+    """Undoes what has been added twice."""
 
 
 def _conflict(what: str, active: Model) -> ModelConflict:

@@ -60,6 +60,27 @@ def test_a_candidate_is_promoted_and_rolled_back_and_all_of_it_is_logged(api):
     assert promote(api, 2).status_code == 200
 
 
+def test_roll_backs_lead_to_the_first_version_step_by_step(api):
+    for version in (2, 3):
+        assert candidate(api, content=bytes([version])) == version
+    for version in (2, 3, 2):  # the last by hand, which is no roll back
+        assert promote(api, version).status_code == 200
+    went = [api.admin.post("/models/mine/rollback", json={}).json() for _ in range(4)]
+    assert [reply.get("version", reply.get("code")) for reply in went] == [
+        *(3, 2, 1),
+        "model.conflict",
+    ]
+
+
+def test_a_roll_back_that_is_sent_twice_goes_back_once(api):
+    for version in (2, 3):
+        candidate(api, content=bytes([version]))
+        promote(api, version)
+    replies = [api.admin.post("/models/mine/rollback", json={"replaces": 3}) for _ in range(2)]
+    assert [reply.status_code for reply in replies] == [200, 409]
+    assert states(api) == {1: "retired", 2: "active", 3: "retired"}
+
+
 def test_a_job_keeps_the_version_that_was_active_when_it_was_submitted(api):
     candidate(api)
     before = api.submit(model="mine")
