@@ -50,14 +50,19 @@ def write_manifest(
     return path
 
 
+def class_names(scheme: Mapping[str, Any]) -> list[str]:
+    """The names of a scheme's classes, in the order of their values: what makes two the same."""
+    return [item["name"] for item in scheme["classes"]]
+
+
 def _scheme(tiles: Sequence[Tile]) -> dict[str, Any]:
     """The one class scheme of all tiles."""
     first: dict[str, Any] = tiles[0].report["scheme"]
     for tile in tiles:
-        if (other := tile.report["scheme"]) != first:
+        if class_names(other := tile.report["scheme"]) != class_names(first):
             raise TilesDiffer(
-                f"tile {tiles[0].id} has the classes of {first['name']!r}, tile {tile.id} those of "
-                f"{other['name']!r}; expected tiles of one class scheme",
+                f"tile {tiles[0].id} has the classes {', '.join(class_names(first))}, tile "
+                f"{tile.id} {', '.join(class_names(other))}; expected tiles of one class scheme",
                 tiles=[tiles[0].id, tile.id],
             )
     return first

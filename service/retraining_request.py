@@ -3,14 +3,15 @@
 from pathlib import Path
 
 from service.auth import Caller
-from service.errors import BadTrainingFolder, NoLabelledTiles, NoSuchTile
+from service.errors import BadTrainingFolder, NoLabelledTiles, NoSuchTile, TilesDiffer
 from service.jobs import RETRAIN
+from service.manifest import class_names
 from service.model_schemas import RetrainInputs
 from service.repository.tiles import TileRepository
 from service.services import Services
 from service.settings import Settings
 from service.submission import Request, find_model
-from service.tables import Job
+from service.tables import Job, Model
 
 _MANY = 10_000
 _MANIFEST = "manifest.toml"
@@ -25,6 +26,7 @@ def submit(
         Refused: There is no such parent.
         ModelAltered: The parent's file is gone, or another than when it was made.
         NoSuchTile: One of the tiles is not there.
+        TilesDiffer: One of the tiles has other classes than the parent.
         NoLabelledTiles: There is nothing to learn from.
         BadTrainingFolder: The folder is not below the root, or holds no manifest.
         IdempotencyMismatch: The earlier request had other inputs.
@@ -34,26 +36,35 @@ def submit(
         return first
     parent = find_model(services, inputs.model)
     services.storage.models.check(parent.sha256)
-    tiles = _tiles(services, inputs)
+    tiles = _tiles(services, inputs, parent)
     folder = None if inputs.folder is None else str(_folder(services.settings, inputs.folder))
     if not tiles and folder is None:
         raise NoLabelledTiles(
-            "there is no labelled tile to learn from; expected corrections of maps (`tiles`), or a "
-            "folder of tiles with a manifest on the server (`folder`)"
+            "there is no labelled tile of the model's classes to learn from; expected corrections "
+            "of maps (`tiles`), or a folder of tiles with a manifest on the server (`folder`)"
         )
     kept = inputs.model_dump() | {"tiles": tiles, "folder": folder}
     return request.accept(services, kept, parent)
 
 
-def _tiles(services: Services, inputs: RetrainInputs) -> list[str]:
-    """The ids of the tiles, each once."""
+def _tiles(services: Services, inputs: RetrainInputs, parent: Model) -> list[str]:
+    """The ids of the tiles, each once; all are those of the parent's classes."""
+    classes = class_names(parent.config["classes"])
     with services.database.reading() as session:
         tiles = TileRepository(session)
         if inputs.tiles == "all":
-            return [tile.id for tile in tiles.page(limit=_MANY)]
+            found = tiles.page(limit=_MANY)
+            return [tile.id for tile in found if class_names(tile.report["scheme"]) == classes]
         for tile_id in inputs.tiles:
-            if tiles.get(tile_id) is None:
+            tile = tiles.get(tile_id)
+            if tile is None:
                 raise NoSuchTile(f"no labelled tile {tile_id!r}", tile=tile_id)
+            if (theirs := class_names(tile.report["scheme"])) != classes:
+                raise TilesDiffer(
+                    f"tile {tile_id} has the classes {', '.join(theirs)}; expected those of "
+                    f"{parent.name}@{parent.version}, in the same order: {', '.join(classes)}",
+                    tiles=[tile_id],
+                )
         return list(dict.fromkeys(inputs.tiles))
 
 

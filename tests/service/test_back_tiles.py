@@ -116,9 +116,13 @@ def test_a_manifest_names_the_files_and_their_sha256(database, owner, uploads, t
 
 
 def test_tiles_of_two_class_schemes_are_refused(database, owner, uploads, tmp_path: Path):
-    tiles = [
-        add(database, owner, uploads),
-        add(database, owner, uploads, report={"scheme": {**SCHEME, "name": "other"}}),
-    ]
-    with database.reading() as session, pytest.raises(TilesDiffer, match="'my town'"):
-        write_manifest(tiles, UploadRepository(session), Storage(tmp_path), tmp_path / "new")
+    ours = add(database, owner, uploads)
+    titled = add(database, owner, uploads, report={"scheme": {**SCHEME, "name": "other"}})
+    turned = {**SCHEME, "classes": SCHEME["classes"][::-1]}
+    theirs = add(database, owner, uploads, report={"scheme": turned})
+    with database.reading() as session:
+        where = UploadRepository(session), Storage(tmp_path), tmp_path / "new"
+        with pytest.raises(TilesDiffer, match=f"road, other, tile {theirs.id} other, road"):
+            write_manifest([ours, theirs], *where)
+        write_manifest([ours, titled], *where)
+    assert read_manifest(tmp_path / "new").scheme().name == "my town"

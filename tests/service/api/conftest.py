@@ -57,7 +57,7 @@ class Inspections:
         return {path.stem: path for path in self.models.glob("*.safetensors")}
 
     def config(self, path: Path) -> dict[str, Any]:
-        return {"name": path.stem, "classes": {"name": "isprs"}}
+        return {"name": path.stem, "classes": {"name": "isprs", "classes": []}}
 
 
 class Bell:

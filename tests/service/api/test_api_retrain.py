@@ -23,11 +23,14 @@ def settings(settings, tmp_path):
     return settings.model_copy(update={"training_root": tmp_path / "root"})
 
 
-def tile(api, tile_id: str) -> str:
+def tile(api, tile_id: str, *classes: str) -> str:
+    """A labelled tile; without classes of its own, of the parent's, which has none."""
+    scheme = {"name": "its own", "classes": [{"name": name} for name in classes]}
     uploads = {role: api.upload(f"{role}.tif")["id"] for role in ("ortho", "height")}
     with api.services.database.writing() as session:
         row = UploadRepository(session).get(uploads["ortho"])
-        told = {"job_id": "j", "request_sha256": tile_id, "sha256": "0", "report": {}}
+        told = {"job_id": "j", "request_sha256": tile_id, "sha256": "0"}
+        told["report"] = {"scheme": scheme}
         TileRepository(session).add(tile_id, row.owner, **told, provenance={}, **uploads)
     return tile_id
 
@@ -59,6 +62,16 @@ def test_tiles_are_named_or_all_of_them_taken(api):
     assert kept(api, retrain(api, tiles="all").json()["id"])["tiles"] == ["one"]
     reply = retrain(api, tiles=["one", "other"])
     assert (reply.status_code, reply.json()["code"]) == (404, "tile.unknown")
+
+
+def test_all_are_those_of_the_parents_classes_and_others_are_refused(api):
+    tile(api, "ours")
+    tile(api, "theirs", "sea", "ice")
+    assert kept(api, retrain(api, tiles="all").json()["id"])["tiles"] == ["ours"]
+    reply = retrain(api, tiles=["ours", "theirs"])
+    assert (reply.status_code, reply.json()["code"]) == (422, "tile.other_classes")
+    assert "tile theirs has the classes sea, ice" in reply.json()["detail"]
+    assert len(api.bell.rung) == 1
 
 
 @pytest.mark.parametrize(
