@@ -20,12 +20,14 @@ from service.jobs import State
 from service.records import Records
 from service.repository.jobs import JobRepository
 from service.repository.models import ModelRepository
+from service.repository.tiles import TileRepository
 from service.repository.uploads import UploadRepository
 from service.retraining import Retraining
 from service.settings import Settings
 from service.storage import Storage
 from service.supervisor import Supervisor
 from service.tables import Job, Model
+from training.datasets.manifest import SplitRules
 
 STUB = Path(__file__).parents[1] / "support" / "engine_stub.py"
 
@@ -280,6 +282,26 @@ def test_tiles_that_are_gone_when_the_retraining_begins_fail_it_at_once(bench: B
     job = bench.job(job_id)
     assert job.error is not None
     assert (job.state, job.error["code"], job.attempts) == (State.FAILED, "tile.unknown", 1)
+
+
+def test_tiles_are_cut_into_blocks_of_which_none_is_kept_for_a_test(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    write = "service.retraining.write_manifest"
+    monkeypatch.setattr(write, lambda *_, split: told.append(split))
+    files = {"request_sha256": "r", "ortho": "o", "height": "h", "sha256": "l"}
+    with bench.database.writing() as session:
+        for upload in ("o", "h"):
+            parts = {"size": 1, "sha256": "0", "report": {}}
+            UploadRepository(session).add(upload, bench.owner, f"{upload}.tif", **parts)
+        tiles = TileRepository(session)
+        tiles.add("t", bench.owner, job_id="j", report={}, provenance={}, **files)
+    bench.submit(tiles=["t"])
+    bench.supervisor.work()
+    rules = SplitRules(**told[0])
+    assert (rules.by, rules.block_px, rules.margin_px, rules.test) == ("block", 320, 64, 0)
+    assert rules.validation == 0.15
 
 
 def test_changes_are_shown_on_the_newest_maps_of_the_models_own_versions(bench: Bench) -> None:
