@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
-from shapely import STRtree, box
 
 from model.classes import NODATA, ClassScheme
 from model.download import sha256_of
@@ -22,6 +21,7 @@ from training.datasets.encoding import Numbers
 from training.datasets.files import OpenFiles
 from training.datasets.labels import Labels, Place, require_two_classes, survey
 from training.datasets.manifest import Kind, Manifest, TileEntry, class_value, read_manifest
+from training.datasets.overlaps import Ground, overlaps
 from training.datasets.placed import PairRasters, PlacedLabels
 from training.datasets.polygons import PolygonLabels, Polygons, read_polygons
 from training.datasets.recipe import FolderRecipe
@@ -57,12 +57,14 @@ class Part:
     Attributes:
         end: What it is for.
         tile: The tile.
+        grid: The tile's.
         window: The block; all of the tile where it is not cut.
         cells: Where its labels are, as `count_cells` returns them.
     """
 
     end: End
     tile: FileTile
+    grid: Grid
     window: Window
     cells: NDArray[np.uint16]
 
@@ -78,12 +80,12 @@ def open_folder(data: FolderRecipe, window_px: int, threads: int) -> Splits:
             tiles = list(pool.map(folder.tile, folder.manifest.tiles))
         drawn, more = draw_parts(tiles, folder.manifest, window_px, threads)
         remarks += more
-        remarks += [] if folder.manifest.split.by == "block" else neighbours(tiles, drawn)
         parts += drawn
     if not parts:
         raise BadLabels(
             f"not one pixel of the tiles is labelled; expected some of {', '.join(scheme.names)}"
         )
+    remarks += _shared_ground(parts)
     pools = {end: _pool([p for p in parts if p.end == end], scheme, data) for end in ENDS}
     if not pools["validation"].areas:
         remarks.append(
@@ -211,7 +213,7 @@ def draw_parts(
         keys = [f"{p.ground} {window.row_off} {window.col_off}" for p, window, _ in labelled]
         ends = ends_by_key(keys, pinned, shares, rules.seed)
     parts = [
-        Part(end, placed.tile, window, cells)
+        Part(end, placed.tile, placed.grid, window, cells)
         for end, (placed, window, cells) in zip(ends, labelled, strict=True)
     ]
     return parts, found.remarks
@@ -243,32 +245,6 @@ def _cut(
     return cut
 
 
-def neighbours(tiles: Sequence[PlacedTile], parts: Sequence[Part]) -> list[str]:
-    """Remarks on tiles that show the same ground and are for different ends."""
-    shapes = [box(*_bounds(placed.grid)) for placed in tiles]
-    first, second = STRtree(shapes).query(shapes, predicate="overlaps")
-    ends = {part.tile.name: part.end for part in parts}
-    remarks = []
-    for one, other in zip(first.tolist(), second.tolist(), strict=True):
-        a, b = tiles[one], tiles[other]
-        names = a.tile.name, b.tile.name
-        if one < other and a.grid.crs == b.grid.crs and ends[names[0]] != ends[names[1]]:
-            remarks.append(
-                f"tiles {names[0]} ({ends[names[0]]}) and {names[1]} ({ends[names[1]]}) overlap: "
-                "what is learned from one is known of the other, and accuracy looks too good"
-            )
-    return remarks
-
-
-def _bounds(grid: Grid) -> tuple[float, float, float, float]:
-    corners = [
-        grid.transform * corner
-        for corner in ((0, 0), (grid.width, 0), (0, grid.height), (grid.width, grid.height))
-    ]
-    xs, ys = zip(*corners, strict=True)
-    return min(xs), min(ys), max(xs), max(ys)
-
-
 def _one_scheme(folders: Sequence[Folder]) -> ClassScheme:
     """The classes of all folders; BadManifest where they differ."""
     first = folders[0]
@@ -279,6 +255,11 @@ def _one_scheme(folders: Sequence[Folder]) -> ClassScheme:
                 f"{', '.join(folder.scheme.names)}; expected the same in the same order"
             )
     return first.scheme
+
+
+def _shared_ground(parts: Sequence[Part]) -> list[str]:
+    """Remarks on tiles of all folders that overlap and are for different ends."""
+    return overlaps([Ground(id(p.tile), p.tile.name, p.end, p.grid, p.window) for p in parts])
 
 
 def _pool(parts: Sequence[Part], scheme: ClassScheme, data: FolderRecipe) -> Pool:
