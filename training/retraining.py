@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.checkpoint import load_model
+from model.checkpoint import load_model, rewrite_config
 from model.download import sha256_of
 from model.library import read_config
 from model.outputs import write_json
@@ -22,7 +22,7 @@ from training.loop import STATE, train
 from training.origin import find_origin
 from training.processes import joined
 from training.recipe import Recipe
-from training.record import record_figures, record_temperature
+from training.record import record_temperature
 from training.report import write_report
 from training.retraining_task import Task, as_told, recipe_for
 from training.run import start
@@ -219,16 +219,18 @@ def _record(
     figures: dict[str, dict[str, Any]],
     verdict: Verdict,
 ) -> None:
-    """Writes figures and provenance into the model's file."""
-    record_figures(
-        model,
-        as_told(recipe, task),
-        figures["candidate"][SCENES if scenes.areas else VALIDATION],
-        parent=task.parent_ref,
-        tiles=[file_hashes(folder) for folder in task.tiles],
-        scenes=scenes.sha256,
-        gate=verdict.to_dict(),
-    )
+    """Writes figures and provenance into the model's file; what it says names no path of ours."""
+    config = read_config(model)
+    provenance = {
+        **config.provenance,
+        "recipe": as_told(recipe, task).model_dump(mode="json"),
+        "parent": task.parent_ref,
+        "tiles": [file_hashes(folder) for folder in task.tiles],
+        "scenes": scenes.sha256,
+        "gate": verdict.to_dict(),
+    }
+    metrics = figures["candidate"][SCENES if scenes.areas else VALIDATION]
+    rewrite_config(model, config.model_copy(update={"metrics": metrics, "provenance": provenance}))
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -101,6 +101,7 @@ def test_a_candidate_comes_with_its_measurements_provenance_and_report(
     assert set(gate["figures"]["parent"]) == {"evaluation scenes", "validation tiles"}
     assert "Retrained from mine@1" in (tmp_path / "out" / "report.html").read_text()
     done = [step for step, _, _ in told]
+    assert config.provenance["commit"] == "0" * 40
     assert done == sorted(done)
     assert all(step <= total for step, total, _ in told)
     assert told[1][2].startswith("training, step 1 of 4")
