@@ -165,7 +165,10 @@ def measure(
 
 
 def _take_over(before: Path | None, run: Path) -> None:
-    """Copies what a run goes on from; each file is whole, whoever may be writing a newer one.
+    """Copies what a run goes on from; each file is whole, whoever may be writing newer ones.
+
+    Those are written model first and state last, so they are read the other way round: a model that
+    is newer than the state is made again by the steps that follow, an older one would stay.
 
     The folder appears when all is in it: an attempt that ends while it copies leaves nothing that
     the next one would take for all there was.
@@ -174,7 +177,7 @@ def _take_over(before: Path | None, run: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     if before is not None:
-        for path in (*before.glob("*.safetensors"), before / LOG, before / SPENT, before / STATE):
+        for path in (before / STATE, before / LOG, before / SPENT, *before.glob("*.safetensors")):
             if path.is_file():
                 shutil.copyfile(path, part / path.name)
     part.rename(run)

@@ -1,6 +1,7 @@
 """A model goes on learning: its recipe, taking over an earlier attempt, what is refused."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from model.errors import BadManifest, BadRecipe, InputError
 from model.library import read_config
 from model.network.mfnet import MFNet
 from training.loop import STATE
-from training.retraining import retrain
+from training.retraining import _take_over, retrain
 from training.retraining_task import Task, recipe_for
 from training.town import draw_town, write_town
 
@@ -141,6 +142,30 @@ def test_training_ends_with_its_minutes_once_there_is_a_model(parent: Path, tmp_
     found = run(tmp_path, what, "short")
     assert Path(found["file"]).is_file()
     assert "minutes were used up after 3 of 500" in (tmp_path / "out-short/report.html").read_text()
+
+
+def test_what_is_taken_over_from_a_run_that_is_still_written_to_goes_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that was given up ends a check while its files are copied: model first, then state.
+
+    A model newer than the state is made again; an older one would be kept in place of the newer.
+    """
+    before, copy = tmp_path / "before", shutil.copyfile
+    before.mkdir()
+    files = [before / name for name in ("mine.safetensors", LOG, STATE)]
+    for path in files:
+        path.write_text("1")
+
+    def copyfile(source: Path, target: Path) -> None:
+        copy(source, target)
+        for path in files:
+            path.write_text("2")
+
+    monkeypatch.setattr(shutil, "copyfile", copyfile)
+    _take_over(before, tmp_path / "run")
+    model, log, state = (int((tmp_path / "run" / path.name).read_text()) for path in files)
+    assert model >= log >= state
 
 
 def test_labels_or_scenes_of_other_classes_are_refused(parent: Path, tmp_path: Path) -> None:
