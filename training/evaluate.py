@@ -59,6 +59,7 @@ def evaluate(
     gsd_m: float | None = None,
     stride: int | None = None,
     device: str = "auto",
+    folder: Path | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Evaluation:
     """Maps areas, each as GeoTIFFs of its own, and compares the maps with the truth.
@@ -73,6 +74,7 @@ def evaluate(
         gsd_m: Size of a pixel, metres, where the tiles' files do not say it.
         stride: Pixels between windows; the model's own if not given.
         device: A name in `model.options.Device`.
+        folder: Where a tile's files are while it is measured; the system's if not given.
         progress: Hears of the pixels mapped.
 
     Raises:
@@ -87,8 +89,8 @@ def evaluate(
         pixels = tile.height * tile.width
         told = partial(_tell, progress, done, pixels, total)
         gsd = gsd_of_own(tile) or gsd_m
-        with TemporaryDirectory(prefix="mfnet-evaluate-") as folder:
-            maps = _map(predictor, tile, Path(folder), gsd, stride, told)
+        with TemporaryDirectory(prefix="mfnet-evaluate-", dir=folder) as aside:
+            maps = _map(predictor, tile, Path(aside), gsd, stride, told)
             _compare(tile, *maps, None if gsd is None else gsd**2, found)
         done += pixels
     return found

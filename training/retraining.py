@@ -152,11 +152,12 @@ def measure(
     for row, (role, path) in enumerate((("parent", task.parent), ("candidate", model))):
         net = load_model(path, models_dir)
         for column, (on, areas) in enumerate(sets.items()):
+            gsd_m, folder = net.config.gsd_m, model.parent  # the run's: what a kill leaves goes too
 
             def told(done: int, total: int, number: int = 2 * row + column, on: str = on) -> None:
                 progress.after(number, f"measuring on {on}", done, total)
 
-            found = evaluate(net, areas, splits.scheme, gsd_m=net.config.gsd_m, progress=told)
+            found = evaluate(net, areas, splits.scheme, gsd_m=gsd_m, folder=folder, progress=told)
             figures[role][on] = found.summary()
     return figures
 

@@ -16,6 +16,7 @@ from model.config import Modality, ModelConfig
 from model.errors import BadManifest, BadRecipe, InputError
 from model.library import read_config
 from model.network.mfnet import MFNet
+from training.log import LOG
 from training.loop import STATE
 from training.retraining import _take_over, retrain
 from training.retraining_task import Task, recipe_for
@@ -85,15 +86,22 @@ def test_a_candidate_comes_with_its_measurements_provenance_and_report(
     parent: Path, tmp_path: Path
 ) -> None:
     told: list[tuple[int, int, str]] = []
+    aside: list[Path] = []
+
+    def tell(*what: Any) -> None:
+        told.append(what)
+        aside.extend((tmp_path / "run").glob("mfnet-evaluate-*"))
+
     (tmp_path / "out").mkdir()
     what = task(parent, labelled(tmp_path / "a"), labelled(tmp_path / "b", range(5, 8)))
-    found = retrain(
-        what, tmp_path / "run", None, tmp_path / "out", tmp_path, lambda *t: told.append(t)
-    )
+    found = retrain(what, tmp_path / "run", None, tmp_path / "out", tmp_path, tell)
+    assert aside  # what a kill leaves of a measurement goes with the run
+    assert not any(folder.exists() for folder in aside)
     config = read_config(Path(found["file"]))
     assert config.model_dump(mode="json") == found["config"]
     assert config.provenance["parent"] == "mine@1"
     assert len(config.provenance["tiles"]) == 2
+    assert config.provenance["commit"] == "0" * 40
     assert str(tmp_path) not in config.model_dump_json()  # every user may read it
     assert len(config.provenance["tiles"][0]) == 10  # manifest, and three files of three tiles
     assert list(config.provenance["scenes"]) == ["town 600000"]
@@ -102,7 +110,6 @@ def test_a_candidate_comes_with_its_measurements_provenance_and_report(
     assert set(gate["figures"]["parent"]) == {"evaluation scenes", "validation tiles"}
     assert "Retrained from mine@1" in (tmp_path / "out" / "report.html").read_text()
     done = [step for step, _, _ in told]
-    assert config.provenance["commit"] == "0" * 40
     assert done == sorted(done)
     assert all(step <= total for step, total, _ in told)
     assert told[1][2].startswith("training, step 1 of 4")
@@ -137,13 +144,6 @@ def test_an_attempt_goes_on_to_the_bit_and_leaves_the_one_before_as_it_was(
     assert whole["config"] == resumed["config"]
 
 
-def test_training_ends_with_its_minutes_once_there_is_a_model(parent: Path, tmp_path: Path) -> None:
-    what = task(parent, labelled(tmp_path / "a"), steps=500, minutes=1e-6)
-    found = run(tmp_path, what, "short")
-    assert Path(found["file"]).is_file()
-    assert "minutes were used up after 3 of 500" in (tmp_path / "out-short/report.html").read_text()
-
-
 def test_what_is_taken_over_from_a_run_that_is_still_written_to_goes_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +166,13 @@ def test_what_is_taken_over_from_a_run_that_is_still_written_to_goes_together(
     _take_over(before, tmp_path / "run")
     model, log, state = (int((tmp_path / "run" / path.name).read_text()) for path in files)
     assert model >= log >= state
+
+
+def test_training_ends_with_its_minutes_once_there_is_a_model(parent: Path, tmp_path: Path) -> None:
+    what = task(parent, labelled(tmp_path / "a"), steps=500, minutes=1e-6)
+    found = run(tmp_path, what, "short")
+    assert Path(found["file"]).is_file()
+    assert "minutes were used up after 3 of 500" in (tmp_path / "out-short/report.html").read_text()
 
 
 def test_labels_or_scenes_of_other_classes_are_refused(parent: Path, tmp_path: Path) -> None:
