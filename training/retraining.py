@@ -12,6 +12,7 @@ from model.download import sha256_of
 from model.library import read_config
 from model.outputs import write_json
 from training.calibration import calibrate
+from training.choice import kept_check
 from training.consequences import show_changes
 from training.datasets.base import Splits
 from training.datasets.opening import open_data
@@ -69,7 +70,7 @@ class Progress:
 
 
 class _OutOfTime(Exception):
-    """The minutes are used up, and there is a model."""
+    """The minutes are used up, and there is a model: of the step that is given."""
 
 
 def retrain(
@@ -198,8 +199,10 @@ def _train(
         progress.trained(found["step"])
         seconds = already + time.monotonic() - began
         _write_whole(spent, f"{seconds:.0f}")
-        if task.minutes is not None and seconds > 60 * task.minutes and model.is_file():
-            raise _OutOfTime
+        if "miou" in found or task.minutes is None or seconds <= 60 * task.minutes:
+            return  # a check's model is written after it is told of
+        if (kept := kept_check(read_log(run), recipe.evaluation.keep)) is not None:
+            raise _OutOfTime(kept["step"])
 
     with joined("auto") as processes:
         training = start(recipe, splits.scheme, find_origin(recipe, models_dir), processes)
@@ -207,10 +210,10 @@ def _train(
             load_state(training, run / STATE)
         try:
             train(training, splits.train, splits.validation, run, report=report)
-        except _OutOfTime:
+        except _OutOfTime as end:
             remarks.append(
                 f"The {task.minutes:g} minutes were used up after {training.step} of "
-                f"{recipe.optimizer.steps} steps."
+                f"{recipe.optimizer.steps} steps; the model is that of step {end}."
             )
     return model, [*training.remarks, *remarks]
 

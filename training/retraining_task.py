@@ -13,6 +13,8 @@ from training.recipe import Recipe, parse_recipe
 from training.recipe_text import read_toml, write_toml
 
 RECIPES = Path(__file__).parent / "recipes"
+MOST_UNCHECKED, MOST_UNTOLD = 50, 5
+"""Steps between two checks, and between two lines of the log, where minutes are limited."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ def recipe_for(task: Task, config: ModelConfig) -> Recipe:
         "network": _network_of(config, task.parent),
         "data": {"kind": "folder", "folder": folder, "also": also, **gsd, **shown},
     }
-    return parse_recipe(write_toml(values))
+    recipe = parse_recipe(write_toml(values))
+    return recipe if task.minutes is None else recipe.model_copy(update=_often(recipe))
 
 
 def as_told(recipe: Recipe, task: Task) -> Recipe:
@@ -79,6 +82,15 @@ def as_told(recipe: Recipe, task: Task) -> Recipe:
             "data": data.model_copy(update={"folder": Path(data.folder.name), "also": also}),
         }
     )
+
+
+def _often(recipe: Recipe) -> dict[str, int]:
+    """How often a training is looked at that ends with its minutes: it ends where there is a model.
+
+    Otherwise a change of these keys would make it go on.
+    """
+    most = {"check_every": MOST_UNCHECKED, "log_every": MOST_UNTOLD}
+    return {key: min(getattr(recipe, key), steps) for key, steps in most.items()}
 
 
 def _network_of(config: ModelConfig, parent: Path) -> dict[str, Any]:

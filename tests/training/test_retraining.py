@@ -16,7 +16,8 @@ from model.config import Modality, ModelConfig
 from model.errors import BadManifest, BadRecipe, InputError
 from model.library import read_config
 from model.network.mfnet import MFNet
-from training.log import LOG
+from training.choice import kept_check
+from training.log import LOG, read_log
 from training.loop import STATE
 from training.retraining import _take_over, retrain
 from training.retraining_task import Task, recipe_for
@@ -169,10 +170,27 @@ def test_what_is_taken_over_from_a_run_that_is_still_written_to_goes_together(
 
 
 def test_training_ends_with_its_minutes_once_there_is_a_model(parent: Path, tmp_path: Path) -> None:
-    what = task(parent, labelled(tmp_path / "a"), steps=500, minutes=1e-6)
+    """It ends after the check at step 4, and not in it: each check of the log has been written."""
+    changes = (*CHANGES, "log_every=5")
+    what = task(parent, labelled(tmp_path / "a"), changes=changes, steps=500, minutes=1e-6)
     found = run(tmp_path, what, "short")
     assert Path(found["file"]).is_file()
-    assert "minutes were used up after 3 of 500" in (tmp_path / "out-short/report.html").read_text()
+    checks = [line for line in read_log(tmp_path / "run-short") if "miou" in line]
+    kept = kept_check(checks, "best")
+    assert kept is not None
+    report = (tmp_path / "out-short" / "report.html").read_text()
+    words = "minutes were used up after 5 of 500 steps; the model is that of step"
+    assert f"{words} {kept['step']}." in report
+    state = torch.load(tmp_path / "run-short" / STATE, weights_only=True)
+    assert state["step"] == checks[-1]["step"] == 4
+
+
+def test_a_training_that_ends_with_its_minutes_is_looked_at_often(
+    parent: Path, tmp_path: Path
+) -> None:
+    what = task(parent, tmp_path, changes=("check_every=100000", "log_every=100000"), minutes=1)
+    recipe = recipe_for(what, read_config(parent))
+    assert (recipe.check_every, recipe.log_every) == (50, 5)
 
 
 def test_labels_or_scenes_of_other_classes_are_refused(parent: Path, tmp_path: Path) -> None:
