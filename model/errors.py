@@ -250,6 +250,12 @@ class DataMismatch(InputError):
     code = "data.mismatch"
 
 
+class SceneAmongTiles(InputError):
+    """A labelled tile that every model is measured on: nobody may learn from it."""
+
+    code = "data.scene"
+
+
 class BadLabels(InputError):
     """Labels that nothing can be learned from: unknown values, none at all, one class alone."""
 

@@ -17,7 +17,7 @@ from training.consequences import show_changes
 from training.datasets.base import Splits
 from training.datasets.opening import open_data
 from training.evaluate import evaluate
-from training.gate import Verdict, judge
+from training.gate import judge
 from training.log import LOG, read_log
 from training.loop import STATE, train
 from training.origin import find_origin
@@ -27,7 +27,7 @@ from training.record import record_temperature
 from training.report import write_report
 from training.retraining_task import Task, as_told, recipe_for
 from training.run import start
-from training.scenes import Scenes, file_hashes, open_scenes, require_same
+from training.scenes import Scenes, file_hashes, open_scenes, require_same, require_unseen
 from training.state import load_state
 
 SPENT = "spent.txt"
@@ -56,8 +56,8 @@ class Progress:
         return max(1, self.steps // 15)
 
     def before(self, what: str) -> None:
-        """Nothing is trained yet."""
-        self.tell(0, self.total, what)
+        """Nothing is trained yet, and this is being read."""
+        self.tell(0, self.total, f"reading {what}")
 
     def trained(self, step: int) -> None:
         """So many steps of training are done."""
@@ -98,10 +98,12 @@ def retrain(
     config = read_config(task.parent)
     recipe = recipe_for(task, config)
     progress = Progress(tell, recipe.optimizer.steps)
-    progress.before("reading the labelled tiles")
-    scenes = open_scenes(task.scenes, config)  # before the training: may be refused
+    progress.before("the labelled tiles")
+    scenes = open_scenes(task.scenes, config, progress.before)
     splits = open_data(recipe.data, recipe.network.window_px, workers=1)
     require_same(config.classes, splits.scheme, "the labelled tiles")
+    tiles = [file_hashes(folder, progress.before) for folder in task.tiles]
+    require_unseen(scenes.sha256, tiles)
     _take_over(before, run)
     model, remarks = _train(task, recipe, splits, run, models_dir, progress)
     fitted = calibrate(load_model(model, models_dir), splits.validation.areas)
@@ -109,7 +111,9 @@ def retrain(
         record_temperature(model, fitted)
     figures = measure(task, model, scenes, splits, models_dir, progress)
     verdict = judge(figures["parent"], figures["candidate"], task.margin)
-    _record(model, task, recipe, scenes, figures, verdict)
+    metrics = figures["candidate"][SCENES if scenes.areas else VALIDATION]
+    made_of = {"tiles": tiles, "scenes": scenes.sha256, "gate": verdict.to_dict()}
+    _record(model, as_told(recipe, task), metrics, parent=task.parent_ref, **made_of)
     write_json(out / "gate.json", {"verdict": verdict.to_dict(), "figures": figures})
     show_changes(
         task.recent,
@@ -218,26 +222,11 @@ def _train(
     return model, [*training.remarks, *remarks]
 
 
-def _record(
-    model: Path,
-    task: Task,
-    recipe: Recipe,
-    scenes: Scenes,
-    figures: dict[str, dict[str, Any]],
-    verdict: Verdict,
-) -> None:
-    """Writes figures and provenance into the model's file; what it says names no path of ours."""
+def _record(model: Path, recipe: Recipe, metrics: dict[str, Any], **origin: Any) -> None:
+    """Writes figures and provenance into the model's file; the recipe names no path of ours."""
     config = read_config(model)
-    provenance = {
-        **config.provenance,
-        "recipe": as_told(recipe, task).model_dump(mode="json"),
-        "parent": task.parent_ref,
-        "tiles": [file_hashes(folder) for folder in task.tiles],
-        "scenes": scenes.sha256,
-        "gate": verdict.to_dict(),
-    }
-    metrics = figures["candidate"][SCENES if scenes.areas else VALIDATION]
-    rewrite_config(model, config.model_copy(update={"metrics": metrics, "provenance": provenance}))
+    told = {**config.provenance, "recipe": recipe.model_dump(mode="json"), **origin}
+    rewrite_config(model, config.model_copy(update={"metrics": metrics, "provenance": told}))
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -13,7 +13,7 @@ from small_runs import TINY, use_tiny
 from model.checkpoint import load_model, save
 from model.classes import MMHUNAN
 from model.config import Modality, ModelConfig
-from model.errors import BadManifest, BadRecipe, InputError
+from model.errors import BadManifest, BadRecipe, InputError, SceneAmongTiles
 from model.library import read_config
 from model.network.mfnet import MFNet
 from training.choice import kept_check
@@ -21,6 +21,7 @@ from training.log import LOG, read_log
 from training.loop import STATE
 from training.retraining import _take_over, retrain
 from training.retraining_task import Task, recipe_for
+from training.scenes import file_hashes, open_scenes, require_unseen
 from training.town import draw_town, write_town
 
 CHANGES = (
@@ -113,7 +114,12 @@ def test_a_candidate_comes_with_its_measurements_provenance_and_report(
     done = [step for step, _, _ in told]
     assert done == sorted(done)
     assert all(step <= total for step, total, _ in told)
-    assert told[1][2].startswith("training, step 1 of 4")
+    steps = [what for _, _, what in told if what.startswith("training")]
+    assert steps[0] == "training, step 1 of 4"
+    first = told.index((1, told[0][1], steps[0]))
+    read = [what for _, _, what in told[:first]]
+    assert read.count("reading 0/ortho") == read.count("reading 5/labels") == 1
+    assert not [what for _, _, what in told[first:] if what.startswith("reading")]
     verbs = {name.partition(" ")[0] for _, _, name in told}
     assert verbs == {"reading", "training,", "measuring"}
 
@@ -193,6 +199,32 @@ def test_a_training_that_ends_with_its_minutes_is_looked_at_often(
     assert (recipe.check_every, recipe.log_every) == (50, 5)
 
 
+@pytest.mark.parametrize("same", ["ortho.tif", "truth.tif"])
+def test_a_scene_among_the_tiles_is_refused_before_anything_is_learned(
+    parent: Path, tmp_path: Path, same: str
+) -> None:
+    tiles, scenes = labelled(tmp_path / "a"), labelled(tmp_path / "scenes", range(5, 8))
+    shutil.copyfile(scenes / "6" / same, tiles / "0" / same)
+    kind = {"ortho.tif": "ortho", "truth.tif": "labels"}[same]
+    with pytest.raises(SceneAmongTiles, match=f"0/{kind} of the .* as 6/{kind} of the evaluation"):
+        run(tmp_path, task(parent, tiles, scenes=scenes), "cheating")
+    assert not (tmp_path / "run-cheating").exists()
+
+
+def test_polygons_may_serve_scenes_and_other_tiles(tmp_path: Path) -> None:
+    hashes = []
+    for name in ("scene", "tile"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "a.gpkg").write_bytes(b"a whole region's")
+        (folder / "a.tif").write_bytes(name.encode())
+        lines = ['classes = "isprs"', "[[tiles]]", f'name = "{name}"', 'ortho = "a.tif"']
+        (folder / "manifest.toml").write_text("\n".join([*lines, 'labels = "a.gpkg"', ""]))
+        hashes.append(file_hashes(folder))
+    assert hashes[0]["scene/polygons"] == hashes[1]["tile/polygons"]
+    require_unseen(hashes[0], hashes[1:])
+
+
 def test_labels_or_scenes_of_other_classes_are_refused(parent: Path, tmp_path: Path) -> None:
     good, other = labelled(tmp_path / "a"), labelled(tmp_path / "b", classes="mmhunan")
     with pytest.raises(BadManifest, match="the labelled tiles have cropland"):
@@ -238,8 +270,6 @@ def test_a_recipe_or_an_encoder_that_nobody_knows_is_refused(parent: Path, tmp_p
 
 
 def test_scenes_are_told_apart_by_their_bytes(tmp_path: Path) -> None:
-    from training.scenes import open_scenes
-
     config = ModelConfig(encoder=TINY, window_px=160)
     folder = labelled(tmp_path / "scenes")
     scenes = open_scenes(folder, config)
