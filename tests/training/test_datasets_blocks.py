@@ -93,12 +93,19 @@ def test_order_says_nothing_and_pins_stay() -> None:
 # ---- of folders ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_a_few_corrected_patches_are_all_learned_from(tmp_path: Path, count: int) -> None:
+MARGIN = (72, 20)  # a square between two blocks
+
+
+@pytest.mark.parametrize("corners", [[MARGIN], [(20, 20), (180, 100), (260, 340), MARGIN]])
+def test_a_few_corrected_patches_are_all_learned_from(
+    tmp_path: Path, corners: list[tuple[int, int]]
+) -> None:
     write_tile(tmp_path, "0", 320, 400)
-    label(tmp_path, "0", [(20, 20), (180, 100), (260, 340)][:count])
+    label(tmp_path, "0", corners)
     data = opened(tmp_path, "0")
-    assert (len(data.train), len(data.validation), data.test()) == (count, 0, ())
+    assert (spots(data.train.areas), len(data.validation), data.test()) == ({("0", 0, 0)}, 0, ())
+    assert data.train.census is not None
+    assert data.train.census.pixels.sum() == 256 * len(corners)
     assert any("nothing is kept for validation, which takes 4" in r for r in data.remarks)
 
 

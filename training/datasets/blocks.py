@@ -71,10 +71,10 @@ def ends_by_key(
 ) -> list[End]:
     """Says of each block with labels what it is for, by the hash of its key.
 
-    So blocks of one key, the same ground labelled twice, serve one end; and what is kept from one
-    training is kept from the next, which has more blocks. The shares hold on average. Where
-    `FEWEST` keys are drawn, each end whose share is not 0 has one at least: the lowest hashes.
-    Where they are fewer, all are for training.
+    So blocks of one key, the same ground labelled twice, serve one end; and no block that one
+    training has learned from is for validation in the next, which has more of them. The shares hold
+    on average. Of `FEWEST` keys and more, each end whose share is not 0 gets one at least: the
+    lowest hashes. Fewer are all for training.
 
     Args:
         keys: Of each block: its ground.

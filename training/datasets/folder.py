@@ -189,15 +189,26 @@ def draw_parts(
 ) -> tuple[list[Part], list[str]]:
     """Says what each tile, or each block of a tile, that has labels is for; and remarks.
 
-    A tile that is pinned stays whole.
+    A tile that is pinned stays whole, and so do all where no block is kept from training.
 
     Raises:
         BadManifest: Nothing is left for one end, or blocks are smaller than a window.
         DataMismatch: A tile is smaller than a window.
         BadLabels: A file has unknown values, or a tile that is not to be cut no label.
     """
+    parts, remarks = _drawn(_cut(tiles, manifest, window_px), manifest, threads)
+    if manifest.split.by == "block" and all(part.end == "train" for part in parts):
+        # Nothing lies beside it, so no margin is needed: it may hold the only labels.
+        whole = [(placed, _whole(placed)) for placed in tiles]
+        parts, remarks = _drawn(whole, manifest, threads)
+    return parts, remarks
+
+
+def _drawn(
+    cut: Sequence[tuple[PlacedTile, Window]], manifest: Manifest, threads: int
+) -> tuple[list[Part], list[str]]:
+    """What of all this has labels, each for its end; and remarks."""
     rules = manifest.split
-    cut = _cut(tiles, manifest, window_px)
     places = [Place(placed.tile.labels, window, placed.tile.valid) for placed, window in cut]
     found = survey(places, manifest.scheme(), threads=threads, whole=rules.by == "tile")
     labelled = [
@@ -238,11 +249,14 @@ def _cut(
                 f"network.window_px, {window_px}, a side",
                 tile=placed.tile.name,
             )
-        whole = [Window(0, 0, width, height)]
         by_block = rules.by == "block" and placed.pinned is None
-        windows = blocks(height, width, rules.block_px, rules.margin_px) if by_block else whole
-        cut += [(placed, window) for window in windows]
+        even = blocks(height, width, rules.block_px, rules.margin_px)
+        cut += [(placed, window) for window in (even if by_block else [_whole(placed)])]
     return cut
+
+
+def _whole(placed: PlacedTile) -> Window:
+    return Window(0, 0, placed.grid.width, placed.grid.height)
 
 
 def _one_scheme(folders: Sequence[Folder]) -> ClassScheme:
