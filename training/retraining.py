@@ -4,10 +4,12 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from model.checkpoint import load_model, rewrite_config
+from model.config import ModelConfig
 from model.download import sha256_of
 from model.library import read_config
 from model.outputs import write_json
@@ -98,12 +100,7 @@ def retrain(
     config = read_config(task.parent)
     recipe = recipe_for(task, config)
     progress = Progress(tell, recipe.optimizer.steps)
-    progress.before("the labelled tiles")
-    scenes = open_scenes(task.scenes, config, progress.before)
-    splits = open_data(recipe.data, recipe.network.window_px, workers=1)
-    require_same(config.classes, splits.scheme, "the labelled tiles")
-    tiles = [file_hashes(folder, progress.before) for folder in task.tiles]
-    require_unseen(scenes.sha256, tiles)
+    scenes, splits, tiles = _read(task, recipe, config, progress)
     _take_over(before, run)
     model, remarks = _train(task, recipe, splits, run, models_dir, progress)
     fitted = calibrate(load_model(model, models_dir), splits.validation.areas)
@@ -115,14 +112,8 @@ def retrain(
     made_of = {"tiles": tiles, "scenes": scenes.sha256, "gate": verdict.to_dict()}
     _record(model, as_told(recipe, task), metrics, parent=task.parent_ref, **made_of)
     write_json(out / "gate.json", {"verdict": verdict.to_dict(), "figures": figures})
-    show_changes(
-        task.recent,
-        task.parent,
-        model,
-        out,
-        models_dir,
-        lambda done, total: progress.after(4, "mapping what would change", done, total),
-    )
+    told = partial(progress.after, 4, "mapping what would change")
+    show_changes(task.recent, task.parent, model, out, models_dir, told)
     net = load_model(model, models_dir)
     remarks = [f"Retrained from {task.parent_ref}; {verdict.reason}.", *splits.remarks, *remarks]
     write_report(
@@ -168,6 +159,19 @@ def measure(
 
 
 # ---- below ---------------------------------------------------------------------------------
+
+
+def _read(
+    task: Task, recipe: Recipe, config: ModelConfig, progress: Progress
+) -> tuple[Scenes, Splits, list[dict[str, str]]]:
+    """What to measure on, what to learn from, and the latter's files; refused before a step."""
+    progress.before("the labelled tiles")
+    scenes = open_scenes(task.scenes, config, progress.before)
+    splits = open_data(recipe.data, recipe.network.window_px, workers=1)
+    require_same(config.classes, splits.scheme, "the labelled tiles")
+    tiles = [file_hashes(folder, progress.before) for folder in task.tiles]
+    require_unseen(scenes.sha256, tiles)
+    return scenes, splits, tiles
 
 
 def _take_over(before: Path | None, run: Path) -> None:
