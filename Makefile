@@ -46,7 +46,7 @@ unit: $(VENV)/.installed-dev
 acceptance: $(VENV)/.installed-dev
 	$(PYTEST) -n $(WORKERS) --dist loadgroup -q -m "acceptance and not slow"
 
-slow: $(VENV)/.installed-dev  ## The benchmarks that start many processes, at tiny sizes.
+slow: $(VENV)/.installed-dev  ## What takes minutes and is left out of `make test`: more benchmarks, longer random tests.
 	$(PYTEST) -q -m slow
 
 test-servers:

@@ -26,6 +26,7 @@ from watch import Clock, Span, Stage, Stages, Watch, draw
 
 from model.checkpoint import load_model
 from model.config import ModelConfig
+from model.inference import segment as segmentation
 from model.inference import sweep
 from model.inference.blend import RowBand
 from model.inference.predictor import Predictor
@@ -51,9 +52,10 @@ STAGES: Stages = {
     "decide": Stage("#f28e2b", [(sweep, "highest")]),
     "count": Stage("#edc948", [(ClassAreas, "add")]),
     "encode, write": Stage("#b07aa1", [(CogWriter, "write")]),
+    "compare with training": Stage("#ff9da7", [(segmentation, "drift")]),
     "finish the COG": Stage("#e15759", [(CogWriter, "finish")]),
 }
-ROLES = {"read": "reading", "network": "computing", "count": "writing"}
+ROLES = {"masks": "reading", "network": "computing", "count": "writing"}
 
 
 def main() -> None:

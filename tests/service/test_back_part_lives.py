@@ -189,6 +189,7 @@ def test_random_lives_of_parts() -> None:
 
 
 @pytest.mark.acceptance
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_ten_thousand_steps() -> None:
     live(250)
