@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Tests that run at once. Each is one thread wide: see OMP_NUM_THREADS below.
 WORKERS ?= 2
+# Tests with processes of their own wait for them most of the time.
+WAITING_WORKERS ?= 3
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 # The user's pair for `make demo`; read from the environment, so that names may hold spaces.
@@ -44,7 +46,7 @@ unit: $(VENV)/.installed-dev
 	$(PYTEST) -n $(WORKERS) -q -m "not acceptance"
 
 acceptance: $(VENV)/.installed-dev
-	$(PYTEST) -n $(WORKERS) --dist loadgroup -q -m "acceptance and not slow"
+	$(PYTEST) -n $(WAITING_WORKERS) --dist loadgroup -q -m "acceptance and not slow"
 
 slow: $(VENV)/.installed-dev  ## What takes minutes and is left out of `make test`: more benchmarks, longer random tests.
 	$(PYTEST) -q -m slow

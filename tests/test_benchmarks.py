@@ -18,7 +18,12 @@ FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
     ("script", "options", "rows"),
     [
         ("window", ["--sizes", "small", "--repeat", "1"], 4),
-        ("training_step", ["--sizes", "small", "--batch", "1", "--repeat", "1"], 5),
+        pytest.param(
+            "training_step",
+            ["--sizes", "small", "--batch", "1", "--repeat", "1"],
+            5,
+            marks=slow,
+        ),
         pytest.param("start", ["--size", "small", "--repeat", "1"], 5, marks=slow),
         pytest.param("engine", ["--sizes", "300", "--repeat", "1"], 5, marks=slow),
         ("raster", ["--size", "520", "--calls", "2"], 20),

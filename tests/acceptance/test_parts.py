@@ -199,9 +199,9 @@ def name(worker: psutil.Popen) -> str:
 @pytest.mark.timeout(900)
 def test_workers_cuts_and_kills_change_no_byte(real: Farm, tmp_path: Path) -> None:
     """Whole; 1, 2 and 4 workers with three sizes of parts; a leader killed in the middle."""
-    job = {"ortho": "ortho", "height": "height", "stride": 96, "confidence": True}
+    job = {"ortho": "ortho", "height": "height", "stride": 128, "confidence": True}
     found = {}
-    for workers, parts in [(1, 1), (1, 4), (2, 3), (4, 4), (4, 2)]:
+    for workers, parts in [(1, 1), (1, 4), (2, 3), (4, 2)]:
         pixels = 8192 * 90 // parts if parts > 1 else 0
         settings = {"part_pixels": pixels, "models_dir": tmp_path / "models"}
         hired = [real.hire(**settings) for _ in range(workers)]
