@@ -1,14 +1,12 @@
 """A run goes on from what it left on the disk, to the bit; and a disk may run full."""
 
 import json
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from shutil import disk_usage
 from typing import Any
 
 import pytest
 import torch
+from disk import Disk
 from small_runs import TOML, changed, finished, held_out_pool, started, training_pool, use_tiny
 
 from model.errors import BadCheckpoint, BadRecipe, DiskFull
@@ -17,8 +15,6 @@ from training import loop
 from training.datasets.base import Pool
 from training.recipe import parse_recipe
 from training.state import load_state, save_state
-
-MIB = 2**20
 
 
 @pytest.fixture(autouse=True)
@@ -110,28 +106,11 @@ def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
 # ---- a disk that runs full --------------------------------------------------------------------
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system in memory."""
-    path = tmp_path / "disk"
-    path.mkdir()
-    if not resize(path, 256 * MIB, "-t", "tmpfs", "tmpfs"):
-        pytest.skip("this user may not mount a file system of a chosen size")
-    yield path
-    subprocess.run(["umount", path], check=True)
-
-
-def resize(disk: Path, count_bytes: int, *mount: str) -> bool:
-    options = f"size={count_bytes}" if mount else f"remount,size={count_bytes}"
-    command = ["mount", "-o", options, *mount, str(disk)]
-    return subprocess.run(command, capture_output=True).returncode == 0
-
-
 @pytest.mark.parametrize(
     ("full", "room"), [("tiny.safetensors", 0.5), ("state.pt", 1.5)], ids=["model", "state"]
 )
 def test_a_disk_that_runs_full_during_a_checkpoint_leaves_the_one_before(
-    small_disk: Path, pool: Pool, held_out: Pool, full: str, room: float
+    disk: Disk, pool: Pool, held_out: Pool, full: str, room: float
 ) -> None:
     """From the sixth step on there is room for half a model more, or for one and no state."""
     recipe = parse_recipe(TOML, ["evaluation.keep=last"])
@@ -139,17 +118,17 @@ def test_a_disk_that_runs_full_during_a_checkpoint_leaves_the_one_before(
 
     def shrink(found: dict[str, Any]) -> None:
         if found["step"] == 6 and not before:
-            before[full] = (small_disk / full).read_bytes()
-            model = (small_disk / "tiny.safetensors").stat().st_size
-            assert resize(small_disk, disk_usage(small_disk).used + int(room * model))
+            before[full] = (disk.path / full).read_bytes()
+            model = (disk.path / "tiny.safetensors").stat().st_size
+            disk.resize(disk.used() + int(room * model))
 
     with pytest.raises(DiskFull, match=f"{full}: the disk ran full.*--resume") as told:
-        loop.train(started(recipe), pool, held_out, small_disk, report=shrink)
+        loop.train(started(recipe), pool, held_out, disk.path, report=shrink)
     assert told.value.code == "output.disk_full"
-    assert (small_disk / full).read_bytes() == before[full]
-    assert not list(small_disk.glob("*.part"))
-    assert resize(small_disk, 256 * MIB)
+    assert (disk.path / full).read_bytes() == before[full]
+    assert not list(disk.path.glob("*.part"))
+    disk.resize(256 << 20)
     run = started(recipe)
-    load_state(run, small_disk / "state.pt")
+    load_state(run, disk.path / "state.pt")
     assert run.step == 5
-    assert read_config(loop.train(run, pool, held_out, small_disk)).name == "tiny"
+    assert read_config(loop.train(run, pool, held_out, disk.path)).name == "tiny"
