@@ -84,7 +84,7 @@ class RetrainInputs(BaseModel):
     tiles: list[TileRef] | Literal["all"] = Field(
         default=[],
         title="Labelled tiles",
-        description="ids of corrections, or all of them",
+        description="ids of corrections, or all of the model's classes",
         max_length=10_000,
     )
     folder: str | None = Field(
