@@ -5,15 +5,18 @@ Nothing heavy is imported before a command runs, so that `--help` answers at onc
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from model.arguments import Dtm, Height, ModelName, Ortho, White, checked_model
+from model.arguments import Dtm, Height, ModelName, Ortho, checked_model, takes_reading_options
 from model.models_cli import USER_MODELS, Json, ModelsDir
 from model.models_cli import app as models_app
 from model.options import Device
 from model.predict_cli import predict
+
+if TYPE_CHECKING:
+    from model.raster.values.options import ReadingOptions
 
 app = typer.Typer(help="Land-cover maps from an orthophoto and a height raster.")
 app.add_typer(models_app, name="models")
@@ -21,6 +24,7 @@ app.command()(predict)
 
 
 @app.command()
+@takes_reading_options
 def inspect(
     ortho: Annotated[Path, typer.Argument(help="Orthophoto, or any file by itself.")],
     height: Annotated[Path | None, typer.Argument(help="Its height raster.")] = None,
@@ -29,7 +33,6 @@ def inspect(
         str | None, typer.Option(help="Check that this model takes the pair, and has seen such.")
     ] = None,
     models_dir: ModelsDir = USER_MODELS,
-    white: White = None,
     quick: Annotated[bool, typer.Option("--quick", help="Do not decode every block.")] = False,
     as_json: Json = False,
     max_memory_mb: Annotated[
@@ -38,6 +41,8 @@ def inspect(
     max_seconds: Annotated[
         int | None, typer.Option(min=1, help="End the process after this time.")
     ] = None,
+    *,
+    options: "ReadingOptions",
 ) -> None:
     """Report on a raster or a pair: grids, overlap, nodata, heights, what is refused and why.
 
@@ -60,7 +65,12 @@ def inspect(
             inspect_alone(ortho, quick=quick, progress=advance)
             if height is None
             else inspect_pair(
-                *(ortho, height), dtm=dtm, model=config, white=white, quick=quick, progress=advance
+                *(ortho, height),
+                dtm=dtm,
+                model=config,
+                options=options,
+                quick=quick,
+                progress=advance,
             )
         )
     if as_json:
@@ -74,6 +84,7 @@ def inspect(
 
 
 @app.command()
+@takes_reading_options
 def explain(
     ortho: Ortho,
     height: Height,
@@ -85,9 +96,10 @@ def explain(
     model: ModelName = "town-small",
     models_dir: ModelsDir = USER_MODELS,
     stride: Annotated[int | None, typer.Option(min=1, help="Pixels between windows.")] = None,
-    white: White = None,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
     as_json: Json = False,
+    *,
+    options: "ReadingOptions",
 ) -> None:
     """Show what the orthophoto and the heights each contribute to a class, as heat maps."""
     from model.console import emit, progress
@@ -107,12 +119,12 @@ def explain(
             out,
             dtm=dtm,
             stride=stride,
-            white=white,
+            options=options,
             device=device.value,
             progress=advance,
         )
     files = heat | {"panel": out.with_suffix(".png")}
-    write_heat_panel(ortho, height, heat, files["panel"], target=target, dtm=dtm)
+    write_heat_panel(ortho, height, heat, files["panel"], target=target, dtm=dtm, options=options)
     if as_json:
         emit({"event": "result", "files": {role: str(path) for role, path in files.items()}})
         return
@@ -121,6 +133,7 @@ def explain(
 
 
 @app.command()
+@takes_reading_options
 def panel(
     ortho: Ortho,
     height: Height,
@@ -131,13 +144,15 @@ def panel(
         Path | None, typer.Option(help="The map's; default: STEM_statistics.json beside it.")
     ] = None,
     truth: Annotated[Path | None, typer.Option(help="Classes to show beside the map.")] = None,
+    *,
+    options: "ReadingOptions",
 ) -> None:
     """Draw a result for people: orthophoto, heights, map and legend in one picture."""
     from model.outputs import beside
     from model.panel import write_panel
 
     statistics = statistics or beside(classes, "statistics.json")
-    write_panel(ortho, height, classes, statistics, out, dtm=dtm, truth=truth)
+    write_panel(ortho, height, classes, statistics, out, dtm=dtm, truth=truth, options=options)
 
 
 def main() -> None:

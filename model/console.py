@@ -77,7 +77,7 @@ def show_pair(report: PairReport) -> None:
     decoded = "yes" if report.scanned else "no (--quick)"
     table.add_row("every block decoded", decoded)
     console.print(table)
-    for remark in [*report.remarks, *(report.drift.remarks if report.drift else [])]:
+    for remark in report.all_remarks:
         console.print(f"Note: {remark.message}", markup=False)
     console.print("Nothing to refuse.")
 
@@ -86,7 +86,10 @@ def show_raster(report: SoloReport) -> None:
     """Print one raster's report."""
     console = _console()
     console.print(_raster_table([report.raster]))
-    console.print(f"Could be used as: {', '.join(report.suits)}.", markup=False)
+    suits = ", ".join(report.suits) or "nothing without an option"
+    console.print(f"Could be used as: {suits}.", markup=False)
+    for remark in report.remarks:
+        console.print(f"Note: {remark.message}", markup=False)
     for role, refusal in report.refused.items():
         console.print(f"Refused as {role}: {refusal.message}", markup=False)
 

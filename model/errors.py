@@ -124,10 +124,31 @@ class NoOverlap(InputError):
     code = "pair.no_overlap"
 
 
-class NotAboveGround(InputError):
-    """Heights that cannot be metres above ground: an absolute DSM passed as nDSM."""
+class AmbiguousInput(InputError):
+    """What the numbers mean can be read in two ways; the message names the option that says it.
+
+    `params["option"]` holds the option's name.
+    """
+
+    code = "pair.ambiguous"
+
+
+class NotAboveGround(AmbiguousInput):
+    """Heights that are not metres above ground: an absolute DSM, or another level than ground."""
 
     code = "pair.not_above_ground"
+
+
+class UnclearUnit(AmbiguousInput):
+    """Heights whose unit neither tags nor numbers tell."""
+
+    code = "pair.unclear_unit"
+
+
+class UnclearWhite(AmbiguousInput):
+    """Digital numbers whose white neither tags nor numbers tell."""
+
+    code = "pair.unclear_white"
 
 
 # ---- models ---------------------------------------------------------------------------------

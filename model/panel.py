@@ -16,6 +16,7 @@ from model.classes import NODATA
 from model.errors import OutputNotWritable, RasterMissing
 from model.raster.geotiff import gdal
 from model.raster.pair import RasterPair
+from model.raster.values.options import ReadingOptions
 
 _SIDE_PX = 800
 """Longest side of a picture in the panel."""
@@ -50,6 +51,7 @@ def write_panel(
     *,
     dtm: Path | None = None,
     truth: Path | None = None,
+    options: ReadingOptions | None = None,
 ) -> None:
     """Draw a result as a PNG.
 
@@ -61,12 +63,13 @@ def write_panel(
         out: The PNG.
         dtm: What to subtract from `height`.
         truth: A class raster on the same grid to show beside the map.
+        options: How the pair is read.
 
     Raises:
         InputError: A raster that is missing or unfit, or a picture that cannot be written.
     """
     legend = _read_legend(statistics)
-    view = read_view(ortho, height, dtm)
+    view = read_view(ortho, height, dtm, options)
     maps = {"Land cover": classes} | ({"Truth": truth} if truth is not None else {})
     pictures = 2 + len(maps)
     figure = Figure(figsize=(_INCHES * pictures, _INCHES * 1.15), dpi=150)
@@ -93,6 +96,7 @@ def write_heat_panel(
     *,
     target: str,
     dtm: Path | None = None,
+    options: ReadingOptions | None = None,
 ) -> None:
     """Draw the heat maps of a class over the orthophoto as a PNG.
 
@@ -103,8 +107,9 @@ def write_heat_panel(
         out: The PNG.
         target: The class's name.
         dtm: What to subtract from `height`.
+        options: How the pair is read.
     """
-    view = read_view(ortho, height, dtm)
+    view = read_view(ortho, height, dtm, options)
     figure = Figure(figsize=(_INCHES * (2 + len(heat)), _INCHES * 1.1), dpi=150)
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, 2 + len(heat))
@@ -125,9 +130,11 @@ def write_heat_panel(
     _save(figure, out)
 
 
-def read_view(ortho: Path, height: Path, dtm: Path | None = None) -> View:
+def read_view(
+    ortho: Path, height: Path, dtm: Path | None = None, options: ReadingOptions | None = None
+) -> View:
     """Read every so-manyth pixel of a pair; memory does not grow with the rasters' height."""
-    with RasterPair.open(ortho, height, dtm=dtm) as pair:
+    with RasterPair.open(ortho, height, dtm=dtm, options=options) as pair:
         step = _step(pair.grid.height, pair.grid.width)
         lines = [pair.read(row, 1) for row in range(0, pair.grid.height, step)]
         gsd_m = pair.grid.gsd_m

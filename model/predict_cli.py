@@ -1,15 +1,19 @@
 """`mfnet predict`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from model.arguments import Dtm, Height, ModelName, Ortho, White, checked_model
+from model.arguments import Dtm, Height, ModelName, Ortho, checked_model, takes_reading_options
 from model.models_cli import USER_MODELS, Json, ModelsDir
 from model.options import Blend, Device, Precision
 
+if TYPE_CHECKING:
+    from model.raster.values.options import ReadingOptions
 
+
+@takes_reading_options
 def predict(
     ortho: Ortho,
     height: Height,
@@ -21,7 +25,6 @@ def predict(
         int | None, typer.Option(min=1, help="Pixels between windows; default: the model's.")
     ] = None,
     blend: Annotated[Blend, typer.Option(help="How overlapping windows are weighed.")] = Blend.MEAN,
-    white: White = None,
     confidence: Annotated[
         bool, typer.Option("--confidence", help="Also write STEM_confidence.tif beside the map.")
     ] = False,
@@ -39,6 +42,8 @@ def predict(
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
     precision: Annotated[Precision, typer.Option(help="Of the arithmetic.")] = Precision.AUTO,
     as_json: Json = False,
+    *,
+    options: "ReadingOptions",
 ) -> None:
     """Map an orthophoto and a height raster to land-cover classes.
 
@@ -54,8 +59,10 @@ def predict(
     check_outputs((ortho, height, dtm, out), (least_sure,))
     # Damage in the last block should be found before hours of computing, not after.
     with progress("checking", "bytes", as_json=as_json) as advance:
-        report = inspect_pair(ortho, height, dtm=dtm, model=config, white=white, progress=advance)
-    for remark in report.drift.remarks if report.drift else []:
+        report = inspect_pair(
+            ortho, height, dtm=dtm, model=config, options=options, progress=advance
+        )
+    for remark in report.all_remarks:
         typer.echo(f"Note: {remark.message}", err=True)
     from model import load_model, segment
 
@@ -74,7 +81,7 @@ def predict(
             confidence=files.get("confidence"),
             stride=stride,
             blend=blend.value,
-            white=white,
+            options=options,
             batch_size=batch_size,
             device=device.value,
             precision=precision.value,

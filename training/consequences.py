@@ -14,6 +14,7 @@ from model.inference.segment import Segmentation
 from model.outputs import write_json
 from model.raster.changes import write_changes
 from model.raster.pair import RasterPair
+from model.raster.values.options import ReadingOptions
 
 CHANGES = "changes.json"
 MOST_PIXELS = 50_000_000
@@ -29,7 +30,8 @@ class RecentMap:
         ortho: The orthophoto.
         height: The heights.
         dtm: To be subtracted from them.
-        options: Of `Segmentation`: stride, blend, white.
+        options: Of `Segmentation`: stride, blend.
+        reading: Of `ReadingOptions`.
     """
 
     job: str
@@ -37,6 +39,7 @@ class RecentMap:
     height: Path
     dtm: Path | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    reading: dict[str, Any] = field(default_factory=dict)
 
 
 def show_changes(
@@ -88,7 +91,8 @@ def _show(
     with TemporaryDirectory(prefix="changes-", dir=target.parent.parent) as folder:
         made = []
         for number, predictor in enumerate(predictors):
-            with RasterPair.open(place.ortho, place.height, dtm=place.dtm) as pair:
+            options = ReadingOptions(**place.reading)
+            with RasterPair.open(place.ortho, place.height, dtm=place.dtm, options=options) as pair:
                 if pair.grid.height * pair.grid.width > MOST_PIXELS:
                     return {"left_out": f"it has more than {MOST_PIXELS:,} pixels"}
                 path = Path(folder) / f"{number}.tif"

@@ -118,10 +118,8 @@ def _map(
     """The files of a tile's map and of its confidence."""
     files = pair_files(tile, folder, gsd_m or 1.0)
     classes, percent = folder / "classes.tif", folder / "confidence.tif"
-    with RasterPair.open(files.ortho, files.height, dtm=files.dtm) as pair:
-        whole = Segmentation(
-            pair, predictor, confidence=True, stride=stride, white=files.white, progress=progress
-        )
+    with RasterPair.open(files.ortho, files.height, dtm=files.dtm, options=files.options) as pair:
+        whole = Segmentation(pair, predictor, confidence=True, stride=stride, progress=progress)
         whole.map(classes, confidence=percent)
     return classes, percent
 

@@ -26,8 +26,9 @@ from model.network.mfnet import MFNet
 from model.options import require_known
 from model.outputs import check_outputs
 from model.raster.cog import CogWriter
-from model.raster.normalize import scalings, white_point
+from model.raster.normalize import scalings
 from model.raster.pair import RasterPair
+from model.raster.values.options import ReadingOptions
 
 BATCH_SIZE = 4
 
@@ -71,8 +72,8 @@ def explain(
     out: Path,
     *,
     dtm: Path | None = None,
+    options: ReadingOptions | None = None,
     stride: int | None = None,
-    white: float | None = None,
     device: str = "auto",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Path]:
@@ -86,8 +87,8 @@ def explain(
         out: `heat.tif` makes `heat_ortho.tif`, `heat_ndsm.tif`, …: COGs in percent of the strongest
             activation of any modality, 255 where the orthophoto has no data.
         dtm: Terrain model to subtract from `height`.
+        options: As for `segment`.
         stride: Pixels between windows; the model's own if not given.
-        white: Digital number of full reflectance.
         device: `auto`, `cpu` or `cuda`.
         progress: Called with the windows done and their total.
 
@@ -102,14 +103,13 @@ def explain(
     files = {m.name: out.with_name(f"{out.stem}_{m.name}.tif") for m in config.modalities}
     check_outputs((ortho, height, dtm), files.values())
     on = choose_device(device)
-    with RasterPair.open(ortho, height, dtm=dtm) as pair:
+    with RasterPair.open(ortho, height, dtm=dtm, options=options) as pair:
         grid = pair.grid
-        white = white_point(pair.ortho_dtype) if white is None else white
         stride = config.stride_px if stride is None else stride
         sweep = Sweep(
             plan=WindowPlan(grid.height, grid.width, config.window_px, stride),
             predict=GradCam(model.to(on).eval(), config.classes.names.index(target)),
-            scalings=scalings(config, white),
+            scalings=scalings(config, pair.white),
             classes=len(config.modalities),
             blend="hann",  # a window's heat has a scale of its own: no seams where two meet
             batch_size=BATCH_SIZE,

@@ -22,11 +22,12 @@ from model.network.mfnet import MFNet
 from model.outputs import check_outputs, check_space, write_json
 from model.raster.cog import CogWriter, disk_bytes
 from model.raster.drift import drift
-from model.raster.normalize import scalings, white_point
+from model.raster.normalize import scalings
 from model.raster.pair import RasterPair
 from model.raster.part import PartWriter, is_whole, part_path, read_part
 from model.raster.report import Drift
 from model.raster.statistics import ClassAreas
+from model.raster.values.options import ReadingOptions
 
 BATCH_SIZE = {"cpu": 8, "cuda": 64}
 """Windows a batch, where the caller does not say."""
@@ -41,9 +42,9 @@ def segment(
     dtm: Path | None = None,
     statistics: Path | None = None,
     confidence: Path | None = None,
+    options: ReadingOptions | None = None,
     stride: int | None = None,
     blend: str = "mean",
-    white: float | None = None,
     batch_size: int | None = None,
     device: str = "auto",
     precision: str = "auto",
@@ -60,9 +61,9 @@ def segment(
         dtm: Terrain model to subtract from `height`.
         statistics: JSON file for what this function returns.
         confidence: COG for the winning class's share, percent.
+        options: What the caller knows better than the files: unit of the heights, white, bands …
         stride: Pixels between windows; the model's own if not given.
         blend: `mean` or `hann`: how windows are weighed where they overlap.
-        white: Digital number of full reflectance; the pixel type's largest if not given.
         batch_size: Windows a call of the network.
         device: `auto`, `cpu` or `cuda`.
         precision: `auto`, `fp32` or `bf16`.
@@ -80,14 +81,13 @@ def segment(
     Files appear when all rows are done, each whole, the class raster last: where it is, all are.
     """
     check_outputs((ortho, height, dtm), (out, statistics, confidence))
-    with RasterPair.open(ortho, height, dtm=dtm) as pair:
+    with RasterPair.open(ortho, height, dtm=dtm, options=options) as pair:
         whole = Segmentation(
             pair,
             model,
             confidence=confidence is not None,
             stride=stride,
             blend=blend,
-            white=white,
             batch_size=batch_size,
             device=device,
             precision=precision,
@@ -120,7 +120,6 @@ class Segmentation:
         confidence: bool = False,
         stride: int | None = None,
         blend: str = "mean",
-        white: float | None = None,
         batch_size: int | None = None,
         device: str = "auto",
         precision: str = "auto",
@@ -133,12 +132,11 @@ class Segmentation:
         self._predictor = predictor = model
         config = predictor.net.config
         self.pair = pair
-        self._white = white_point(pair.ortho_dtype) if white is None else white
         stride = config.stride_px if stride is None else stride
         self._sweep = Sweep(
             plan=WindowPlan(pair.grid.height, pair.grid.width, config.window_px, stride),
             predict=predictor,
-            scalings=scalings(config, self._white),
+            scalings=scalings(config, pair.white),
             classes=len(config.classes),
             blend=blend,
             batch_size=BATCH_SIZE[predictor.device.type] if batch_size is None else batch_size,
@@ -156,6 +154,8 @@ class Segmentation:
             "MFNET_STRIDE": str(stride),
             "MFNET_BLEND": blend,
             "MFNET_PRECISION": predictor.precision,
+            "MFNET_READING": pair.report.reading.model_dump_json(exclude_defaults=True),
+            "MFNET_REMARKS": "\n".join(f"{r.code}: {r.message}" for r in pair.report.remarks),
             **(tags or {}),
         }
 
@@ -166,7 +166,6 @@ class Segmentation:
             "files": [(stamp.size_bytes, stamp.modified_ns) for stamp in self.pair.stamps],
             "model": self._predictor.fingerprint,
             "layers": self._layers,
-            "white": self._white,
             "batch_size": self._sweep.batch_size,
             "device": self._sweep.device.type,
             "torch": torch.__version__,
@@ -281,7 +280,7 @@ class Segmentation:
         return summary
 
     def _drift(self) -> Drift:
-        return drift(self.pair, self._predictor.net.config, self._white)
+        return drift(self.pair, self._predictor.net.config)
 
     def _still_at_it(self) -> None:
         total = len(self._sweep.plan)

@@ -5,19 +5,19 @@ from dataclasses import dataclass
 import numpy as np
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
-from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform
 from rasterio.windows import Window
 
 from model.errors import CrsMissing, NoOverlap
 from model.raster.geotiff import GeoTiff, gdal
 from model.raster.grid import Grid
+from model.raster.values.heights import HeightValues
+from model.raster.warp import Warp
 
 MIN_OVERLAP_PERCENT = 10.0
 SAME_PLACE_PX = 0.1
 SAME_GRID_PX = 0.001
 MUCH_FINER = 2.0
-WARP_TOLERANCE_PX = 0.01
 _SAMPLES = 64
 
 
@@ -78,7 +78,14 @@ def place(ortho: Grid, height: Grid) -> Placement:
 
 
 class AlignedHeight:
-    """A height raster on the orthophoto's grid."""
+    """A height raster on the orthophoto's grid.
+
+    Attributes:
+        source: Its file.
+        grid: The orthophoto's.
+        placement: How it lies there.
+        values: What its numbers mean; `interpret` sets it.
+    """
 
     def __init__(self, source: GeoTiff, grid: Grid) -> None:
         """Prepare the reading; no pixel is read yet.
@@ -89,59 +96,69 @@ class AlignedHeight:
         self.source = source
         self.grid = grid
         self.placement = place(grid, source.grid)
-        self._warped: WarpedVRT | None = None
+        self.values = HeightValues(scale=1.0)
+        self._warp: Warp | None = None
         if not self.placement.same_grid:
-            with gdal(source.path):
-                self._warped = self._warp()
+            self._warp = Warp(
+                self.read_source,
+                source.grid,
+                grid,
+                self.to_source,
+                same_crs=self.placement.same_crs,
+                resampling=_resampling(self.placement),
+            )
+
+    def interpret(self, values: HeightValues) -> None:
+        """Read its numbers so from now on."""
+        self.values = values
+        if self._warp is not None:
+            self._warp.forget()
 
     def close(self) -> None:
-        """Close the warp, then the file below it."""
-        if self._warped is not None:
-            self._warped.close()
+        """Close the file."""
         self.source.close()
 
     def read(self, window: Window) -> np.ndarray:
         """Read a window of the orthophoto's grid.
 
         Returns:
-            (h, w) float32, metres as in the file; NaN where nothing is known.
+            (h, w) float32, metres by the raster's own zero; NaN where nothing is known.
         """
-        if self._warped is None:
-            values, valid = self.source.read(window)
-            heights = self.source.metres(values[0])
-            heights[~valid] = np.nan
-        else:
-            with gdal(self.source.path):
-                heights = self.source.metres(self._warped.read(1, window=window))
-        heights[~np.isfinite(heights)] = np.nan
-        return heights
+        if self._warp is None:
+            return self.read_source(window)
+        with gdal(self.source.path):
+            return self._warp.read(window)
 
-    def _warp(self) -> WarpedVRT:
-        """Bilinear; the mean where a pixel of the orthophoto spans several of the heights'.
+    def read_source(self, window: Window) -> np.ndarray:
+        """Read a window of the raster's own grid; the rest as `read`."""
+        stored, valid = self.source.read_stored(window)
+        return self.values.metres(stored[0], valid)
 
-        GDAL leaves nodata, masked and transparent source pixels out of both. NaN stands for them
-        where nothing else is declared, so that a hole does not eat its neighbours.
-        """
-        source, placement = self.source, self.placement
-        finer = placement.pixels_per_pixel >= MUCH_FINER
-        nodata = source.nodata[0]
-        floating = np.issubdtype(source.dtype, np.floating)
-        # With no CRS in both any one will do: points are then only moved within it.
-        crs = self.grid.crs or CRS.from_epsg(3857)
-        return WarpedVRT(
-            source.dataset,
-            src_crs=crs if placement.same_crs else source.grid.crs,
-            src_nodata=np.nan if nodata is None and floating else nodata,
-            src_alpha=source.alpha or 0,
-            crs=crs,
-            transform=self.grid.transform,
-            height=self.grid.height,
-            width=self.grid.width,
-            nodata=np.nan,
-            dtype="float32",
-            resampling=Resampling.average if finer else Resampling.bilinear,
-            tolerance=WARP_TOLERANCE_PX,
-        )
+    def to_source(self, pixels: np.ndarray) -> np.ndarray:
+        """Columns and rows (2, n) of the orthophoto's grid to those of the raster's own."""
+        ground = self.grid.to_ground(pixels)
+        if not self.placement.same_crs:
+            ground = _reproject(self.grid.crs, self.source.grid.crs, ground)
+        return self.source.grid.to_pixels(ground)
+
+    def part_below(self) -> Window:
+        """The part of the raster's own grid that lies under the orthophoto, whole pixels."""
+        height, width = self.source.grid.height, self.source.grid.width
+        rows = np.linspace(0, self.grid.height, 9)
+        columns = np.linspace(0, self.grid.width, 9)
+        points = np.stack([axis.ravel() for axis in np.meshgrid(columns, rows)])
+        seen = self.to_source(points)
+        seen = seen[:, np.isfinite(seen).all(axis=0)]
+        low = np.clip(np.floor(seen.min(axis=1)), 0, [width - 1, height - 1]).astype(int)
+        high = np.clip(np.ceil(seen.max(axis=1)), low + 1, [width, height]).astype(int)
+        (left, top), (right, bottom) = low.tolist(), high.tolist()
+        return Window(left, top, right - left, bottom - top)
+
+
+def _resampling(placement: Placement) -> Resampling:
+    """Bilinear; the mean where a pixel of the orthophoto spans several of the heights'."""
+    finer = placement.pixels_per_pixel >= MUCH_FINER
+    return Resampling.average if finer else Resampling.bilinear
 
 
 def _reproject(source: CRS | None, target: CRS | None, points: np.ndarray) -> np.ndarray:

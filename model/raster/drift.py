@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.config import ModelConfig
-from model.raster.normalize import white_point
 from model.raster.pair import RasterPair
 from model.raster.report import BandInput, Drift, Remark
 from model.seen import Quantiles, Range, Seen, SeenBand, quantiles
@@ -35,23 +34,18 @@ _ADVICE = {
 _NAMES = {"p50": "the median", "p99": "the 99 % quantile", "p1": "the 1 % quantile"}
 
 
-def drift(pair: RasterPair, config: ModelConfig, white: float | None = None) -> Drift:
+def drift(pair: RasterPair, config: ModelConfig) -> Drift:
     """Compares a pair with what a model has seen.
 
     Args:
         pair: Open.
         config: The model's; where it does not say what it has seen, nothing is compared.
-        white: Digital number of full reflectance; the pixel type's largest if not given.
-
-    Raises:
-        RasterUnreadable: A block of the sample cannot be decoded.
     """
-    white = white_point(pair.ortho_dtype) if white is None else white
     sample = pair.sample()
     inputs: dict[str, list[BandInput]] = {}
     remarks = []
     for modality in config.modalities:
-        unit = white if modality.unit == "reflectance" else 1.0
+        unit = pair.white if modality.unit == "reflectance" else 1.0
         bands = sample[modality.name].astype(np.float32) / np.float32(unit)
         seen = (config.seen.bands if config.seen else {}).get(modality.name)
         known = seen or (None,) * len(bands)

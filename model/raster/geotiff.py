@@ -24,7 +24,12 @@ from model.errors import (
     WrongType,
 )
 from model.raster.grid import Grid
+from model.raster.remark import Remark
+from model.raster.sample import sample_windows
 from model.raster.screening import Layout, screen
+from model.raster.values.colours import BandTags, choose_colour_bands, is_mask
+from model.raster.values.heights import is_value
+from model.raster.values.options import ReadingOptions
 
 # What GDAL may look at beside the file itself: nothing. Sidecars (.aux.xml, .ovr, .msk, .tfw) can
 # be XML that other drivers open.
@@ -46,12 +51,13 @@ class Role(StrEnum):
 
     ORTHO = "orthophoto"
     HEIGHT = "height raster"
+    DTM = "terrain model"
     LABELS = "class raster"
 
 
 _EXPECTED = {
-    Role.ORTHO: "red, green, blue",
     Role.HEIGHT: "one band of heights",
+    Role.DTM: "one band of heights",
     Role.LABELS: "one band of class numbers",
 }
 
@@ -99,11 +105,18 @@ class GeoTiff:
         bands: The bands in use, counted from 1: three of an orthophoto, else one.
         alpha: The alpha band, counted from 1, if there is one.
         dtype: Of the bands in use.
+        nodata: Declared, of each band in use.
+        remarks: What was decided about its bands.
         dataset: rasterio's; touch it inside `gdal(path)` alone.
     """
 
-    def __init__(self, path: Path, role: Role) -> None:
+    def __init__(self, path: Path, role: Role, options: ReadingOptions | None = None) -> None:
         """Screen the tags, open the file and check that it can play its role.
+
+        Args:
+            path: Of the file.
+            role: What it is used as.
+            options: Which bands to use, where the caller knows better.
 
         Raises:
             InputError: RasterMissing, NotGeoTiff, RasterForbidden, RasterTooLarge,
@@ -111,6 +124,7 @@ class GeoTiff:
         """
         self.path = path
         self.role = role
+        self.remarks: list[Remark] = []
         self.layout: Layout = screen(path, palette=role is Role.LABELS)
         with gdal(path, CACHE_BYTES), warnings.catch_warnings():
             # A file without a transform is refused below, in our words.
@@ -118,7 +132,7 @@ class GeoTiff:
             self.dataset = rasterio.open(path, driver="GTiff", **OPEN_OPTIONS)
         try:
             with gdal(path):
-                self._choose_bands()
+                self._choose_bands(options or ReadingOptions())
                 self.grid = self._read_grid()
                 self.nodata = tuple(self.dataset.nodatavals[band - 1] for band in self.bands)
                 flags = self.dataset.mask_flag_enums[self.bands[0] - 1]
@@ -149,8 +163,23 @@ class GeoTiff:
             window: Inside the raster.
 
         Returns:
+            Values (bands, h, w) as stored, and validity (h, w): as `read_stored`, and False where
+            every band is nodata.
+        """
+        values, valid = self.read_stored(window)
+        # One saturated band is no hole: nodata is what all bands agree on.
+        empty = [is_value(band, value) for band, value in zip(values, self.nodata, strict=True)]
+        return values, valid & ~np.logical_and.reduce(empty)
+
+    def read_stored(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Read the bands in use, a declared nodata value being a value like others.
+
+        Args:
+            window: Inside the raster.
+
+        Returns:
             Values (bands, h, w) as stored, and validity (h, w): False where alpha or the internal
-            mask is 0, where every band is nodata, and where any band is NaN or infinite.
+            mask is 0, and where any band is NaN or infinite.
         """
         with gdal(self.path):
             values = self.dataset.read(indexes=list(self.bands), window=window)
@@ -159,9 +188,6 @@ class GeoTiff:
                 valid &= self.dataset.read(self.alpha, window=window) > 0
             if self._masked:
                 valid &= self.dataset.read_masks(self.bands[0], window=window) > 0
-        # One saturated band is no hole: nodata is what all bands agree on.
-        empty = [is_nodata(band, value) for band, value in zip(values, self.nodata, strict=True)]
-        valid &= ~np.logical_and.reduce(empty)
         if np.issubdtype(values.dtype, np.floating):
             valid &= np.isfinite(values).all(axis=0)
         return values, valid
@@ -172,31 +198,37 @@ class GeoTiff:
         declared = self._masked or self.alpha is not None or None not in self.nodata
         return declared or bool(np.issubdtype(self.dtype, np.floating))
 
-    def metres(self, values: np.ndarray) -> np.ndarray:
-        """Heights as float32 metres, by the band's scale and offset."""
-        band = self.bands[0] - 1
-        scale, offset = self.dataset.scales[band], self.dataset.offsets[band]
-        with np.errstate(over="ignore", invalid="ignore"):
-            metres = values if (scale, offset) == (1.0, 0.0) else values * scale + offset
-            return np.asarray(metres, np.float32)
+    @property
+    def scale(self) -> float:
+        """Of the first band in use, by its tag."""
+        return float(self.dataset.scales[self.bands[0] - 1])
 
-    def _choose_bands(self) -> None:
+    @property
+    def offset(self) -> float:
+        """Of the first band in use, by its tag: added after the scale."""
+        return float(self.dataset.offsets[self.bands[0] - 1])
+
+    @property
+    def unit(self) -> str | None:
+        """Of the first band in use, as it is written there."""
+        unit: str | None = self.dataset.units[self.bands[0] - 1]
+        return unit
+
+    def _choose_bands(self, options: ReadingOptions) -> None:
         name, dataset = self.path.name, self.dataset
         colours = dataset.colorinterp
-        plain = [i for i, c in enumerate(colours, start=1) if c is not ColorInterp.alpha]
         alphas = [i for i, c in enumerate(colours, start=1) if c is ColorInterp.alpha]
         self.alpha: int | None = alphas[0] if alphas else None
-        wanted = 3 if self.role is Role.ORTHO else 1
-        enough = len(plain) >= 3 if self.role is Role.ORTHO else len(plain) == 1
-        if not enough:
-            raise WrongBands(
-                f"{name}: {len(plain)} bands beside alpha; expected {_EXPECTED[self.role]} in the "
-                f"{self.role}: check the order of the files on the command line",
-                file=name,
-                bands=len(plain),
-                expected=wanted,
-            )
-        self.bands = tuple(plain[:wanted])
+        if self.role is Role.ORTHO:
+            tags = [
+                BandTags(colour.name, text)
+                for colour, text in zip(colours, dataset.descriptions, strict=True)
+            ]
+            self.bands: tuple[int, ...]
+            self.bands, remarks = choose_colour_bands(name, tags, options)
+            self.remarks += [*remarks, *self._check_alpha()]
+        else:
+            self.bands = (self._only_band(options),)
         self.dtype = np.dtype(_one_dtype([dataset.dtypes[band - 1] for band in self.bands], name))
         allowed = ORTHO_DTYPES if self.role is Role.ORTHO else HEIGHT_DTYPES
         # Of classes a palette is no more than how they look.
@@ -211,6 +243,45 @@ class GeoTiff:
                 expected=list(allowed),
             )
 
+    def _only_band(self, options: ReadingOptions) -> int:
+        """The band of heights or classes: the one given, or the only one beside alpha."""
+        given = {Role.HEIGHT: options.height_band, Role.DTM: options.dtm_band}.get(self.role)
+        count, name = self.dataset.count, self.path.name
+        plain = [band for band in range(1, count + 1) if band != self.alpha]
+        if given is not None and given <= count:
+            return given
+        if given is None and len(plain) == 1:
+            return plain[0]
+        option = "dtm_band" if self.role is Role.DTM else "height_band"
+        choose = {
+            Role.LABELS: "extract it with gdal_translate -b 1",
+            Role.HEIGHT: "choose one with --height-band 1; is the order of the files right?",
+            Role.DTM: "choose one with --dtm-band 1",
+        }
+        raise WrongBands(
+            f"{name}: {len(plain)} bands beside alpha; expected {_EXPECTED[self.role]} in the "
+            f"{self.role}: {choose[self.role]}",
+            file=name,
+            bands=len(plain),
+            expected=1,
+            option=option,
+        )
+
+    def _check_alpha(self) -> Iterator[Remark]:
+        """An alpha band that is one of the colours in use, or a picture, masks nothing."""
+        if self.alpha is None:
+            return
+        windows = sample_windows(self.dataset.height, self.dataset.width)
+        pixels = [self.dataset.read(self.alpha, window=window).ravel() for window in windows]
+        if self.alpha not in self.bands and is_mask(np.concatenate(pixels)):
+            return
+        yield Remark(
+            code="ortho.alpha",
+            message=f"{self.path.name}: band {self.alpha} is flagged as alpha and holds a picture "
+            "(near infrared?): it hides no pixel; --bands chooses the three bands to map",
+        )
+        self.alpha = None
+
     def _read_grid(self) -> Grid:
         dataset, name = self.dataset, self.path.name
         transform: Affine = dataset.transform
@@ -223,28 +294,6 @@ class GeoTiff:
                 file=name,
             )
         return Grid(dataset.height, dataset.width, transform, dataset.crs)
-
-
-def is_nodata(values: np.ndarray, nodata: float | None) -> np.ndarray:
-    """Where values equal a declared nodata value, which may lie outside their type's range.
-
-    Args:
-        values: Of any shape and real type.
-        nodata: As GDAL reports it; NaN and None match nothing (NaN pixels are told by themselves).
-
-    Returns:
-        bool of the values' shape.
-    """
-    if nodata is None or np.isnan(nodata):
-        return np.zeros(values.shape, bool)
-    if np.issubdtype(values.dtype, np.floating):
-        # Writers print float32 extremes with a last digit too many; GDAL clamps them, and so do we.
-        limits = np.finfo(values.dtype)
-        clamped = min(max(nodata, float(limits.min)), float(limits.max))
-        return np.asarray(values == values.dtype.type(clamped))
-    if not float(nodata).is_integer():
-        return np.zeros(values.shape, bool)
-    return np.asarray(values == int(nodata))
 
 
 def _one_dtype(dtypes: list[Any], name: str) -> str:

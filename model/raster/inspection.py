@@ -9,11 +9,12 @@ from rasterio.windows import Window
 
 from model.config import ModelConfig
 from model.errors import InputError, NoData, WrongBands, WrongType
+from model.raster.align import AlignedHeight
 from model.raster.drift import drift
 from model.raster.geopackage import GeoPackage, is_geopackage
 from model.raster.geotiff import GeoTiff, Role
 from model.raster.pair import RasterPair
-from model.raster.remarks import scan_remarks
+from model.raster.reading import Read, read_alone
 from model.raster.report import (
     LayerReport,
     PairReport,
@@ -24,6 +25,7 @@ from model.raster.report import (
     SoloReport,
     describe,
 )
+from model.raster.values.options import ReadingOptions
 
 CHUNK_BYTES = 8 << 20
 
@@ -52,7 +54,7 @@ def inspect_pair(
     *,
     dtm: Path | None = None,
     model: ModelConfig | None = None,
-    white: float | None = None,
+    options: ReadingOptions | None = None,
     quick: bool = False,
     progress: Progress | None = None,
 ) -> PairReport:
@@ -63,31 +65,31 @@ def inspect_pair(
         height: An nDSM, or a DSM if `dtm` is given.
         dtm: The terrain model.
         model: To compare the pair with what it has seen in training.
-        white: Digital number of full reflectance, for that; else the pixel type's largest.
+        options: What the caller knows better than the files.
         quick: Judge by tags and a sample; do not decode every block.
         progress: Called while blocks are decoded.
 
     Raises:
         InputError: As `RasterPair.open`; after the scan also RasterUnreadable and NoData.
     """
-    with RasterPair.open(ortho, height, dtm=dtm) as pair:
+    with RasterPair.open(ortho, height, dtm=dtm, options=options) as pair:
         report = pair.report
         if model is not None:
-            report = report.model_copy(update={"drift": drift(pair, model, white)})
+            report = report.model_copy(update={"drift": drift(pair, model)})
         if quick:
             return report
-        parts = {"ortho": pair.ortho, "height": pair.height.source}
-        if pair.dtm is not None:
-            parts["dtm"] = pair.dtm.source
-        total = sum(part.layout.declared_bytes for part in parts.values())
+        parts: dict[str, tuple[GeoTiff, Read]] = {"ortho": (pair.ortho, pair.ortho.read)}
+        for name, part in (("height", pair.height), ("dtm", pair.dtm)):
+            if part is not None:
+                parts[name] = (part.source, _metres(part))
+        total = sum(source.layout.declared_bytes for source, _ in parts.values())
         done = 0
         scanned: dict[str, RasterReport] = {}
-        for name, part in parts.items():
+        for name, (source, read) in parts.items():
             step = _shifted(progress, done, total)
-            scanned[name] = _with_scan(getattr(report, name), part, step)
-            done += part.layout.declared_bytes
-        remarks = [*report.remarks, *scan_remarks(scanned["ortho"])]
-        return report.model_copy(update={**scanned, "remarks": remarks, "scanned": True})
+            scanned[name] = _with_scan(getattr(report, name), source, read, step)
+            done += source.layout.declared_bytes
+        return report.model_copy(update={**scanned, "scanned": True})
 
 
 def inspect_alone(
@@ -109,34 +111,40 @@ def inspect_raster(
     """Report on one raster and what it could be used as.
 
     Raises:
-        InputError: It could be none of orthophoto, height raster and class raster; the orthophoto's
-            reason if the file has several bands, the height raster's otherwise.
+        InputError: It could be none of orthophoto, height raster and class raster, whatever the
+            options; the orthophoto's reason if the file has several bands, the height raster's
+            otherwise.
     """
     refused: dict[Role, InputError] = {}
     report: RasterReport | None = None
     suits = []
-    for role in Role:
+    remarks: list[Remark] = []
+    for role in (Role.ORTHO, Role.HEIGHT, Role.LABELS):
         try:
             with GeoTiff(path, role) as source:
                 if role is Role.LABELS and np.issubdtype(source.dtype, np.floating):
                     continue  # numbers of classes may be written so; as a rule these are heights
                 if report is None:
-                    report = describe(source)
-                    report = report if quick else _with_scan(report, source, progress)
+                    report, remarks = _solo(source, quick, progress)
                 suits.append(role.value)
         except InputError as error:
             if role is not Role.LABELS and not isinstance(error, WrongBands | WrongType):
                 raise
             refused[role] = error
     if report is None:
-        # A role whose number of bands fits but not their type says more than "wrong bands".
-        raise next((e for e in refused.values() if isinstance(e, WrongType)), refused[Role.ORTHO])
+        if not any("option" in error.params for error in refused.values()):
+            # A role whose number of bands fits but not their type says more than "wrong bands".
+            types = (error for error in refused.values() if isinstance(error, WrongType))
+            raise next(types, refused[Role.ORTHO])
+        # An option can choose among its bands, when it is used.
+        with GeoTiff(path, Role.HEIGHT, ReadingOptions(height_band=1)) as source:
+            report, remarks = _solo(source, quick, progress)
     reasons = {
         role.value: Refusal(code=error.code, message=error.message)
         for role, error in refused.items()
         if role is not Role.LABELS  # nobody takes an orthophoto for one
     }
-    return SoloReport(raster=report, suits=suits, refused=reasons)
+    return SoloReport(raster=report, suits=suits, refused=reasons, remarks=remarks)
 
 
 def inspect_polygons(path: Path) -> PolygonsReport:
@@ -160,8 +168,13 @@ def inspect_polygons(path: Path) -> PolygonsReport:
     return PolygonsReport(file=path.name, layers=layers, remarks=remarks)
 
 
-def scan(source: GeoTiff, progress: Progress | None = None) -> Scan:
+def scan(source: GeoTiff, read: Read, progress: Progress | None = None) -> Scan:
     """Decode every block once, in bounded memory.
+
+    Args:
+        source: The raster.
+        read: Values (bands, h, w) and validity (h, w) of a window of it.
+        progress: Hears of it.
 
     Raises:
         RasterUnreadable: A block is missing or cannot be decoded.
@@ -170,10 +183,7 @@ def scan(source: GeoTiff, progress: Progress | None = None) -> Scan:
     count, low, high = 0, np.inf, -np.inf
     pixels = 0
     for window in chunks(source):
-        values, valid = source.read(window)
-        if source.role is Role.HEIGHT:
-            values = source.metres(values)
-            valid &= np.isfinite(values[0])  # a double beyond float32 is no height
+        values, valid = read(window)
         inside = values[:, valid]
         if inside.size:
             count += int(valid.sum())
@@ -207,10 +217,28 @@ def chunks(source: GeoTiff) -> Iterator[Window]:
             )
 
 
+def _solo(
+    source: GeoTiff, quick: bool, progress: Progress | None
+) -> tuple[RasterReport, list[Remark]]:
+    read, remarks = read_alone(source)
+    report = describe(source)
+    return report if quick else _with_scan(report, source, read, progress), remarks
+
+
+def _metres(part: AlignedHeight) -> Read:
+    """Reads a height raster's own grid, in metres."""
+
+    def read(window: Window) -> tuple[np.ndarray, np.ndarray]:
+        metres = part.read_source(window)
+        return metres[np.newaxis], np.isfinite(metres)
+
+    return read
+
+
 def _with_scan(
-    report: RasterReport, source: GeoTiff, progress: Progress | None = None
+    report: RasterReport, source: GeoTiff, read: Read, progress: Progress | None = None
 ) -> RasterReport:
-    found = scan(source, progress)
+    found = scan(source, read, progress)
     pixels = source.grid.height * source.grid.width
     return report.model_copy(
         update={

@@ -11,27 +11,31 @@ from model.errors import RasterUnreadable
 from model.raster.align import AlignedHeight
 from model.raster.geotiff import CACHE_BYTES, GeoTiff, Role, gdal
 from model.raster.grid import Grid, Rows
-from model.raster.heights import check_above_ground, height_remarks, percentiles
+from model.raster.reading import decide
 from model.raster.remarks import pair_remarks
 from model.raster.report import PairReport, describe, estimate
-from model.raster.sample import sample_windows
 from model.raster.stamp import Stamp
+from model.raster.values.fills import possible
+from model.raster.values.options import ReadingOptions
 
 __all__ = ["Grid", "RasterPair", "Rows"]
 
-# GDAL's warped rasters come in blocks of 128 rows.
-_WARP_ROWS = 128
 _MAX_CACHE_BYTES = 1 << 30
 
 
 class RasterPair:
     """An orthophoto and metres above ground, read as rows of the orthophoto's grid.
 
+    What the numbers mean is decided once, when the pair is opened (`model.raster.reading`), and
+    holds for every window.
+
     Attributes:
         grid: The orthophoto's.
         ortho: The orthophoto's file.
         height: The height raster: an nDSM, or a DSM if there is a `dtm`.
         dtm: The terrain model to be subtracted from it.
+        options: What the caller knows better than the files.
+        white: Digital number of full reflectance.
         report: What was found while opening.
         stamps: Of the files, as they were just before they were opened.
     """
@@ -42,17 +46,22 @@ class RasterPair:
         height: AlignedHeight,
         dtm: AlignedHeight | None,
         stamps: tuple[Stamp, ...],
+        options: ReadingOptions,
     ) -> None:
         self.stamps = stamps
         self.ortho = ortho
         self.height = height
         self.dtm = dtm
+        self.options = options
         self.grid: Grid = ortho.grid
         self._cache_bytes = _cache_bytes(ortho, height, dtm)
-        windows = sample_windows(self.grid.height, self.grid.width)
-        self._sampled = np.concatenate([self._heights(window).ravel() for window in windows])
-        found = percentiles(self._sampled)
-        check_above_ground(found, height.source.path.name, with_dtm=dtm is not None)
+        with gdal(ortho.path, self._cache_bytes):
+            decisions = decide(ortho, height, dtm, options)
+        self.white = decisions.reading.white
+        self._offset = np.float32(options.height_offset or 0.0)
+        self._limits = decisions.limits_m
+        self._collars = decisions.collars
+        self._sample = decisions.sample
         overlaps = [part.placement.overlap_percent for part in (height, dtm) if part]
         self.report = PairReport(
             ortho=describe(ortho),
@@ -60,36 +69,50 @@ class RasterPair:
             dtm=describe(dtm.source) if dtm else None,
             gsd_m=self.grid.gsd_m,
             overlap_percent=round(min(overlaps), 1),
-            height_percentiles=found,
-            remarks=[*pair_remarks(ortho, height), *height_remarks(found)],
+            height_percentiles=decisions.percentiles,
+            reading=decisions.reading,
+            remarks=[*pair_remarks(ortho, height), *decisions.remarks],
             estimate=estimate(self.grid, self._cache_bytes),
         )
 
     @classmethod
-    def open(cls, ortho: Path, height: Path, *, dtm: Path | None = None) -> Self:
-        """Open and check a pair; reads tags and a sample of the heights, not the whole files.
+    def open(
+        cls,
+        ortho: Path,
+        height: Path,
+        *,
+        dtm: Path | None = None,
+        options: ReadingOptions | None = None,
+    ) -> Self:
+        """Open and check a pair; reads tags and a sample of the pixels, not the whole files.
 
         Args:
-            ortho: An orthophoto: its first three bands beside alpha are used.
-            height: Metres above ground (nDSM), or above anything (DSM) if `dtm` is given.
+            ortho: An orthophoto: three of its bands are used.
+            height: Heights above ground (nDSM), or above anything (DSM) if `dtm` is given.
             dtm: A terrain model, counted from the same level as `height`.
+            options: What the caller knows better than the files.
 
         Raises:
-            InputError: A file that is no orthophoto or height raster, that lies elsewhere, or
-                whose heights are not above ground; see `model.errors`.
+            InputError: A file that is no orthophoto or height raster, that lies elsewhere, whose
+                numbers can be read in two ways, or whose heights are not above ground; see
+                `model.errors`.
         """
+        options = options or ReadingOptions()
         opened: list[GeoTiff | AlignedHeight] = []
         stamps = tuple(Stamp.of(path) for path in (ortho, height, dtm) if path is not None)
         try:
-            picture = GeoTiff(Path(ortho), Role.ORTHO)
+            picture = GeoTiff(Path(ortho), Role.ORTHO, options)
             opened.append(picture)
             aligned: list[AlignedHeight] = []
-            for path in (height, dtm) if dtm is not None else (height,):
-                source = GeoTiff(Path(path), Role.HEIGHT)
+            for path, role in ((height, Role.HEIGHT), (dtm, Role.DTM)):
+                if path is None:
+                    continue
+                source = GeoTiff(Path(path), role, options)
                 opened.append(source)
                 aligned.append(AlignedHeight(source, picture.grid))
                 opened.append(aligned[-1])
-            return cls(picture, aligned[0], aligned[1] if dtm is not None else None, stamps)
+            terrain = aligned[1] if dtm is not None else None
+            return cls(picture, aligned[0], terrain, stamps, options)
         except BaseException:
             for part in reversed(opened):
                 part.close()
@@ -138,8 +161,10 @@ class RasterPair:
         except RasterUnreadable:
             self.check_unchanged()
             raise
+        for collar in self._collars:
+            collar.clear(ortho_valid, window)
         known = np.isfinite(heights)
-        # Below the ground stands nothing: noise of the two models, or an undeclared nodata value.
+        # Below the ground stands nothing: noise of the two models.
         ndsm = np.where(known, np.maximum(heights, 0), np.float32(0))[np.newaxis]
         return Rows(
             row=row,
@@ -148,28 +173,12 @@ class RasterPair:
         )
 
     def sample(self) -> dict[str, np.ndarray]:
-        """A sample of what `read` gives; from one thread at a time.
+        """A sample of what `read` gives, taken when the pair was opened.
 
         Returns:
             Valid pixels by modality, (bands, n): digital numbers, and metres above ground.
-
-        Raises:
-            RasterUnreadable, InputChanged: As `read`.
         """
-        parts = []
-        try:
-            with gdal(self.ortho.path, self._cache_bytes):
-                for window in sample_windows(self.grid.height, self.grid.width):
-                    values, valid = self.ortho.read(window)
-                    parts.append(values[:, valid])
-        except RasterUnreadable:
-            self.check_unchanged()
-            raise
-        heights = self._sampled[np.isfinite(self._sampled)]
-        return {
-            "ortho": np.concatenate(parts, axis=1),
-            "ndsm": np.maximum(heights, 0)[np.newaxis],
-        }
+        return self._sample
 
     def check_unchanged(self) -> None:
         """Refuse what was read from files that have changed since they were opened.
@@ -181,20 +190,23 @@ class RasterPair:
             stamp.check()
 
     def _heights(self, window: Window) -> np.ndarray:
-        """Metres above ground (h, w) float32, as the files have them; NaN where unknown."""
+        """Metres above ground (h, w) float32; NaN where unknown."""
         heights = self.height.read(window)
-        return heights if self.dtm is None else heights - self.dtm.read(window)
+        if self.dtm is not None:
+            heights = heights - self.dtm.read(window)
+        heights += self._offset
+        heights[~possible(heights, self._limits)] = np.nan
+        return heights
 
 
 def _cache_bytes(ortho: GeoTiff, *heights: AlignedHeight | None) -> int:
     """What GDAL's cache needs so that consecutive rows decode each block once.
 
-    Two rows of blocks of each file, and two of each warp.
+    Two rows of blocks of each file.
     """
     wanted = CACHE_BYTES
     for source in (ortho, *(part.source for part in heights if part)):
         rows = min(source.layout.block_height, source.grid.height) + source.layout.block_height
         bits = source.layout.bits * source.layout.bands
         wanted += rows * (source.grid.width + source.layout.block_width) * bits // 8
-    wanted += 2 * _WARP_ROWS * 4 * (ortho.grid.width + 512) * sum(1 for part in heights if part)
     return min(wanted, _MAX_CACHE_BYTES)

@@ -3,8 +3,7 @@
 from model.raster.align import AlignedHeight, Placement
 from model.raster.geotiff import GeoTiff
 from model.raster.grid import Grid
-from model.raster.normalize import white_point
-from model.raster.report import RasterReport, Remark
+from model.raster.remark import Remark
 
 _FULL_OVERLAP_PERCENT = 95.0
 _MUCH_COARSER = 0.5
@@ -14,22 +13,6 @@ _DISTORTION = 0.01
 def pair_remarks(ortho: GeoTiff, height: AlignedHeight) -> list[Remark]:
     """Remarks from tags and placement alone."""
     return [*_ortho_remarks(ortho), *_placement_remarks(height.placement, ortho, height.source)]
-
-
-def scan_remarks(ortho: RasterReport) -> list[Remark]:
-    """Remarks that need the orthophoto's range."""
-    if ortho.maximum is None:
-        return []
-    white = white_point(ortho.dtype)
-    if white / 256 < ortho.maximum < white / 4 or ortho.maximum > white:
-        return [
-            _remark(
-                "ortho.white",
-                f"the brightest pixel is {ortho.maximum:g} and white is taken to be {white:g}: "
-                "pass the camera's white with --white (4095 for 12 bits)",
-            )
-        ]
-    return []
 
 
 def _ortho_remarks(ortho: GeoTiff) -> list[Remark]:

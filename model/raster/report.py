@@ -1,12 +1,14 @@
 """What is known of a raster or pair before it is used: for `mfnet inspect` and for job records."""
 
 import math
+from typing import Any
 
 from pydantic import BaseModel, Field
 
 from model.raster.cog import disk_bytes
 from model.raster.geotiff import GeoTiff
 from model.raster.grid import Grid
+from model.raster.remark import Remark as Remark
 
 
 class RasterReport(BaseModel):
@@ -31,13 +33,6 @@ class RasterReport(BaseModel):
     valid_percent: float | None = None
     minimum: float | None = None
     maximum: float | None = None
-
-
-class Remark(BaseModel):
-    """Something to know that is no reason to refuse."""
-
-    code: str
-    message: str
 
 
 class BandInput(BaseModel):
@@ -80,6 +75,7 @@ class SoloReport(BaseModel):
     raster: RasterReport
     suits: list[str]
     refused: dict[str, Refusal] = Field(default_factory=dict, description="by role")
+    remarks: list[Remark] = Field(default_factory=list)
 
 
 class LayerReport(BaseModel):
@@ -100,6 +96,20 @@ class PolygonsReport(BaseModel):
     remarks: list[Remark] = Field(default_factory=list)
 
 
+class Reading(BaseModel):
+    """What the numbers of a pair are taken for; `remarks` say why where it is not plain."""
+
+    bands: tuple[int, ...] = Field(description="red, green, blue, counted from 1")
+    white: float = Field(description="digital number of full reflectance")
+    height_unit_m: float = Field(description="metres a stored step of the height raster")
+    height_offset_m: float = Field(description="added to the heights above ground")
+    collar_pixels: int = Field(description="of the orthophoto's rim that hold no data")
+    missing_heights_percent: float = Field(
+        description="of the sampled pixels that have an orthophoto"
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="that the caller gave")
+
+
 class PairReport(BaseModel):
     """An orthophoto with its heights."""
 
@@ -112,10 +122,16 @@ class PairReport(BaseModel):
         description="metres above ground on the orthophoto's grid, p1 to p99, from a sample; empty "
         "where the sample holds no height"
     )
+    reading: Reading
     remarks: list[Remark] = Field(default_factory=list)
     estimate: Estimate
     drift: Drift | None = Field(default=None, description="known where a model was named")
     scanned: bool = Field(default=False, description="every block of every file was decoded")
+
+    @property
+    def all_remarks(self) -> list[Remark]:
+        """What was decided or is odd about the pair, then how it differs from the training."""
+        return [*self.remarks, *(self.drift.remarks if self.drift else [])]
 
 
 def describe(source: GeoTiff) -> RasterReport:

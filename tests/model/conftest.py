@@ -59,6 +59,22 @@ def make_tiff(tmp_path: Path) -> MakeTiff:
 
 
 @pytest.fixture
+def damage() -> Callable[..., None]:
+    """Spoil the compressed strip that holds a raster row; row 48 of 600 is in no sample."""
+
+    def spoil(path: Path, row: int) -> None:
+        with rasterio.open(path) as raster:
+            strip = row // raster.block_shapes[0][0]
+            offset = raster.get_tag_item(f"BLOCK_OFFSET_0_{strip}", "TIFF", bidx=1)
+            size = raster.get_tag_item(f"BLOCK_SIZE_0_{strip}", "TIFF", bidx=1)
+        content = bytearray(path.read_bytes())
+        content[int(offset) : int(offset) + int(size)] = b"\xff" * int(size)
+        path.write_bytes(content)
+
+    return spoil
+
+
+@pytest.fixture
 def photo(make_tiff: MakeTiff) -> Callable[..., Path]:
     """An orthophoto of noise."""
 

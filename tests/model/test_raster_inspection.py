@@ -42,12 +42,14 @@ def test_percentiles_are_those_of_all_heights_where_the_raster_is_small(
     assert found == pytest.approx(expected, abs=0.006)
 
 
-def test_damage_in_the_last_block_is_found_by_the_scan_alone(photo: Make, heights: Make) -> None:
-    path = photo(side=64, blockysize=16)
-    path.write_bytes(path.read_bytes()[:-100])
-    assert not inspect_pair(path, heights(side=64), quick=True).scanned
+def test_damage_outside_of_the_sample_is_found_by_the_scan(
+    photo: Make, heights: Make, damage: Callable[..., None]
+) -> None:
+    path = photo(side=600, blockysize=8, compress="deflate")
+    damage(path, row=48)
+    assert not inspect_pair(path, heights(side=600), quick=True).scanned
     with pytest.raises(RasterUnreadable):
-        inspect_pair(path, heights(side=64))
+        inspect_pair(path, heights(side=600))
 
 
 @pytest.mark.parametrize("compress", [None, "deflate", "lzw", "zstd", "lzma", "lerc", "webp"])
@@ -146,7 +148,7 @@ def test_a_scan_holds_chunks_and_not_the_raster(make_tiff: Make) -> None:
     del values
     with GeoTiff(path, Role.HEIGHT) as source:
         tracemalloc.start()
-        found = scan(source)
+        found = scan(source, source.read)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert (found.valid, found.minimum, found.maximum) == (4096**2, 0, 7)

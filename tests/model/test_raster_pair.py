@@ -20,11 +20,14 @@ from model.errors import (
     NotGeoreferenced,
     RasterMissing,
     RasterUnreadable,
+    UnclearUnit,
     WrongBands,
     WrongType,
 )
 from model.raster import geotiff
 from model.raster.pair import RasterPair, Rows
+from model.raster.values.heights import is_value
+from model.raster.values.options import ReadingOptions
 
 ORIGIN = (500_000.0, 5_700_000.0)
 Make = Callable[..., Path]
@@ -34,8 +37,13 @@ def at(gsd: float, east: float = 0.0, south: float = 0.0) -> Affine:
     return Affine(gsd, 0, ORIGIN[0] + east, 0, -gsd, ORIGIN[1] - south)
 
 
-def whole(ortho: Path, height: Path, dtm: Path | None = None) -> Rows:
-    with RasterPair.open(ortho, height, dtm=dtm) as pair:
+AS_THEY_ARE = ReadingOptions(height_offset=0)
+
+
+def whole(
+    ortho: Path, height: Path, dtm: Path | None = None, options: ReadingOptions | None = None
+) -> Rows:
+    with RasterPair.open(ortho, height, dtm=dtm, options=options) as pair:
         return pair.read(0, pair.grid.height)
 
 
@@ -103,12 +111,12 @@ def test_a_missing_file_is_refused(photo: Make, tmp_path: Path) -> None:
         whole(photo(), tmp_path / "none.tif")
 
 
-def test_a_truncated_block_is_an_input_error_where_it_is_read(
-    photo: Make, heights: Make, tmp_path: Path
+def test_a_damaged_block_is_an_input_error_where_it_is_read(
+    photo: Make, heights: Make, damage: Callable[..., None], tmp_path: Path
 ) -> None:
-    path = photo(side=64, blockysize=16, tiled=False)
-    path.write_bytes(path.read_bytes()[:-1500])
-    with RasterPair.open(path, heights(side=64)) as pair:
+    path = photo(side=600, blockysize=8, compress="deflate")
+    damage(path, row=48)
+    with RasterPair.open(path, heights(side=600)) as pair:
         pair.read(0, 16)
         with pytest.raises(RasterUnreadable) as caught:
             pair.read(48, 16)
@@ -123,15 +131,21 @@ def test_absolute_heights_are_refused_with_a_word_on_dtm(
         whole(photo(), heights(base=base))
 
 
-def test_a_closed_forest_passes_with_a_remark(photo: Make, heights: Make) -> None:
-    with RasterPair.open(photo(), heights(base=25.0)) as pair:
-        assert [remark.code for remark in pair.report.remarks] == ["height.no_ground"]
+def test_a_closed_forest_passes_once_somebody_says_so(photo: Make, heights: Make) -> None:
+    with pytest.raises(NotAboveGround, match="--height-offset 0"):
+        whole(photo(), heights(base=25.0))
+    with RasterPair.open(photo(), heights(base=25.0), options=AS_THEY_ARE) as pair:
+        assert pair.report.remarks == []
 
 
-def test_a_town_of_towers_passes(photo: Make, make_tiff: Make) -> None:
+def test_a_town_of_towers_passes_once_somebody_says_so(photo: Make, make_tiff: Make) -> None:
     values = np.zeros((48, 48), "float32")
     values[:, :20] = 300
-    assert whole(photo(), make_tiff("h.tif", values)).arrays["ndsm"].max() == 300
+    path = make_tiff("h.tif", values)
+    with pytest.raises(UnclearUnit, match="--height-unit m"):
+        whole(photo(), path)
+    options = ReadingOptions(height_unit="m")
+    assert whole(photo(), path, options=options).arrays["ndsm"].max() == 300
 
 
 def test_a_terrain_model_from_another_level_is_refused(photo: Make, heights: Make) -> None:
@@ -143,8 +157,8 @@ def test_a_failed_opening_leaves_no_file_open(photo: Make, heights: Make) -> Non
     opened: list[geotiff.GeoTiff] = []
     original = geotiff.GeoTiff.__init__
 
-    def spy(self: geotiff.GeoTiff, path: Path, role: geotiff.Role) -> None:
-        original(self, path, role)
+    def spy(self: geotiff.GeoTiff, *arguments: object) -> None:
+        original(self, *arguments)  # type: ignore[arg-type]
         opened.append(self)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -217,7 +231,7 @@ def test_four_bands_and_alpha_in_front_give_the_first_three_colours(
 def test_nodata_is_told_whatever_its_value(
     values: np.ndarray, nodata: float | None, expected: list[bool]
 ) -> None:
-    assert geotiff.is_nodata(values, nodata).tolist() == expected
+    assert is_value(values, nodata).tolist() == expected
 
 
 # ---- alignment -------------------------------------------------------------------------------
@@ -288,7 +302,7 @@ def test_masked_and_transparent_heights_are_not_blended_in(photo: Make, make_tif
     both = np.stack([values, mask.astype("float32")])
     alpha = make_tiff("a.tif", both, transform=at(1.0), alpha="yes")
     for path in (masked, alpha):
-        rows = whole(photo(), path)
+        rows = whole(photo(), path, options=AS_THEY_ARE)
         assert not rows.valid["ndsm"].all()
         assert set(np.unique(rows.arrays["ndsm"])) == {0, 5}
 
@@ -313,7 +327,7 @@ def test_heights_in_another_crs_land_where_they_belong(photo: Make, make_tiff: M
         transform=Affine(step, 0, west, 0, -step, north),
         crs=degrees,
     )
-    found = whole(photo(), path).arrays["ndsm"][0]
+    found = whole(photo(), path, options=AS_THEY_ARE).arrays["ndsm"][0]
     expected = 10 + 0.1 * 0.5 * (np.arange(48) + 0.5) - 0.05 * 0.5 * (np.arange(48)[:, None] + 0.5)
     assert np.abs(found - expected).max() < 0.01
 
@@ -329,7 +343,7 @@ def test_turned_grids_see_the_same_ground(photo: Make, make_tiff: Make, kind: st
     rows, columns = np.indices((120, 120)) + 0.5
     values = (columns * 0.1 + rows * 0.07).astype("float32")
     path = make_tiff("h.tif", values, transform=at(0.5, -10, -10))
-    found = whole(photo(transform=turned), path)
+    found = whole(photo(transform=turned), path, options=AS_THEY_ARE)
     row, column = np.indices((48, 48)) + 0.5
     x = turned.a * column + turned.b * row + turned.c - (ORIGIN[0] - 10)
     y = ORIGIN[1] + 10 - (turned.d * column + turned.e * row + turned.f)
@@ -379,7 +393,8 @@ def test_scale_and_offset_of_the_heights_apply(photo: Make, make_tiff: Make) -> 
     path = make_tiff("cm.tif", np.full((48, 48), 1230, "int16"))
     with rasterio.open(path, "r+") as raster:
         raster.scales, raster.offsets = (0.01,), (1.0,)
-    assert whole(photo(), path).arrays["ndsm"][0, 0, 0] == pytest.approx(13.3)
+    found = whole(photo(), path, options=AS_THEY_ARE)
+    assert found.arrays["ndsm"][0, 0, 0] == pytest.approx(13.3)
 
 
 # ---- reading ---------------------------------------------------------------------------------

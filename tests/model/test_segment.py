@@ -158,7 +158,7 @@ def test_a_cancelled_run_leaves_nothing(
 
 @pytest.mark.parametrize(
     "option",
-    [{"stride": 300}, {"blend": "max"}, {"device": "tpu"}, {"precision": "fp8"}, {"white": -1}],
+    [{"stride": 300}, {"blend": "max"}, {"device": "tpu"}, {"precision": "fp8"}],
 )
 def test_options_outside_their_range_are_refused_before_the_work(
     option: dict[str, Any], net: MFNet, pair: tuple[Path, Path], tmp_path: Path
@@ -186,7 +186,7 @@ def test_what_could_not_be_written_is_refused_before_the_work(
         segment(tmp_path / "ortho.tif", tmp_path / "dsm.tif", net, **paths)
 
 
-@pytest.mark.parametrize("option", [{"white": 0}, {"stride": 0}, {"batch_size": 0}])
+@pytest.mark.parametrize("option", [{"stride": 0}, {"batch_size": 0}])
 def test_a_zero_is_refused_and_not_taken_for_the_default(
     option: dict[str, Any], net: MFNet, shared: Path, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from rasterio.transform import from_origin
 from rasterio.windows import Window
 
 from model.raster.geotiff import GeoTiff, Role
+from model.raster.values.options import ReadingOptions
 from training.datasets.base import Crop, Tile
 from training.datasets.placed import PairRasters
 from training.datasets.tile import FileTile
@@ -27,13 +28,13 @@ class PairFiles:
         ortho: A GeoTIFF; the tile's grid.
         height: Heights in the unit that the model was trained with.
         dtm: To be subtracted from them.
-        white: The digital number of full reflectance; None for the type's largest.
+        options: How they are read.
     """
 
     ortho: Path
     height: Path
     dtm: Path | None = None
-    white: float | None = None
+    options: ReadingOptions | None = None
 
 
 def gsd_of_own(tile: Tile) -> float | None:
@@ -65,7 +66,7 @@ def pair_files(tile: Tile, folder: Path, gsd_m: float) -> PairFiles:
     """
     own = _own(tile)
     if own is not None:
-        return PairFiles(own.ortho, own.height, own.dtm, own.white)
+        return PairFiles(own.ortho, own.height, own.dtm, ReadingOptions(white=own.white))
     folder.mkdir(parents=True, exist_ok=True)
     first = tile.read(Window(0, 0, 1, 1))
     form = {
@@ -77,7 +78,16 @@ def pair_files(tile: Tile, folder: Path, gsd_m: float) -> PairFiles:
         "tiled": True,
         "compress": "deflate",
     }
-    files = PairFiles(folder / "ortho.tif", folder / "height.tif", white=first.white)
+    # What training shows to the network is no longer in doubt, and may be no metres at all.
+    options = ReadingOptions(
+        bands=(1, 2, 3),
+        white=first.white,
+        collar=False,
+        height_unit="m",
+        height_offset=0,
+        height_nodata=NODATA_M,
+    )
+    files = PairFiles(folder / "ortho.tif", folder / "height.tif", options=options)
     dtype = first.rasters["ortho"].dtype.name
     with (
         rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),  # the engine looks at no .msk beside a file
