@@ -27,6 +27,7 @@ from service.errors import (
     TileInUse,
 )
 from service.jobs import RETRAIN, SEGMENT, State
+from service.reading import reading_of
 from service.repository.jobs import JobRepository
 from service.repository.tiles import TileRepository
 from service.repository.uploads import UploadRepository
@@ -186,6 +187,7 @@ def _provenance(
         "model_sha256": job.inputs.get("model_sha256"),
         "corrected_by": caller.name,
         "options": {name: value for name, value in asked.items() if name != "labels"},
+        "reading": reading_of(job.inputs),
         "files": {
             role: {"upload": upload.id, "name": upload.name, "sha256": upload.sha256}
             for role, upload in files.items()

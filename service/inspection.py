@@ -8,6 +8,7 @@ file.
 """
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -18,12 +19,18 @@ from typing import Any
 
 from service import gdal
 from service.errors import Busy, InspectionBroken, Refused
+from service.reading import NAMES, as_arguments
 
 Names = Mapping[str, str]
 
 _WAITING = 16
 """Requests that may wait for one: each holds a thread, and 40 threads serve everybody."""
 
+_OPTION = re.compile(
+    r"(?<![\w-])--("
+    + "|".join(name.replace("_", "-") for name in (*NAMES, "dtm", "no_collar"))
+    + r")(?![\w-])"
+)
 _GRACE_S = 10
 """For starting the interpreter, and for the child's own time limit to speak first."""
 
@@ -77,10 +84,18 @@ class Inspector:
         height: Path,
         dtm: Path | None,
         model: str,
-        white: float | None,
+        reading: Mapping[str, Any],
         names: Names,
     ) -> dict[str, Any]:
         """The quick report on a pair for a model: headers, grids, a sample; not every block.
+
+        Args:
+            ortho: The orthophoto.
+            height: The height raster.
+            dtm: The terrain model.
+            model: The file of the model.
+            reading: How they are to be read (`service/reading.py`).
+            names: As in `file`.
 
         Raises:
             Refused, InspectionBroken, Busy: As `file`.
@@ -89,8 +104,7 @@ class Inspector:
         arguments += ["--models-dir", str(self._models_dir)]
         if dtm is not None:
             arguments += ["--dtm", str(dtm)]
-        if white is not None:
-            arguments += ["--white", repr(white)]
+        arguments += as_arguments(reading)
         return self._inspect(arguments, names)
 
     def correction(
@@ -179,8 +193,18 @@ def _reading(child: subprocess.CompletedProcess[str], names: Names) -> dict[str,
     raise Refused(error["code"], error["message"], **error["params"])
 
 
+def _as_input(option: re.Match[str]) -> str:
+    """An option of the command line, and the same as an input of a job."""
+    words = option.group(1).replace("-", "_")
+    return f"inputs.{words.removeprefix('no_')}" + (" false" if words.startswith("no_") else "")
+
+
 def _renamed(text: str, names: Names) -> str:
-    """JSON with the senders' names in place of ours, which mean nothing to them."""
+    """JSON with the senders' names in place of ours, which mean nothing to them.
+
+    Whoever sends a request has no command line: `--height-offset 3` is `inputs.height_offset 3`.
+    """
+    text = _OPTION.sub(_as_input, text)
     for ours, theirs in names.items():
         text = text.replace(ours, json.dumps(theirs)[1:-1])
     return text

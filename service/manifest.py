@@ -87,11 +87,21 @@ def _tile(tile: Tile, uploads: UploadRepository, storage: Storage) -> list[str]:
     return [
         f"name = {_text(tile.id)}",
         *(f"{role} = {_text(str(path))}" for role, path in files.items()),
-        *([] if tile.white is None else [f"white = {tile.white!r}"]),
+        *_reading(tile),
         f"sha256 = {{ {told} }}",
     ]
 
 
-def _text(value: str | bool) -> str:
+def _reading(tile: Tile) -> list[str]:
+    """How the job that was corrected read its rasters; of tiles of before, white alone."""
+    reading = tile.provenance.get("reading") or {}
+    if not reading:
+        return [] if tile.white is None else [f"white = {tile.white!r}"]
+    # JSON's numbers, strings, lists and booleans are TOML's, too.
+    told = ", ".join(f"{name} = {_text(value)}" for name, value in reading.items())
+    return [f"reading = {{ {told} }}"]
+
+
+def _text(value: Any) -> str:
     """TOML has JSON's own form of these, but for its escapes of characters beyond the BMP."""
     return json.dumps(value, ensure_ascii=False)

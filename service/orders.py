@@ -7,6 +7,7 @@ from typing import Any
 from service.attempt import AttemptFailed
 from service.database import Database
 from service.jobs import Failure, cut
+from service.reading import NAMES, reading_of
 from service.repository.uploads import UploadRepository
 from service.settings import Settings
 from service.storage import Storage
@@ -65,7 +66,7 @@ class Orders:
         options = {
             name: value
             for name, value in job.inputs.items()
-            if name not in (*_RASTERS, "model", "model_sha256")
+            if name not in (*_RASTERS, *NAMES, "model", "model_sha256")
         }
         paths = {
             name: str(self._path(name, upload_id))
@@ -79,6 +80,7 @@ class Orders:
             **self._model(job),
             "models_dir": str(self._settings.models_dir.resolve()),
             "options": options,
+            "reading": reading_of(job.inputs),
         }
 
     def _model(self, job: Job) -> dict[str, Any]:

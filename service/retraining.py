@@ -12,6 +12,7 @@ from service.errors import ModelAltered, ServiceError
 from service.jobs import RETRAIN, SEGMENT, Failure, State
 from service.manifest import write_manifest
 from service.models import Ref
+from service.reading import reading_of
 from service.repository.jobs import JobRepository
 from service.repository.keys import KeyRepository
 from service.repository.models import ModelRepository
@@ -26,7 +27,7 @@ RECENT = 3
 _LOOKED_AT = 1000
 _MARGIN_PX = 64  # between the blocks of a tile that are for different ends
 _RASTERS = ("ortho", "height", "dtm")
-_OPTIONS = ("stride", "blend", "white")
+_OPTIONS = ("stride", "blend")
 
 
 class Retraining:
@@ -143,7 +144,12 @@ class Retraining:
     def _map(self, job: Job) -> dict[str, Any]:
         paths = {r: str(self._storage.upload(job.inputs[r])) for r in _RASTERS if r in job.inputs}
         options = {name: job.inputs[name] for name in _OPTIONS if name in job.inputs}
-        return {"job": job.id, **paths, "options": options}
+        return {
+            "job": job.id,
+            **paths,
+            "options": options,
+            "reading": reading_of(job.inputs),
+        }
 
 
 def _enter(session: Session, job: Job, size: int, found: dict[str, Any]) -> str:

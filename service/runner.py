@@ -51,10 +51,14 @@ class Segmenter:
         """
         from model.inference.segment import Segmentation
         from model.raster.pair import RasterPair
+        from model.raster.values.options import ReadingOptions
 
         predictor = self._load(order)
         dtm = Path(order["dtm"]) if order.get("dtm") else None
-        with RasterPair.open(Path(order["ortho"]), Path(order["height"]), dtm=dtm) as pair:
+        options = ReadingOptions(**order.get("reading", {}))
+        with RasterPair.open(
+            Path(order["ortho"]), Path(order["height"]), dtm=dtm, options=options
+        ) as pair:
             job = Segmentation(
                 pair,
                 predictor,
@@ -115,6 +119,7 @@ class Retrainer:
                     Path(each["height"]),
                     Path(each["dtm"]) if "dtm" in each else None,
                     each["options"],
+                    each.get("reading", {}),
                 )
                 for each in order["recent"]
             ),

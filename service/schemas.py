@@ -3,10 +3,11 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from service.jobs import State
 from service.models import REF
+from service.reading import ReadingInputs
 
 ModelRef = Annotated[str, Field(pattern=f"^{REF}$")]
 UploadRef = Annotated[str, Field(min_length=1, max_length=200)]
@@ -64,10 +65,8 @@ class ProcessList(BaseModel):
     links: list[Link]
 
 
-class SegmentInputs(BaseModel):
+class SegmentInputs(ReadingInputs):
     """What a segmentation takes."""
-
-    model_config = ConfigDict(extra="forbid")
 
     ortho: UploadRef = Field(
         title="Orthophoto", description="id of an upload, or the name of your newest one so called"
@@ -97,13 +96,6 @@ class SegmentInputs(BaseModel):
     )
     confidence: bool = Field(
         default=False, title="Confidence", description="write confidence.tif, too"
-    )
-    white: float | None = Field(
-        default=None,
-        gt=0,
-        allow_inf_nan=False,
-        title="White point",
-        description="digital number of full reflectance; by the pixel type without it",
     )
 
 
@@ -140,7 +132,10 @@ class StatusInfo(BaseModel):
     finished: datetime | None
     updated: datetime
     exception: dict[str, Any] | None = Field(description="why the job failed, as problem+json")
-    remarks: list[Remark] = Field(description="what of the input the model has never seen")
+    remarks: list[Remark] = Field(
+        description="how the rasters are read, what is odd about them, and what of them the model "
+        "has never seen"
+    )
     links: list[Link]
 
 

@@ -10,6 +10,7 @@ from service.auth import Caller
 from service.errors import IdempotencyMismatch, NoSuchModel, NoSuchUpload, Refused
 from service.jobs import SEGMENT
 from service.models import Ref
+from service.reading import reading_of
 from service.repository.jobs import JobRepository
 from service.repository.uploads import UploadRepository
 from service.schemas import SegmentInputs
@@ -34,11 +35,13 @@ def submit(
     with services.database.reading() as session:
         rasters = _rasters(session, caller, inputs)
     model = find_model(services, inputs.model)
-    report = _inspect(services, rasters, model, inputs.white)
+    report = _inspect(services, rasters, model, reading_of(inputs.model_dump()))
     kept = inputs.model_dump(exclude_none=True) | {
         role: upload.id for role, upload in rasters.items()
     }
-    return request.accept(services, kept, model, _drift(report))
+    return request.accept(
+        services, kept, model, remarks=report.get("remarks"), drift=_drift(report)
+    )
 
 
 class Request:
@@ -76,6 +79,8 @@ class Request:
         services: Services,
         kept: dict[str, Any],
         model: Model,
+        *,
+        remarks: list[dict[str, Any]] | None = None,
         drift: dict[str, Any] | None = None,
     ) -> Job:
         """Keep the job, and ring for it.
@@ -84,6 +89,7 @@ class Request:
             services: Of the API.
             kept: The inputs, checked.
             model: The version that the job keeps, whatever is promoted meanwhile.
+            remarks: On how the inputs are read, and what is odd about them.
             drift: How the inputs differ from what it has seen, if they do.
 
         Raises:
@@ -92,7 +98,13 @@ class Request:
         kept = kept | {"model": f"{model.name}@{model.version}", "model_sha256": model.sha256}
         with services.database.writing() as session:
             job, new = JobRepository(session).submit(
-                self._caller.key_id, self._process, kept, self._key, self._sha256, drift
+                self._caller.key_id,
+                self._process,
+                kept,
+                self._key,
+                self._sha256,
+                remarks=remarks,
+                drift=drift,
             )
         if not new:  # the same request came twice at once
             return self._repeated(job)
@@ -141,14 +153,14 @@ def _rasters(session: Session, caller: Caller, inputs: SegmentInputs) -> dict[st
 
 
 def _inspect(
-    services: Services, rasters: dict[str, Upload], model: Model, white: float | None
+    services: Services, rasters: dict[str, Upload], model: Model, reading: dict[str, Any]
 ) -> dict[str, Any]:
     paths = {role: services.storage.upload(upload.id) for role, upload in rasters.items()}
     file = services.storage.models.path(model.sha256)
     names = {upload.id: upload.name for upload in rasters.values()}
     names |= {str(file): model.name, file.name: model.name}
     return services.inspector.pair(
-        paths["ortho"], paths["height"], paths.get("dtm"), str(file), white, names
+        paths["ortho"], paths["height"], paths.get("dtm"), str(file), reading, names
     )
 
 

@@ -33,6 +33,7 @@ class Table(DeclarativeBase):
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's way to say it
         float: Double(),
         dict[str, Any]: JSON(none_as_null=True),
+        list[dict[str, Any]]: JSON(none_as_null=True),
         State: _words(State),
         ModelState: _words(ModelState),
     }
@@ -99,6 +100,8 @@ class Job(Table):
     progress: Mapped[int] = mapped_column(default=0)  # 0 to 100
     message: Mapped[str] = mapped_column(default="")
     error: Mapped[dict[str, Any] | None] = mapped_column(default=None)  # jobs.Failure
+    # How its rasters are read, and what is odd about them; None where there is nothing to say.
+    remarks: Mapped[list[dict[str, Any]] | None] = mapped_column(default=None)
     # Its input against what its model has seen in training; None where there is nothing to say.
     drift: Mapped[dict[str, Any] | None] = mapped_column(default=None)
 

@@ -11,7 +11,7 @@ from model.errors import RasterUnreadable
 from model.raster.align import AlignedHeight
 from model.raster.geotiff import CACHE_BYTES, GeoTiff, Role, gdal
 from model.raster.grid import Grid, Rows
-from model.raster.reading import decide
+from model.raster.reading import Decisions, decide
 from model.raster.remarks import pair_remarks
 from model.raster.report import PairReport, describe, estimate
 from model.raster.stamp import Stamp
@@ -35,6 +35,7 @@ class RasterPair:
         height: The height raster: an nDSM, or a DSM if there is a `dtm`.
         dtm: The terrain model to be subtracted from it.
         options: What the caller knows better than the files.
+        decisions: What the numbers mean.
         white: Digital number of full reflectance.
         report: What was found while opening.
         stamps: Of the files, as they were just before they were opened.
@@ -47,6 +48,7 @@ class RasterPair:
         dtm: AlignedHeight | None,
         stamps: tuple[Stamp, ...],
         options: ReadingOptions,
+        decisions: Decisions | None = None,
     ) -> None:
         self.stamps = stamps
         self.ortho = ortho
@@ -55,13 +57,15 @@ class RasterPair:
         self.options = options
         self.grid: Grid = ortho.grid
         self._cache_bytes = _cache_bytes(ortho, height, dtm)
-        with gdal(ortho.path, self._cache_bytes):
-            decisions = decide(ortho, height, dtm, options)
+        if decisions is None:
+            with gdal(ortho.path, self._cache_bytes):
+                decisions = decide(ortho, height, dtm, options)
+        height.interpret(decisions.height)
+        if dtm is not None and decisions.dtm is not None:
+            dtm.interpret(decisions.dtm)
+        self.decisions = decisions
         self.white = decisions.reading.white
         self._offset = np.float32(options.height_offset or 0.0)
-        self._limits = decisions.limits_m
-        self._collars = decisions.collars
-        self._sample = decisions.sample
         overlaps = [part.placement.overlap_percent for part in (height, dtm) if part]
         self.report = PairReport(
             ortho=describe(ortho),
@@ -83,6 +87,7 @@ class RasterPair:
         *,
         dtm: Path | None = None,
         options: ReadingOptions | None = None,
+        decisions: Decisions | None = None,
     ) -> Self:
         """Open and check a pair; reads tags and a sample of the pixels, not the whole files.
 
@@ -91,6 +96,7 @@ class RasterPair:
             height: Heights above ground (nDSM), or above anything (DSM) if `dtm` is given.
             dtm: A terrain model, counted from the same level as `height`.
             options: What the caller knows better than the files.
+            decisions: What was decided when the same files were opened before; saves the sample.
 
         Raises:
             InputError: A file that is no orthophoto or height raster, that lies elsewhere, whose
@@ -112,7 +118,7 @@ class RasterPair:
                 aligned.append(AlignedHeight(source, picture.grid))
                 opened.append(aligned[-1])
             terrain = aligned[1] if dtm is not None else None
-            return cls(picture, aligned[0], terrain, stamps, options)
+            return cls(picture, aligned[0], terrain, stamps, options, decisions)
         except BaseException:
             for part in reversed(opened):
                 part.close()
@@ -155,22 +161,43 @@ class RasterPair:
         """
         window = Window(0, row, self.grid.width, min(rows, self.grid.height - row))
         try:
-            with gdal(self.ortho.path, self._cache_bytes):
-                ortho, ortho_valid = self.ortho.read(window)
-                heights = self._heights(window)
+            ortho, ortho_valid, heights = self.read_window(window)
         except RasterUnreadable:
             self.check_unchanged()
             raise
-        for collar in self._collars:
-            collar.clear(ortho_valid, window)
         known = np.isfinite(heights)
         # Below the ground stands nothing: noise of the two models.
         ndsm = np.where(known, np.maximum(heights, 0), np.float32(0))[np.newaxis]
         return Rows(
             row=row,
-            arrays={"ortho": np.where(ortho_valid, ortho, ortho.dtype.type(0)), "ndsm": ndsm},
+            arrays={"ortho": ortho, "ndsm": ndsm},
             valid={"ortho": ortho_valid, "ndsm": known},
         )
+
+    def read_window(self, window: Window) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Read any window; from one thread at a time.
+
+        Returns:
+            The orthophoto's digital numbers (3, h, w), 0 where it is not valid; its validity
+            (h, w); metres above ground (h, w) float32, NaN where unknown.
+
+        Raises:
+            RasterUnreadable: A block that cannot be decoded.
+        """
+        with gdal(self.ortho.path, self._cache_bytes):
+            ortho, valid = self.ortho.read(window)
+            heights = self._heights(window)
+        self._clear_collars(valid, window)
+        return np.where(valid, ortho, ortho.dtype.type(0)), valid, heights
+
+    def valid(self, window: Window) -> np.ndarray:
+        """Where the orthophoto has data, (h, w); it is not read where that is everywhere."""
+        valid = np.ones((window.height, window.width), bool)
+        if self.ortho.may_have_gaps:
+            with gdal(self.ortho.path, self._cache_bytes):
+                valid = self.ortho.read(window)[1]
+        self._clear_collars(valid, window)
+        return valid
 
     def sample(self) -> dict[str, np.ndarray]:
         """A sample of what `read` gives, taken when the pair was opened.
@@ -178,7 +205,7 @@ class RasterPair:
         Returns:
             Valid pixels by modality, (bands, n): digital numbers, and metres above ground.
         """
-        return self._sample
+        return self.decisions.sample
 
     def check_unchanged(self) -> None:
         """Refuse what was read from files that have changed since they were opened.
@@ -195,8 +222,12 @@ class RasterPair:
         if self.dtm is not None:
             heights = heights - self.dtm.read(window)
         heights += self._offset
-        heights[~possible(heights, self._limits)] = np.nan
+        heights[~possible(heights, self.decisions.limits_m)] = np.nan
         return heights
+
+    def _clear_collars(self, valid: np.ndarray, window: Window) -> None:
+        for collar in self.decisions.collars:
+            collar.clear(valid, window)
 
 
 def _cache_bytes(ortho: GeoTiff, *heights: AlignedHeight | None) -> int:

@@ -46,6 +46,8 @@ class Decisions:
         percentiles: Of the sampled heights above ground.
         collars: Of the orthophoto.
         limits_m: Heights above ground beyond these are none.
+        height: What the numbers of the height raster mean.
+        dtm: What those of the terrain model mean.
         sample: Valid pixels by modality, (bands, n): digital numbers, metres above ground.
     """
 
@@ -54,7 +56,13 @@ class Decisions:
     percentiles: dict[str, float]
     collars: tuple[Collar, ...]
     limits_m: tuple[float, float]
+    height: HeightValues
+    dtm: HeightValues | None
     sample: dict[str, np.ndarray]
+
+    def without_sample(self) -> "Decisions":
+        """The same to be kept, or handed to another process."""
+        return replace(self, sample={})
 
 
 def decide(
@@ -109,6 +117,8 @@ def decide(
         percentiles=percentiles(heights),
         collars=colours.collars,
         limits_m=limits,
+        height=height.values,
+        dtm=None if dtm is None else dtm.values,
         sample={"ortho": colours.pixels, "ndsm": np.maximum(heights, 0)[np.newaxis]},
     )
 

@@ -34,6 +34,8 @@ class JobRepository:
         inputs: dict[str, Any],
         idempotency_key: str | None = None,
         request_sha256: str | None = None,
+        *,
+        remarks: list[dict[str, Any]] | None = None,
         drift: dict[str, Any] | None = None,
     ) -> tuple[Job, bool]:
         """Accept a job. Ring for it after the commit.
@@ -44,6 +46,7 @@ class JobRepository:
             inputs: As `tables.Job` keeps them.
             idempotency_key: The caller's name for this request.
             request_sha256: Of the inputs as they were sent.
+            remarks: On how they are read, and what is odd about them.
             drift: How they differ from what the model has seen, if they do.
 
         Returns:
@@ -61,6 +64,7 @@ class JobRepository:
             inputs=inputs,
             idempotency_key=idempotency_key,
             request_sha256=request_sha256,
+            remarks=remarks or None,
             drift=drift,
             created=now,
             updated=now,

@@ -108,7 +108,7 @@ def status_info(job: Job, request: Request) -> StatusInfo:
         finished=moment(job.finished) if job.finished is not None else None,
         updated=moment(job.updated),
         exception=_exception(job),
-        remarks=job.drift["remarks"] if job.drift else [],
+        remarks=[*(job.remarks or []), *(job.drift["remarks"] if job.drift else [])],
         links=_links(job, request),
     )
 

@@ -1,5 +1,6 @@
 """A folder of one's own labelled tiles, as its manifest says."""
 
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ from rasterio.windows import Window
 
 from model.classes import NODATA, ClassScheme
 from model.download import sha256_of
-from model.errors import BadLabels, BadManifest, DataMismatch, DataMissing
+from model.errors import BadLabels, BadManifest, DataMismatch, DataMissing, InputError
 from model.raster.grid import Grid
 from model.raster.pair import RasterPair
+from model.raster.remark import Remark
 from training.datasets.base import Area, Pool, Splits
 from training.datasets.blocks import ENDS, FEWEST, End, blocks, draw_ends, ends_by_key
 from training.datasets.census import Census
@@ -42,12 +44,14 @@ class PlacedTile:
         pinned: What the manifest says that it is for.
         ground: The orthophoto's sha256 where the manifest says it, else its path: the same for
             tiles that show the same.
+        remarks: On how its rasters are read.
     """
 
     tile: FileTile
     grid: Grid
     pinned: End | None
     ground: str
+    remarks: Sequence[Remark] = ()
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ def open_folder(data: FolderRecipe, window_px: int, threads: int) -> Splits:
     for folder in folders:
         with ThreadPoolExecutor(max(1, threads)) as pool:
             tiles = list(pool.map(folder.tile, folder.manifest.tiles))
+        remarks += _reading_remarks(tiles)
         drawn, more = draw_parts(tiles, folder.manifest, window_px, threads)
         remarks += more
         parts += drawn
@@ -132,15 +137,18 @@ class Folder:
         height = self._file(entry, "height", entry.height)
         labels = self._file(entry, "labels", entry.labels)
         dtm = None if entry.dtm is None else self._file(entry, "dtm", entry.dtm)
-        with RasterPair.open(ortho, height, dtm=dtm) as pair:
-            grid = pair.grid
+        options = self.manifest.options(entry)
+        try:
+            with RasterPair.open(ortho, height, dtm=dtm, options=options) as pair:
+                grid, decisions = pair.grid, pair.decisions.without_sample()
+        except InputError as error:
+            raise _as_manifest_says(error, entry.name) from error
         truth = self._labels(labels, grid)
         truth.read(Window(0, 0, 1, 1))  # opens it, and so finds out where it lies
-        white = entry.white or self.manifest.white
-        rasters = PairRasters(ortho, height, dtm, white, self._files)
+        rasters = PairRasters(ortho, height, dtm, options, decisions, self._files)
         tile = FileTile(entry.name, grid.height, grid.width, rasters, truth)
         ground = entry.sha256.get("ortho", entry.ortho.as_posix())
-        return PlacedTile(tile, grid, entry.split, ground)
+        return PlacedTile(tile, grid, entry.split, ground, decisions.remarks)
 
     def _file(self, entry: TileEntry, kind: Kind, path: Path | None) -> Path:
         if path is None:
@@ -182,6 +190,29 @@ class Folder:
             for path in sorted(paths)
             if path.suffix.lower() == ".gpkg" and path.is_file()
         }
+
+
+def _as_manifest_says(error: InputError, tile: str) -> InputError:
+    """The refusal of a tile's rasters; an option of the command line is a key of the manifest."""
+
+    def key(option: re.Match[str]) -> str:
+        name = option.group(1).replace("-", "_")
+        return name if name == "dtm" else f"reading.{name}"
+
+    message = re.sub(r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)", key, error.message)
+    return type(error)(f"tile {tile!r}: {message}", **error.params, tile=tile)
+
+
+def _reading_remarks(tiles: Sequence[PlacedTile]) -> list[str]:
+    """How the tiles' rasters are read: once a kind of remark, with the first tile as an example."""
+    found: dict[str, list[str]] = {}
+    for placed in tiles:
+        for remark in placed.remarks:
+            found.setdefault(remark.code, []).append(remark.message)
+    return [
+        messages[0] if len(messages) == 1 else f"{messages[0]} (and {len(messages) - 1} more tiles)"
+        for messages in found.values()
+    ]
 
 
 def draw_parts(

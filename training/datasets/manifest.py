@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from model.classes import ISPRS, MMHUNAN, NODATA, ClassScheme, LandClass
 from model.errors import BadManifest
+from model.raster.values.options import ReadingOptions
 from training.datasets.blocks import End
 
 NAME = "manifest.toml"
@@ -66,6 +67,9 @@ class TileEntry(_Part):
     labels: Path | None = Field(default=None, description="a TIFF, or polygons in a GeoPackage")
     split: End | None = None
     white: float | None = Field(default=None, gt=0, description="of this tile, else the manifest's")
+    reading: ReadingOptions = Field(
+        default=ReadingOptions(), description="how this tile is read, where the manifest says less"
+    )
     sha256: dict[Kind, str] = Field(default_factory=dict, description="that these files must have")
 
 
@@ -77,11 +81,21 @@ class Manifest(_Part):
     white: float | None = Field(
         default=None,
         gt=0,
-        description="digital number of full reflectance; else the type's largest",
+        description="digital number of full reflectance; else by tags and pixels",
+    )
+    reading: ReadingOptions = Field(
+        default=ReadingOptions(),
+        description="how the tiles are read, where their files do not say it, or say it wrong",
     )
     labels: LabelRules = LabelRules()
     split: SplitRules = SplitRules()
     tiles: tuple[TileEntry, ...]
+
+    def options(self, tile: TileEntry) -> ReadingOptions:
+        """How a tile's pair is read: by its own options before those of all tiles."""
+        white = {"white": tile.white or self.white} if tile.white or self.white else {}
+        own = tile.reading.model_dump(exclude_unset=True)
+        return ReadingOptions(**(self.reading.model_dump(exclude_unset=True) | white | own))
 
     def scheme(self) -> ClassScheme:
         """The classes.

@@ -66,7 +66,7 @@ def pair_files(tile: Tile, folder: Path, gsd_m: float) -> PairFiles:
     """
     own = _own(tile)
     if own is not None:
-        return PairFiles(own.ortho, own.height, own.dtm, ReadingOptions(white=own.white))
+        return PairFiles(own.ortho, own.height, own.dtm, own.options)
     folder.mkdir(parents=True, exist_ok=True)
     first = tile.read(Window(0, 0, 1, 1))
     form = {

@@ -13,86 +13,58 @@ from rasterio.windows import Window
 
 from model.classes import NODATA, ClassScheme
 from model.errors import CrsMissing, DataMismatch, NoOverlap
-from model.raster.align import MUCH_FINER, AlignedHeight, Placement, place
-from model.raster.geotiff import CACHE_BYTES, GeoTiff, Role, gdal
+from model.raster.align import MUCH_FINER, Placement, place
+from model.raster.geotiff import CACHE_BYTES, gdal
 from model.raster.grid import Grid
-from model.raster.normalize import white_point
+from model.raster.pair import RasterPair
+from model.raster.reading import Decisions
 from model.raster.tags import walk
+from model.raster.values.options import ReadingOptions
 from training.datasets.encoding import UNKNOWN, Colours, Encoding, Numbers
 from training.datasets.files import OpenFiles, open_raster
 from training.datasets.labels import Findings, examine
 from training.samples import Sample
 
 
-class OpenPair:
-    """An orthophoto with its heights, open for windows; `RasterPair` has checked them before."""
-
-    def __init__(self, ortho: Path, height: Path, dtm: Path | None) -> None:
-        self.ortho = GeoTiff(ortho, Role.ORTHO)
-        self.heights = [
-            AlignedHeight(GeoTiff(path, Role.HEIGHT), self.ortho.grid)
-            for path in (height, dtm)
-            if path is not None
-        ]
-
-    def close(self) -> None:
-        """Closes the files."""
-        for heights in self.heights:
-            heights.close()
-        self.ortho.close()
-
-    def read(
-        self, window: Window
-    ) -> tuple[NDArray[np.generic], NDArray[np.bool_], NDArray[np.float32]]:
-        """The orthophoto (3, h, w) and where it is valid (h, w); metres above ground (1, h, w)."""
-        with gdal(self.ortho.path, CACHE_BYTES):
-            values, valid = self.ortho.read(window)
-            heights = self.heights[0].read(window)
-            if len(self.heights) > 1:
-                heights = heights - self.heights[1].read(window)
-        return np.where(valid, values, values.dtype.type(0)), valid, heights[None]
-
-    def valid(self, window: Window) -> NDArray[np.bool_]:
-        """Where the orthophoto is valid (h, w); it is not read where its file knows no gaps."""
-        if not self.ortho.may_have_gaps:
-            return np.ones((window.height, window.width), bool)
-        with gdal(self.ortho.path, CACHE_BYTES):
-            valid: NDArray[np.bool_] = self.ortho.read(window)[1]
-        return valid
-
-
 @dataclass(frozen=True)
 class PairRasters:
-    """An orthophoto and heights of any grids.
+    """An orthophoto and heights of any grids, read as a map's are.
 
     Args:
         ortho: The orthophoto; its grid is the tile's.
-        height: Metres above ground, or above the sea if there is a `dtm`.
+        height: Heights above ground, or above the sea if there is a `dtm`.
         dtm: A terrain model.
-        white: The digital number of full reflectance; the type's largest if None.
+        options: What the caller knows better than the files.
+        decisions: What the numbers mean, found out once for all threads and processes.
         files: Where they stay open.
     """
 
     ortho: Path
     height: Path
     dtm: Path | None
-    white: float | None
+    options: ReadingOptions
+    decisions: Decisions
     files: OpenFiles
 
     def read(self, window: Window, truth: NDArray[np.uint8]) -> Sample:
         """See `Rasters`; where there is no orthophoto, there is nothing to learn."""
-        ortho, valid, heights = self._open().read(window)
+        ortho, valid, heights = self._open().read_window(window)
         truth = np.where(valid, truth, np.uint8(NODATA))
-        white = white_point(ortho.dtype) if self.white is None else self.white
-        return Sample({"ortho": ortho, "ndsm": heights}, truth, white)
+        rasters = {"ortho": ortho, "ndsm": heights[None]}
+        return Sample(rasters, truth, self.decisions.reading.white)
 
     def valid(self, window: Window) -> NDArray[np.bool_]:
         """See `Rasters`."""
         return self._open().valid(window)
 
-    def _open(self) -> OpenPair:
+    def _open(self) -> RasterPair:
         key = (self.ortho, self.height, self.dtm)
-        return self.files.get(key, lambda: OpenPair(*key))
+        return self.files.get(
+            key,
+            lambda: RasterPair.open(
+                *key[:2], dtm=self.dtm, options=self.options, decisions=self.decisions
+            ),
+        )
 
 
 class OpenLabels:

@@ -31,6 +31,7 @@ class Inspections:
         self.fault: Exception | None = None
         self.pairs: list[tuple[Any, ...]] = []
         self.drift: dict[str, Any] | None = None
+        self.remarks: list[dict[str, Any]] = []
 
     def file(self, path: Path, names: dict[str, str]) -> dict[str, Any]:
         assert path.stat().st_size > 0
@@ -43,7 +44,7 @@ class Inspections:
         self.pairs.append(what)
         if self.fault is not None:
             raise self.fault
-        return {"drift": self.drift}
+        return {"drift": self.drift, "remarks": self.remarks}
 
     def correction(self, the_map: Path, labels: Path, out: Path, *_: Any) -> dict[str, Any]:
         assert (the_map / "classes.tif").is_file()

@@ -29,18 +29,31 @@ def test_execution_accepts_a_job_and_rings_for_it(api):
     sha256 = hashlib.sha256(b"mine").hexdigest()
     file = api.services.storage.models.path(sha256)
     names |= {str(file): "mine", file.name: "mine"}
-    assert api.inspections.pairs == [(*paths.values(), str(file), None, names)]
+    assert api.inspections.pairs == [(*paths.values(), str(file), {}, names)]
     with api.services.database.reading() as session:
         kept = JobRepository(session).get(job["id"]).inputs
     options = {"stride": 64, "blend": "mean", "confidence": False}
     assert kept == ids | options | {"model": "mine@1", "model_sha256": sha256}
 
 
+def test_a_job_says_how_its_rasters_are_read(api):
+    told = {"code": "height.unit", "message": "heights are in feet"}
+    strange = {"code": "drift.gsd", "message": "pixels of 1 m"}
+    api.inspections.remarks = [told]
+    api.inspections.drift = {"remarks": [strange], "compared": True}
+    job = api.submit()
+    assert api.user.get(f"/jobs/{job['jobID']}").json()["remarks"] == [told, strange]
+
+
 def test_a_job_says_what_of_its_input_the_model_has_never_seen(api):
     remark = {"code": "drift.gsd", "message": "pixels of 1 m"}
     api.inspections.drift = {"remarks": [], "compared": True}
-    usual = api.submit(white=4095)
-    assert api.inspections.pairs[-1][-2] == 4095
+    usual = api.submit(white=4095, height_unit="us-ft", collar=False)
+    assert api.inspections.pairs[-1][-2] == {
+        "white": 4095,
+        "collar": False,
+        "height_unit": "us-ft",
+    }
     api.inspections.drift = {"remarks": [remark], "compared": True}
     strange = api.submit()
     assert (usual["remarks"], strange["remarks"]) == ([], [remark])

@@ -1,0 +1,87 @@
+"""How a pair is to be read: the options of a job that say what its files do not, or say wrong.
+
+They are `model.raster.values.options.ReadingOptions` in a request's words; a test compares the two.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Band = Annotated[int, Field(ge=1, le=64)]
+
+
+class ReadingInputs(BaseModel):
+    """What a job may say about its rasters; the messages that ask for one name it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    white: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        title="White point",
+        description="digital number of full reflectance; by tags and pixels without it",
+    )
+    bands: tuple[Band, Band, Band] | None = Field(
+        default=None,
+        title="Colour bands",
+        description="of the orthophoto, as red, green, blue, counted from 1",
+    )
+    collar: bool | None = Field(
+        default=None,
+        title="Collar",
+        description="false: a black or white collar at the orthophoto's rim is ground",
+    )
+    height_band: Band | None = Field(
+        default=None, title="Height band", description="of the height raster, counted from 1"
+    )
+    dtm_band: Band | None = Field(
+        default=None, title="Terrain band", description="of the terrain model, counted from 1"
+    )
+    height_unit: str | None = Field(
+        default=None,
+        max_length=40,
+        title="Unit of the heights",
+        description="m, dm, cm, mm, ft, us-ft, or metres a step such as 0.2",
+    )
+    height_offset: float | None = Field(
+        default=None,
+        allow_inf_nan=False,
+        title="Height offset",
+        description="metres to add to heights above ground; 0: they are right as they are",
+    )
+    height_nodata: Annotated[float, Field(allow_inf_nan=False)] | Literal["none"] | None = Field(
+        default=None,
+        title="Missing height",
+        description="value that stands for a missing height; none: every value is a height",
+    )
+    crs: str | None = Field(
+        default=None,
+        max_length=4096,
+        title="Coordinate reference system",
+        description="of the raster that names none, such as EPSG:25832",
+    )
+
+
+NAMES = tuple(ReadingInputs.model_fields)
+
+
+def reading_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that a job was given."""
+    return {name: inputs[name] for name in NAMES if inputs.get(name) is not None}
+
+
+def as_arguments(reading: Mapping[str, Any]) -> list[str]:
+    """The same for `mfnet inspect`."""
+    return [_argument(name, value) for name, value in reading.items()]
+
+
+def _argument(name: str, value: Any) -> str:
+    option = "--" + name.replace("_", "-")
+    if isinstance(value, bool):
+        return option if value else option.replace("--", "--no-", 1)
+    if isinstance(value, list | tuple):
+        value = ",".join(map(str, value))
+    # With an equals sign: what begins with a dash is a value all the same.
+    return f"{option}={value}"

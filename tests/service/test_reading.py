@@ -1,0 +1,56 @@
+"""What a job may say about its rasters is what the engine understands."""
+
+import pytest
+
+from model.arguments import _READING
+from model.raster.values.options import ReadingOptions
+from service import inspection
+from service.reading import NAMES, ReadingInputs, as_arguments, reading_of
+
+
+def test_a_job_takes_what_the_engine_and_the_command_line_take() -> None:
+    assert set(NAMES) == set(ReadingOptions.model_fields) == set(_READING)
+
+
+def test_what_a_job_says_the_engine_reads() -> None:
+    said = {
+        "white": 4095.0,
+        "bands": [3, 2, 1],
+        "collar": False,
+        "height_band": 2,
+        "dtm_band": 1,
+        "height_unit": "us-ft",
+        "height_offset": -3.5,
+        "height_nodata": "none",
+        "crs": "EPSG:2154",
+    }
+    kept = reading_of(ReadingInputs(**said).model_dump(mode="json") | {"stride": 64})
+    assert kept == said
+    assert ReadingOptions(**kept).chosen() == said
+    assert as_arguments(kept) == [
+        "--white=4095.0",
+        "--bands=3,2,1",
+        "--no-collar",
+        "--height-band=2",
+        "--dtm-band=1",
+        "--height-unit=us-ft",
+        "--height-offset=-3.5",
+        "--height-nodata=none",
+        "--crs=EPSG:2154",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        (
+            "pass --dtm DTM; or --height-offset 3.0",
+            "pass inputs.dtm DTM; or inputs.height_offset 3.0",
+        ),
+        ("--no-collar if it is ground", "inputs.collar false if it is ground"),
+        ("the layer '--model' of a--dtm.gpkg", "the layer '--model' of a--dtm.gpkg"),
+        ("gdalwarp -tr 0.1 0.1", "gdalwarp -tr 0.1 0.1"),
+    ],
+)
+def test_messages_name_the_inputs_of_a_job(told: str, shown: str) -> None:
+    assert inspection._renamed(told, {}) == shown
