@@ -8,7 +8,7 @@ from rasterio.crs import CRS
 
 from model.errors import BadOption, CrsMissing
 from model.raster.grid import Grid
-from model.raster.report import Remark
+from model.raster.remark import Remark
 from model.raster.vertical import horizontal
 
 SAME_NUMBERS_PERCENT = 50.0
