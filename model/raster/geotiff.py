@@ -23,6 +23,7 @@ from model.errors import (
     WrongBands,
     WrongType,
 )
+from model.geodata import require_proj_data
 from model.raster.grid import Grid
 from model.raster.remark import Remark
 from model.raster.sample import sample_windows
@@ -77,6 +78,7 @@ def gdal(path: Path, cache_bytes: int | None = None) -> Iterator[None]:
     cache = {} if cache_bytes is None else {"GDAL_CACHEMAX": cache_bytes}
     try:
         with rasterio.Env(**GDAL_OPTIONS, **cache):
+            require_proj_data()
             yield
     except MfnetError:
         raise
