@@ -5,11 +5,15 @@
 
 from typing import TYPE_CHECKING, Any
 
+from model.geodata import prefer_own
+
 if TYPE_CHECKING:
     from model.checkpoint import load_model
     from model.inference.segment import segment
 
 __all__ = ["load_model", "segment"]
+
+prefer_own()
 
 
 def __getattr__(name: str) -> Any:

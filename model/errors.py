@@ -229,6 +229,12 @@ class Cancelled(MfnetError):
     code = "run.cancelled"
 
 
+class GeodataMissing(EngineError):
+    """PROJ has no database of coordinate reference systems, or one of another version."""
+
+    code = "engine.geodata"
+
+
 class NonFiniteLogits(EngineError):
     """The network returned NaN or Inf for finite input."""
 

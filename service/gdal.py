@@ -26,6 +26,7 @@ FENCE = {
     "GDAL_SKIP": _SKIPPED_DRIVERS,
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no sidecar is looked for
     "CPL_VSIL_CURL_ALLOWED_FILENAME": "none",
+    "PROJ_NETWORK": "OFF",  # a stranger's CRS may name grids
 }
 """For the environment of a child; inside `rasterio.Env` these settings would come too late.
 

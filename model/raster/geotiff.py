@@ -23,10 +23,12 @@ from model.errors import (
     WrongBands,
     WrongType,
 )
+from model.geodata import require_proj_data
 from model.raster.grid import Grid
 from model.raster.remark import Remark
 from model.raster.sample import sample_windows
 from model.raster.screening import Layout, screen
+from model.raster.transform import senseless
 from model.raster.values.colours import BandTags, choose_colour_bands, is_mask
 from model.raster.values.heights import is_value
 from model.raster.values.options import ReadingOptions
@@ -76,6 +78,7 @@ def gdal(path: Path, cache_bytes: int | None = None) -> Iterator[None]:
     cache = {} if cache_bytes is None else {"GDAL_CACHEMAX": cache_bytes}
     try:
         with rasterio.Env(**GDAL_OPTIONS, **cache):
+            require_proj_data()
             yield
     except MfnetError:
         raise
@@ -285,12 +288,21 @@ class GeoTiff:
     def _read_grid(self) -> Grid:
         dataset, name = self.dataset, self.path.name
         transform: Affine = dataset.transform
-        degenerate = not np.isfinite(tuple(transform)).all() or transform.determinant == 0
-        if transform.is_identity or degenerate:
-            found = "ground control points alone" if dataset.gcps[0] else "no transform"
+        # Beside an RPC model and no transform, rasterio gives numbers out of unset memory.
+        if transform.is_identity or not self.layout.has_transform:
+            found = "no transform"
+            if dataset.gcps[0] or dataset.rpcs:
+                found = f"{'ground control points' if dataset.gcps[0] else 'an RPC model'} alone"
             raise NotGeoreferenced(
                 f"{name}: {found} to the ground; expected a GeoTIFF with a transform inside: "
-                "gdalwarp makes one from control points, gdal_edit.py -a_ullr writes one",
+                "gdalwarp makes one from control points or an RPC model, gdal_edit.py -a_ullr LEFT "
+                "TOP RIGHT BOTTOM writes one",
+                file=name,
+            )
+        if wrong := senseless(transform, dataset.height, dataset.width, dataset.crs):
+            raise NotGeoreferenced(
+                f"{name}: {wrong}: gdal_edit.py -a_ullr LEFT TOP RIGHT BOTTOM writes the corners, "
+                "-a_srs the coordinate reference system",
                 file=name,
             )
         return Grid(dataset.height, dataset.width, transform, dataset.crs)

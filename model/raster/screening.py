@@ -50,6 +50,7 @@ class Layout:
         block_width: Columns of a tile or strip.
         declared_bytes: Decoded size.
         stored_bytes: Size of the file.
+        has_transform: A transform to the ground is among the tags.
     """
 
     height: int
@@ -60,6 +61,7 @@ class Layout:
     block_width: int
     declared_bytes: int
     stored_bytes: int
+    has_transform: bool
 
 
 # As in libtiff's tiff.h. Left out: fax codes (a bilevel image is neither picture nor height), old
@@ -151,6 +153,7 @@ def _layout(directory: Directory, path: Path, limits: Limits) -> Layout:
         block_width=block_width,
         declared_bytes=height * width * bands * bits // 8,
         stored_bytes=path.stat().st_size,
+        has_transform=directory.has_transform,
     )
 
 

@@ -28,6 +28,9 @@ PLANAR = 284
 TILE_WIDTH = 322
 TILE_HEIGHT = 323
 SAMPLE_FORMAT = 339
+PIXEL_SCALE = 33550
+TIE_POINTS = 33922
+TRANSFORMATION = 34264
 GDAL_METADATA = 42112
 
 MAX_DIRECTORIES = 128
@@ -52,10 +55,17 @@ class Directory:
     Attributes:
         numbers: First values of each integer tag that we know, by tag; at most `MAX_VALUES`.
         metadata: Contents of every tag 42112 in the directory.
+        present: Every tag that it has.
     """
 
     numbers: dict[int, tuple[int, ...]]
     metadata: tuple[bytes, ...]
+    present: frozenset[int]
+
+    @property
+    def has_transform(self) -> bool:
+        """Whether it says by a matrix, or by a pixel's size and a point, where pixels lie."""
+        return TRANSFORMATION in self.present or {PIXEL_SCALE, TIE_POINTS} <= self.present
 
     def number(self, tag: int, default: int) -> int:
         """First value of a tag, or the default that TIFF gives it."""
@@ -154,9 +164,11 @@ class _Walk:
     def _parse(self, entries: bytes, entry_bytes: int) -> Directory:
         numbers: dict[int, tuple[int, ...]] = {}
         metadata: list[bytes] = []
+        present: set[int] = set()
         for start in range(0, len(entries), entry_bytes):
             entry = entries[start : start + entry_bytes]
             tag, kind = struct.unpack(f"{self.order}HH", entry[:4])
+            present.add(tag)
             if tag in _NUMBERS:
                 values = self._values(tag, kind, entry)
                 if numbers.setdefault(tag, values) != values:
@@ -166,7 +178,7 @@ class _Walk:
                     )
             elif tag == GDAL_METADATA:
                 metadata.append(self._metadata(kind, entry))
-        return Directory(numbers, tuple(metadata))
+        return Directory(numbers, tuple(metadata), frozenset(present))
 
     def _values(self, tag: int, kind: int, entry: bytes) -> tuple[int, ...]:
         letter = _INTEGERS.get(kind)

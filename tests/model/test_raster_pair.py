@@ -65,10 +65,19 @@ def test_overlap_under_a_tenth_is_refused_with_its_share(photo: Make, heights: M
     assert whole(photo(), heights(transform=at(0.5, east=20))).valid["ndsm"].any()
 
 
-@pytest.mark.parametrize("crs", ["EPSG:32633", "EPSG:3857", "EPSG:4326", "IAU_2015:30110"])
+@pytest.mark.parametrize("crs", ["EPSG:32633", "EPSG:3857", "IAU_2015:30110"])
 def test_another_place_is_refused(photo: Make, heights: Make, crs: str) -> None:
     with pytest.raises(NoOverlap):
         whole(photo(), heights(crs=CRS.from_string(crs)))
+
+
+def test_metres_that_are_said_to_be_degrees_are_no_place(photo: Make, heights: Make) -> None:
+    lonlat = CRS.from_epsg(4326)
+    with pytest.raises(NotGeoreferenced, match=r"ndsm\.tif: .*longitudes and latitudes"):
+        whole(photo(), heights(crs=lonlat))
+    # Both say so, and would fit each other.
+    with pytest.raises(NotGeoreferenced, match=r"ortho\.tif: .*longitudes and latitudes"):
+        whole(photo(crs=lonlat), heights(crs=lonlat))
 
 
 @pytest.mark.parametrize("bands", [1, 2])

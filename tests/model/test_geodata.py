@@ -1,0 +1,143 @@
+"""PROJ and GDAL data that other programs name are not followed; each case is a process."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import rasterio
+
+OWN = Path(rasterio.__file__).parent / "proj_data"
+needs_own = pytest.mark.skipif(
+    not (OWN / "proj.db").is_file(), reason="this rasterio brings no PROJ data"
+)
+
+# What a map's place and areas hang on: the CRS by name, its unit, areas, a move to another CRS.
+REPORT = """
+from pathlib import Path
+import sys
+import numpy as np
+from model.raster.geotiff import GeoTiff, Role
+from model.raster.cog import CogWriter
+from rasterio.crs import CRS
+from rasterio.warp import transform
+with GeoTiff(Path(sys.argv[1]), Role.HEIGHT) as source:
+    grid = source.grid
+print(grid.crs.to_string(), grid.crs.linear_units, grid.pixel_area_m2(3), grid.gsd_m)
+print(transform(grid.crs, CRS.from_epsg(3035), [5e5], [5.7e6]))
+from rasterio._env import get_gdal_config
+print(get_gdal_config("GDAL_DATA"))
+"""
+RASTERIO_FIRST = "import rasterio\nfrom rasterio.crs import CRS\n" + REPORT
+
+
+def report(path: Path, code: str = REPORT, **variables: str) -> str:
+    clean = {
+        key: value for key, value in os.environ.items() if not key.startswith(("PROJ", "GDAL"))
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        env=clean | variables,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A folder of an older program."""
+    folder = tmp_path / "old"
+    folder.mkdir()
+    with sqlite3.connect(folder / "proj.db") as database:
+        database.execute("CREATE TABLE metadata (key TEXT, value TEXT)")
+        database.execute("INSERT INTO metadata VALUES ('DATABASE.LAYOUT.VERSION.MAJOR', '1')")
+        database.execute("INSERT INTO metadata VALUES ('DATABASE.LAYOUT.VERSION.MINOR', '0')")
+        database.execute("INSERT INTO metadata VALUES ('PROJ.VERSION', '6.0.0')")
+    database.close()
+    return folder
+
+
+@needs_own
+def test_foreign_data_change_nothing(
+    heights: Callable[..., Path], old: Path, tmp_path: Path
+) -> None:
+    path = heights()
+    expected = report(path)
+    assert "EPSG:25832 metre 0.25" in expected
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    (damaged / "proj.db").write_bytes(b"no database")
+    for variables in (
+        {"PROJ_LIB": "/nonexistent"},
+        {"PROJ_LIB": str(tmp_path), "GDAL_DATA": "/nonexistent"},
+        {"PROJ_DATA": str(old), "GDAL_DRIVER_PATH": "/nonexistent"},
+        {"PROJ_DATA": f"{damaged}{os.pathsep}{old}", "PROJ_LIB": ""},
+    ):
+        assert report(path, **variables) == expected, variables
+    for variables in ({"PROJ_LIB": str(old), "GDAL_DATA": "/nonexistent"},):
+        assert report(path, RASTERIO_FIRST, **variables) == expected, variables
+
+
+@needs_own
+def test_a_copy_of_the_same_version_may_hold_more_grids(tmp_path: Path) -> None:
+    shutil.copy(OWN / "proj.db", tmp_path)
+    code = (
+        "import model, rasterio.env, rasterio._env\n"
+        "print(*rasterio._env.get_proj_data_search_paths())"
+    )
+    assert report(tmp_path, code, PROJ_LIB=f"/nonexistent{os.pathsep}{tmp_path}").split() == [
+        str(tmp_path)
+    ]
+
+
+def test_the_command_line_tells_the_same(heights: Callable[..., Path], tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).with_name("mfnet")), "inspect", "--json", str(heights())]
+    told = [
+        subprocess.run(
+            command, env=os.environ | extra, capture_output=True, text=True, check=True
+        ).stdout
+        for extra in ({}, {"PROJ_LIB": str(tmp_path), "PROJ_NETWORK": "ON"})
+    ]
+    assert told[0] == told[1]
+    assert '"EPSG:25832"' in told[0]
+
+
+def test_without_any_data_the_program_says_so(heights: Callable[..., Path], old: Path) -> None:
+    """As a build without data of its own does whose folder is another version's."""
+    code = (
+        "import model, os, sys\n"
+        "from pathlib import Path\n"
+        "os.environ['PROJ_DATA'] = sys.argv[1]\n"
+        "from model.errors import GeodataMissing\n"
+        "from model.raster.geotiff import GeoTiff, Role\n"
+        "try:\n"
+        "    GeoTiff(Path(sys.argv[2]), Role.HEIGHT)\n"
+        "except GeodataMissing as error:\n"
+        "    print(error.code, error.message)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(old), str(heights())],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("engine.geodata PROJ finds no usable database")
+    assert "PROJ_DATA" in done.stdout
+
+
+def test_a_build_without_own_data_follows_the_variable(
+    old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from model import geodata
+
+    monkeypatch.setenv("PROJ_DATA", os.pathsep.join([str(tmp_path), str(old)]))
+    monkeypatch.setenv("PROJ_LIB", str(tmp_path))
+    assert geodata._proj_folder(tmp_path / "none") == old
+    monkeypatch.setenv("PROJ_DATA", str(tmp_path))
+    assert geodata._proj_folder(tmp_path / "none") is None
