@@ -39,9 +39,7 @@ def submit(
     kept = inputs.model_dump(exclude_none=True) | {
         role: upload.id for role, upload in rasters.items()
     }
-    return request.accept(
-        services, kept, model, remarks=report.get("remarks"), drift=_drift(report)
-    )
+    return request.accept(services, kept, model, remarks=report["remarks"], drift=_drift(report))
 
 
 class Request:

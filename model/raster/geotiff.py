@@ -104,6 +104,7 @@ class GeoTiff:
         path: As given.
         role: What it is used as.
         layout: How it is stored.
+        crs: As the file says; `grid` may have that of the other raster of a pair.
         grid: Where its pixels lie.
         bands: The bands in use, counted from 1: three of an orthophoto, else one.
         alpha: The alpha band, counted from 1, if there is one.
@@ -137,6 +138,7 @@ class GeoTiff:
             with gdal(path):
                 self._choose_bands(options or ReadingOptions())
                 self.grid = self._read_grid()
+                self.crs = self.grid.crs
                 self.nodata = tuple(self.dataset.nodatavals[band - 1] for band in self.bands)
                 flags = self.dataset.mask_flag_enums[self.bands[0] - 1]
                 self._masked = MaskFlags.per_dataset in flags and self.alpha is None

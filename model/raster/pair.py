@@ -8,6 +8,7 @@ import numpy as np
 from rasterio.windows import Window
 
 from model.errors import RasterUnreadable
+from model.raster.agreement import agree_crs
 from model.raster.align import AlignedHeight
 from model.raster.geotiff import CACHE_BYTES, GeoTiff, Role, gdal
 from model.raster.grid import Grid, Rows
@@ -75,7 +76,7 @@ class RasterPair:
             overlap_percent=round(min(overlaps), 1),
             height_percentiles=decisions.percentiles,
             reading=decisions.reading,
-            remarks=[*pair_remarks(ortho, height), *decisions.remarks],
+            remarks=[*pair_remarks(ortho, height, dtm), *decisions.remarks],
             estimate=estimate(self.grid, self._cache_bytes),
         )
 
@@ -104,19 +105,20 @@ class RasterPair:
                 `model.errors`.
         """
         options = options or ReadingOptions()
-        opened: list[GeoTiff | AlignedHeight] = []
+        opened: list[GeoTiff] = []
         stamps = tuple(Stamp.of(path) for path in (ortho, height, dtm) if path is not None)
         try:
             picture = GeoTiff(Path(ortho), Role.ORTHO, options)
             opened.append(picture)
-            aligned: list[AlignedHeight] = []
+            sources = []
             for path, role in ((height, Role.HEIGHT), (dtm, Role.DTM)):
-                if path is None:
-                    continue
-                source = GeoTiff(Path(path), role, options)
-                opened.append(source)
-                aligned.append(AlignedHeight(source, picture.grid))
-                opened.append(aligned[-1])
+                if path is not None:
+                    sources.append(GeoTiff(Path(path), role, options))
+                    opened.append(sources[-1])
+            for source in sources:
+                picture.grid, source.grid, told = agree_crs(picture.grid, source.grid, options.crs)
+                source.remarks += told
+            aligned = [AlignedHeight(source, picture.grid) for source in sources]
             terrain = aligned[1] if dtm is not None else None
             return cls(picture, aligned[0], terrain, stamps, options, decisions)
         except BaseException:

@@ -25,6 +25,7 @@ from model.raster.values.heights import (
 )
 from model.raster.values.level import Source, check_above_ground, decide_unit, percentiles
 from model.raster.values.options import ReadingOptions
+from model.raster.vertical import vertical_unit
 
 _MISSING_TOLD = 0.005
 Read = Callable[[Window], tuple[np.ndarray, np.ndarray]]
@@ -204,6 +205,7 @@ def _tags(source: GeoTiff) -> HeightTags:
         scale=source.scale,
         offset=source.offset,
         unit=source.unit,
+        vertical_unit_m=vertical_unit(source.crs),
         nodata=source.nodata[0],
     )
 

@@ -4,15 +4,25 @@ from model.raster.align import AlignedHeight, Placement
 from model.raster.geotiff import GeoTiff
 from model.raster.grid import Grid
 from model.raster.remark import Remark
+from model.raster.vertical import vertical_remarks
 
 _FULL_OVERLAP_PERCENT = 95.0
 _MUCH_COARSER = 0.5
 _DISTORTION = 0.01
 
 
-def pair_remarks(ortho: GeoTiff, height: AlignedHeight) -> list[Remark]:
+def pair_remarks(
+    ortho: GeoTiff, height: AlignedHeight, dtm: AlignedHeight | None = None
+) -> list[Remark]:
     """Remarks from tags and placement alone."""
-    return [*_ortho_remarks(ortho), *_placement_remarks(height.placement, ortho, height.source)]
+    sources = [height.source, *([dtm.source] if dtm is not None else [])]
+    declared = [(file.path.name, file.crs) for file in (ortho, *sources)]
+    return [
+        *_ortho_remarks(ortho),
+        *_placement_remarks(height.placement, ortho, height.source),
+        *(remark for source in sources for remark in source.remarks),
+        *vertical_remarks(declared),
+    ]
 
 
 def _ortho_remarks(ortho: GeoTiff) -> list[Remark]:

@@ -51,11 +51,20 @@ def whole(
 
 
 def test_one_side_without_crs_is_refused_and_named(photo: Make, heights: Make) -> None:
-    with pytest.raises(CrsMissing) as caught:
-        whole(photo(crs=None), heights())
-    assert caught.value.params == {"lacking": "orthophoto"}
+    away = at(0.5, east=1000)
+    with pytest.raises(CrsMissing, match="--crs") as caught:
+        whole(photo(crs=None, transform=away), heights())
+    assert caught.value.params["lacking"] == "orthophoto"
     with pytest.raises(CrsMissing, match="the height raster has no"):
-        whole(photo(), heights(crs=None))
+        whole(photo(), heights(crs=None, transform=away))
+
+
+def test_the_other_crs_is_taken_over_where_the_numbers_agree(photo: Make, heights: Make) -> None:
+    expected = whole(photo(), heights())
+    with RasterPair.open(photo("bare.tif", crs=None), heights()) as pair:
+        assert [remark.code for remark in pair.report.remarks] == ["crs.taken_over"]
+        assert pair.grid.crs == CRS.from_epsg(25832)
+        assert np.array_equal(pair.read(0, 48).arrays["ndsm"], expected.arrays["ndsm"])
 
 
 def test_overlap_under_a_tenth_is_refused_with_its_share(photo: Make, heights: Make) -> None:
