@@ -6,7 +6,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from model.classes import NODATA
+from training.gaps import draw_gaps
 from training.samples import Sample
+
+GAPS_IN_ORTHO, GAPS_IN_HEIGHTS = 0.25, 0.15
+"""Shares of the windows."""
+GAP_SHARES = (0.01, 0.5)
+"""Of a window's pixels, from and to."""
 
 
 def augment(sample: Sample, rng: np.random.Generator) -> Sample:
@@ -18,7 +25,25 @@ def augment(sample: Sample, rng: np.random.Generator) -> Sample:
     if "ndsm" in rasters:
         heights = np.asarray(rasters["ndsm"], np.float32)
         rasters["ndsm"] = resurvey(heights, rng, sample.metre)
-    return sample.with_rasters(**rasters)
+    return leave_out(sample.with_rasters(**rasters), rng)
+
+
+def leave_out(sample: Sample, rng: np.random.Generator) -> Sample:
+    """At times with gaps in the orthophoto, where nothing is to be learned, or in the heights."""
+    height, width = sample.truth.shape
+    if "ortho" in sample.rasters and rng.random() < GAPS_IN_ORTHO:
+        gap = draw_gaps(rng, height, width, share=rng.uniform(*GAP_SHARES))
+        known = sample.no_ortho
+        sample = replace(
+            sample,
+            no_ortho=gap if known is None else gap | known,
+            truth=np.where(gap, np.uint8(NODATA), sample.truth),
+        )
+    if "ndsm" in sample.rasters and rng.random() < GAPS_IN_HEIGHTS:
+        gap = draw_gaps(rng, height, width, share=rng.uniform(*GAP_SHARES))
+        heights = np.asarray(sample.rasters["ndsm"], np.float32)
+        sample = sample.with_rasters(ndsm=np.where(gap, np.float32(np.nan), heights))
+    return sample
 
 
 def flip(sample: Sample, rng: np.random.Generator) -> Sample:
@@ -48,8 +73,10 @@ def turn(sample: Sample, quarter_turns: int, mirror: bool) -> Sample:
         raster = np.rot90(raster, quarter_turns, axes=(-2, -1))
         return raster[..., ::-1] if mirror else raster
 
+    gap = sample.no_ortho
     return replace(
         sample,
+        no_ortho=None if gap is None else turned(gap).astype(bool, copy=False),
         rasters={name: turned(raster) for name, raster in sample.rasters.items()},
         truth=turned(sample.truth).astype(np.uint8, copy=False),
     )

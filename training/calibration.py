@@ -169,7 +169,10 @@ class _Region:
         arrays = {n: np.asarray(r[:, part], np.float32) for n, r in self.sample.rasters.items()}
         if "ndsm" in arrays:
             arrays["ndsm"] = np.maximum(arrays["ndsm"], 0)  # a gap (NaN) stays one
-        return _Rows(arrays, {name: np.isfinite(raster[0]) for name, raster in arrays.items()})
+        valid = {name: np.isfinite(raster[0]) for name, raster in arrays.items()}
+        if "ortho" in valid and self.sample.no_ortho is not None:
+            valid["ortho"] &= ~self.sample.no_ortho[part]
+        return _Rows(arrays, valid)
 
 
 def _nll(logits_NK: NDArray[Any], truth_N: NDArray[np.uint8], temperature: float) -> float:

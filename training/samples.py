@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.config import Modality
-from model.raster.normalize import scaling, white_point
+from model.config import Modality, neutral_values
+from model.raster.normalize import neutral_input, scaling, white_point
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Sample:
     Args:
         rasters: By modality's name, (C, H, W): digital numbers or metres; NaN where nothing was
             measured.
+        no_ortho: (H, W) bool, where the orthophoto, whose numbers have no NaN, has none.
         truth: (H, W) uint8 class values, 255 to be ignored.
         white: The digital number of white in reflectance rasters.
         metre: What a metre is in the heights' unit.
@@ -32,6 +33,7 @@ class Sample:
     truth: NDArray[np.uint8]
     white: float = 255.0
     metre: float = 1.0
+    no_ortho: NDArray[np.bool_] | None = None
 
     def with_rasters(self, **rasters: NDArray[np.generic]) -> "Sample":
         """The same sample with some rasters replaced."""
@@ -56,7 +58,7 @@ class Batch:
 def collate(samples: Sequence[Sample], modalities: Sequence[Modality]) -> Batch:
     """Normalises samples into a batch, as the engine normalises rasters.
 
-    Gaps become 0, and so do heights below the ground, where nothing stands.
+    Gaps become the model's neutral values, and heights below the ground 0, where nothing stands.
     """
     inputs = {
         m.name: torch.from_numpy(np.stack([_normalised(s, m) for s in samples])) for m in modalities
@@ -71,4 +73,8 @@ def _normalised(sample: Sample, modality: Modality) -> NDArray[np.float32]:
     if modality.unit == "metre":
         raster = np.maximum(raster, 0)  # a gap (NaN) stays one
     values = raster * np.float32(to_input.scale) + np.float32(to_input.offset)
-    return np.where(np.isnan(values), np.float32(0), values)
+    gap = np.isnan(values).any(axis=0)
+    if modality.name == "ortho" and sample.no_ortho is not None:
+        gap |= sample.no_ortho
+    neutral = np.asarray(neutral_input(modality, neutral_values(modality)), np.float32)
+    return np.where(gap, neutral[:, None, None], values)

@@ -18,8 +18,8 @@ from model.raster.normalize import Scaling
 class Strip:
     """Rows come in below and leave above.
 
-    Zero stands for what a modality does not know. What of a window lies beyond the raster repeats
-    its rim: black would look like something.
+    The model's neutral values stand for what a modality does not know. What of a window lies beyond
+    the raster repeats its rim: black would look like something.
 
     There is room for two windows' rows, so that each row is moved once at most, and a window's rows
     always lie one below the other: evenly spaced windows are then views, and the network's own
@@ -66,7 +66,9 @@ class Strip:
             rows_ChW = room_ChW[:, new, : self._plan.width].copy_(values[name])
             rows_ChW.mul_(scaling.scale).add_(scaling.offset)
             if name in unknown:
-                rows_ChW.masked_fill_(unknown[name], 0)
+                neutral = scaling.neutral or (0.0,) * len(rows_ChW)
+                for band_hW, value in zip(rows_ChW, neutral, strict=True):
+                    band_hW.masked_fill_(unknown[name], value)
             self._repeat_rim(room_ChW, new.stop)
         self._valid[new, : self._plan.width] = valid_hW
         here = self._valid[self._rows(step.top, step.top + self._side)].any(0)

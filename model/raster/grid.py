@@ -3,11 +3,12 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from affine import Affine
 from rasterio.crs import CRS
+
+from model.raster.area import PixelAreas, pixel_areas
 
 
 @dataclass(frozen=True)
@@ -27,20 +28,18 @@ class Grid:
     transform: Affine
     crs: CRS | None
 
-    def pixel_area_m2(self, row: int) -> float | None:
-        """Square metres of a pixel of a row; None without a CRS, or off the ellipsoid.
+    @cached_property
+    def areas(self) -> PixelAreas:
+        """Square metres of the pixels."""
+        return pixel_areas(self.height, self.width, self.transform, self.crs)
 
-        In a projected CRS all pixels have the same area, by the CRS's unit of length; the
-        projection's own distortion is not undone. In a geographic CRS it is the area on the
-        ellipsoid of the row's middle pixel.
+    def pixel_area_m2(self, row: int, column: int | None = None) -> float | None:
+        """Square metres of a pixel, of the middle one of a row if no column is given.
+
+        Returns:
+            None without a CRS, or off the ellipsoid.
         """
-        if self._metres_per_unit is not None:
-            area = float(abs(self.transform.determinant) * self._metres_per_unit**2)
-        elif self._geod is not None:
-            area = self._ellipsoidal_area(row)
-        else:
-            return None
-        return area if math.isfinite(area) else None
+        return self.areas.of_pixel(row, self.width // 2 if column is None else column)
 
     @cached_property
     def gsd_m(self) -> float | None:
@@ -55,44 +54,6 @@ class Grid:
     def to_pixels(self, ground: np.ndarray) -> np.ndarray:
         """Points (2, n), x then y of the CRS, to columns and rows."""
         return _apply(~self.transform, ground)
-
-    def pixel_corners(self, row: int, column: int) -> np.ndarray:
-        """The corners (2, 4) of a pixel on the ground, in order around it."""
-        steps = np.array([[0, 1, 1, 0], [0, 0, 1, 1]])
-        return self.to_ground(np.array([[column], [row]]) + steps)
-
-    @cached_property
-    def _metres_per_unit(self) -> float | None:
-        if self.crs is None or self.crs.is_geographic:
-            return None
-        try:
-            return float(self.crs.linear_units_factor[1])
-        except Exception:  # rasterio raises CRSError or CPLE errors for a CRS without a unit
-            return None
-
-    @cached_property
-    def _radians_per_unit(self) -> float:
-        try:
-            return float(self.crs.units_factor[1])  # type: ignore[union-attr]
-        except Exception:  # as above
-            return math.radians(1)
-
-    @cached_property
-    def _geod(self) -> Any:
-        """The geographic CRS's ellipsoid, of whatever celestial body; None where there is none."""
-        if self.crs is None or not self.crs.is_geographic:
-            return None
-        import pyproj
-
-        try:
-            return pyproj.CRS.from_wkt(self.crs.to_wkt()).get_geod()
-        except pyproj.exceptions.CRSError:
-            return None
-
-    def _ellipsoidal_area(self, row: int) -> float:
-        lon, lat = self.pixel_corners(row, self.width // 2) * math.degrees(self._radians_per_unit)
-        area, _ = self._geod.polygon_area_perimeter(lon, lat)
-        return abs(float(area))
 
 
 @dataclass(frozen=True)

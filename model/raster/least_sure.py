@@ -106,7 +106,8 @@ def _means(raster: GeoTiff) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 def _area_m2(unsure: Unsure, grid: Grid) -> float | None:
     window = unsure.window
-    pixel = grid.pixel_area_m2(int(window.row_off + window.height // 2))
+    middle = window.row_off + window.height // 2, window.col_off + window.width // 2
+    pixel = grid.pixel_area_m2(*map(int, middle))
     return None if pixel is None else round(unsure.pixels * pixel, 2)
 
 

@@ -4,12 +4,13 @@ The ranges belong to the model and are never taken from the raster at hand, so t
 does not depend on what else is in the picture.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from model.config import Modality, ModelConfig
+from model.config import Modality, ModelConfig, neutral_values
 from model.errors import BadOption, ModelInput
 
 BANDS = {"ortho": 3, "ndsm": 1}
@@ -18,10 +19,17 @@ BANDS = {"ortho": 3, "ndsm": 1}
 
 @dataclass(frozen=True)
 class Scaling:
-    """A linear map: value × scale + offset."""
+    """A linear map: value × scale + offset; and what stands for a missing pixel.
+
+    Attributes:
+        scale: Factor.
+        offset: Added after it.
+        neutral: The network's input where nothing is known, a band each; 0 if none is given.
+    """
 
     scale: float
     offset: float
+    neutral: tuple[float, ...] = ()
 
 
 def scaling(modality: Modality, white: float) -> Scaling:
@@ -60,7 +68,18 @@ def scalings(config: ModelConfig, white: float) -> dict[str, Scaling]:
                 bands=modality.bands,
             )
     ordered = sorted(config.modalities, key=lambda modality: modality.unit == "metre")
-    return {modality.name: scaling(modality, white) for modality in ordered}
+    return {modality.name: _with_neutral(modality, white) for modality in ordered}
+
+
+def _with_neutral(modality: Modality, white: float) -> Scaling:
+    to_input = scaling(modality, white)
+    return replace(to_input, neutral=neutral_input(modality, neutral_values(modality)))
+
+
+def neutral_input(modality: Modality, neutral: Sequence[float]) -> tuple[float, ...]:
+    """The network's input for values in the modality's unit, whatever white is."""
+    of_unit = scaling(modality, white=1.0)
+    return tuple(value * of_unit.scale + of_unit.offset for value in neutral)
 
 
 def white_point(dtype: DTypeLike) -> float:

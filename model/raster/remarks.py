@@ -2,13 +2,11 @@
 
 from model.raster.align import AlignedHeight, Placement
 from model.raster.geotiff import GeoTiff
-from model.raster.grid import Grid
 from model.raster.remark import Remark
 from model.raster.vertical import vertical_remarks
 
 _FULL_OVERLAP_PERCENT = 95.0
 _MUCH_COARSER = 0.5
-_DISTORTION = 0.01
 
 
 def pair_remarks(
@@ -36,12 +34,13 @@ def _ortho_remarks(ortho: GeoTiff) -> list[Remark]:
         remarks.append(
             _remark("crs.none", "no coordinate reference system: areas in m² will be unknown")
         )
-    elif (factor := _distortion(ortho.grid)) is not None and abs(factor - 1) > _DISTORTION:
+    elif ortho.grid.areas.kind == "geodesic" and ortho.grid.crs.is_projected:
         remarks.append(
             _remark(
                 "crs.distorts",
-                f"this projection shows areas {factor:.2f} times as large as they are on the "
-                "ground here; those in the statistics are the projection's",
+                f"this projection shows areas {ortho.grid.areas.distortion or 1:.4g} times as "
+                "large as they are on the ground here; those in the statistics are true ones, on "
+                "the ellipsoid",
             )
         )
     return remarks
@@ -72,23 +71,6 @@ def _placement_remarks(place: Placement, ortho: GeoTiff, height: GeoTiff) -> lis
             )
         )
     return remarks
-
-
-def _distortion(grid: Grid) -> float | None:
-    """Area of the central pixel in the projection by that on the ellipsoid."""
-    import pyproj
-
-    area = grid.pixel_area_m2(grid.height // 2)
-    if area is None or grid.crs is None or not grid.crs.is_projected:
-        return None
-    try:
-        crs = pyproj.CRS.from_wkt(grid.crs.to_wkt())
-        to_lonlat = pyproj.Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
-        x, y = grid.pixel_corners(grid.height // 2, grid.width // 2)
-        true, _ = crs.get_geod().polygon_area_perimeter(*to_lonlat.transform(x, y))
-    except Exception:  # a remark is not worth a failure, whatever a strange CRS makes PROJ raise
-        return None
-    return area / abs(true) if true else None
 
 
 def _remark(code: str, message: str) -> Remark:

@@ -22,7 +22,8 @@ class ClassAreas:
         self.scheme = scheme
         self._pixels = np.zeros(NODATA + 1, np.int64)
         self._area_m2 = np.zeros(NODATA + 1)
-        self._area_known = True
+        segments = grid.areas.edges
+        self._first = np.repeat(np.arange(len(segments) - 1) * (NODATA + 1), np.diff(segments))
 
     def add(self, row: int, classes_hW: np.ndarray) -> None:
         """Count full-width rows.
@@ -31,13 +32,14 @@ class ClassAreas:
             row: The first of them.
             classes_hW: (h, W) uint8, values of the scheme or 255.
         """
+        segments = len(self.grid.areas.edges) - 1
         for offset, classes_W in enumerate(classes_hW):
-            pixels = np.bincount(classes_W, minlength=NODATA + 1)
-            self._pixels += pixels
-            # In a geographic CRS each row of pixels has another size.
-            area_m2 = self.grid.pixel_area_m2(row + offset)
-            self._area_known &= area_m2 is not None
-            self._area_m2 += pixels * (area_m2 or 0.0)
+            # Pixels of one row differ in size where the raster is wide: each segment by itself.
+            found = np.bincount(classes_W + self._first, minlength=segments * (NODATA + 1))
+            pixels = found.reshape(segments, NODATA + 1)
+            self._pixels += pixels.sum(axis=0)
+            with np.errstate(invalid="ignore"):  # areas that are not known are NaN
+                self._area_m2 += self.grid.areas.at(row + offset) @ pixels
         strange = self._pixels[len(self.scheme) : NODATA].sum()
         assert strange == 0, f"{strange} pixels of no class of {self.scheme.name}"
 
@@ -46,8 +48,9 @@ class ClassAreas:
 
         Returns:
             `scheme`, `classes` (name, title, color, foreground, pixels, area_m2, share of the
-            pixels that have a class), `nodata` and `total` (pixels, area_m2). Areas are None where
-            the grid knows none.
+            pixels that have a class), `nodata` and `total` (pixels, area_m2), `area` (geodesic,
+            planar, or None where the grid knows no areas, which are then None) and `distortion`
+            (area in the projection's plane by that on the ellipsoid).
         """
         classified = int(self._pixels[:NODATA].sum())
         classes = [
@@ -63,11 +66,14 @@ class ClassAreas:
         ]
         return {
             "scheme": self.scheme.name,
+            "area": self.grid.areas.kind if np.isfinite(self._area_m2).all() else None,
+            "distortion": self.grid.areas.distortion,
             "classes": classes,
             "nodata": self._count(slice(NODATA, None)),
             "total": self._count(slice(None)),
         }
 
     def _count(self, values: slice) -> dict[str, Any]:
-        area = float(self._area_m2[values].sum()) if self._area_known else None
-        return {"pixels": int(self._pixels[values].sum()), "area_m2": area}
+        area = float(self._area_m2[values].sum())
+        known = area if np.isfinite(area) else None
+        return {"pixels": int(self._pixels[values].sum()), "area_m2": known}

@@ -30,7 +30,7 @@ def count(grid: Grid, classes: np.ndarray, cut: int) -> dict:
 @given(cut=st.integers(0, 40), seed=st.integers(0, 99))
 def test_projected_areas_are_pixels_times_their_size(cut: int, seed: int) -> None:
     classes = np.random.default_rng(seed).choice([0, 1, 2, 5, 255], (40, 30)).astype(np.uint8)
-    grid = Grid(40, 30, Affine(0.2, 0, 0, 0, -0.3, 0), CRS.from_epsg(25832))
+    grid = Grid(40, 30, Affine(0.2, 0, 5e5, 0, -0.3, 5.7e6), CRS.from_epsg(25832))
     found = count(grid, classes, cut)
     for value, item in enumerate(found["classes"]):
         pixels = int((classes == value).sum())
@@ -43,7 +43,8 @@ def test_projected_areas_are_pixels_times_their_size(cut: int, seed: int) -> Non
 
 
 def test_feet_are_not_metres() -> None:
-    feet = Grid(1, 1, Affine(10, 0, 0, 0, -10, 0), CRS.from_epsg(2263))
+    feet = Grid(1, 1, Affine(10, 0, 1e6, 0, -10, 2e5), CRS.from_epsg(2263))
+    assert feet.areas.kind == "planar"
     assert feet.pixel_area_m2(0) == pytest.approx(100 * (1200 / 3937) ** 2)
     assert feet.gsd_m == pytest.approx(10 * 1200 / 3937)
 
@@ -69,8 +70,8 @@ def test_geographic_areas_are_those_of_the_ellipsoid() -> None:
 def test_areas_turned_or_south_up_are_the_same() -> None:
     crs = CRS.from_epsg(25832)
     for transform in (
-        Affine(0.5, 0, 0, 0, 0.4, 0),
-        Affine.rotation(33) @ Affine.scale(0.5, -0.4),
+        Affine(0.5, 0, 5e5, 0, 0.4, 5.7e6),
+        Affine.translation(5e5, 5.7e6) @ Affine.rotation(33) @ Affine.scale(0.5, -0.4),
     ):
         assert Grid(5, 5, transform, crs).pixel_area_m2(3) == pytest.approx(0.2)
 

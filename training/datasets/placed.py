@@ -51,7 +51,8 @@ class PairRasters:
         ortho, valid, heights = self._open().read_window(window)
         truth = np.where(valid, truth, np.uint8(NODATA))
         rasters = {"ortho": ortho, "ndsm": heights[None]}
-        return Sample(rasters, truth, self.decisions.reading.white)
+        gap = None if valid.all() else ~valid
+        return Sample(rasters, truth, self.decisions.reading.white, no_ortho=gap)
 
     def valid(self, window: Window) -> NDArray[np.bool_]:
         """See `Rasters`."""
