@@ -73,6 +73,12 @@ class RasterUnreadable(InputError):
     code = "raster.unreadable"
 
 
+class BadSidecar(InputError):
+    """A file beside a raster (.tfw, .prj, .aux.xml, .msk) that cannot be understood."""
+
+    code = "raster.bad_sidecar"
+
+
 class InputChanged(InputError):
     """The file was replaced, rewritten or truncated while it was being read."""
 

@@ -53,7 +53,7 @@ def outline(rng: np.random.Generator, height: int, width: int, share: float) -> 
         steps = np.repeat(rng.random(length // 64 + 1), 64)[:length]
         rough = np.repeat(rng.random(length // 8 + 1), 8)[:length]
         edge = depth * depth_share * (0.3 + 1.1 * steps + 0.3 * rough)
-        missing = np.arange(depth)[None, :] < edge[:, None]
+        missing = np.arange(depth)[None, :] + 0.5 < edge[:, None]
         missing = missing if side % 2 == 0 else missing[:, ::-1]
         gap |= missing if side < 2 else missing.T
     return gap

@@ -16,6 +16,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
 from model.errors import (
+    BadSidecar,
     MfnetError,
     NotGeoreferenced,
     RasterTooLarge,
@@ -28,6 +29,7 @@ from model.raster.grid import Grid
 from model.raster.remark import Remark
 from model.raster.sample import sample_windows
 from model.raster.screening import Layout, screen
+from model.raster.sidecars import BandNotes, Sidecars
 from model.raster.transform import senseless
 from model.raster.values.colours import BandTags, choose_colour_bands, is_mask
 from model.raster.values.heights import is_value
@@ -114,22 +116,31 @@ class GeoTiff:
         dataset: rasterio's; touch it inside `gdal(path)` alone.
     """
 
-    def __init__(self, path: Path, role: Role, options: ReadingOptions | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        role: Role,
+        options: ReadingOptions | None = None,
+        sidecars: Sidecars | None = None,
+    ) -> None:
         """Screen the tags, open the file and check that it can play its role.
 
         Args:
             path: Of the file.
             role: What it is used as.
             options: Which bands to use, where the caller knows better.
+            sidecars: The file's; those that stand beside it if not given.
 
         Raises:
-            InputError: RasterMissing, NotGeoTiff, RasterForbidden, RasterTooLarge,
+            InputError: BadSidecar, RasterMissing, NotGeoTiff, RasterForbidden, RasterTooLarge,
                 RasterUnreadable, WrongBands, WrongType, NotGeoreferenced.
         """
         self.path = path
         self.role = role
         self.remarks: list[Remark] = []
         self.layout: Layout = screen(path, palette=role is Role.LABELS)
+        self.sidecars = Sidecars.beside(path) if sidecars is None else sidecars
+        self._mask = _Mask.of(self.sidecars, self.layout)
         with gdal(path, CACHE_BYTES), warnings.catch_warnings():
             # A file without a transform is refused below, in our words.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
@@ -139,7 +150,8 @@ class GeoTiff:
                 self._choose_bands(options or ReadingOptions())
                 self.grid = self._read_grid()
                 self.crs = self.grid.crs
-                self.nodata = tuple(self.dataset.nodatavals[band - 1] for band in self.bands)
+                self.nodata = tuple(map(self._nodata_of, self.bands))
+                self._tell_of_notes()
                 flags = self.dataset.mask_flag_enums[self.bands[0] - 1]
                 self._masked = MaskFlags.per_dataset in flags and self.alpha is None
         except BaseException:
@@ -160,6 +172,8 @@ class GeoTiff:
     def close(self) -> None:
         """Close the file; a second time does nothing."""
         self.dataset.close()
+        if self._mask is not None:
+            self._mask.close()
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Read the bands in use.
@@ -193,6 +207,8 @@ class GeoTiff:
                 valid &= self.dataset.read(self.alpha, window=window) > 0
             if self._masked:
                 valid &= self.dataset.read_masks(self.bands[0], window=window) > 0
+        if self._mask is not None:
+            valid &= self._mask.read(window)
         if np.issubdtype(values.dtype, np.floating):
             valid &= np.isfinite(values).all(axis=0)
         return values, valid
@@ -201,23 +217,66 @@ class GeoTiff:
     def may_have_gaps(self) -> bool:
         """Whether the file can say that a pixel is not valid: by alpha, mask, nodata or NaN."""
         declared = self._masked or self.alpha is not None or None not in self.nodata
+        declared = declared or self._mask is not None
         return declared or bool(np.issubdtype(self.dtype, np.floating))
 
     @property
     def scale(self) -> float:
         """Of the first band in use, by its tag."""
-        return float(self.dataset.scales[self.bands[0] - 1])
+        own = float(self.dataset.scales[self.bands[0] - 1])
+        noted = self._notes.scale
+        return noted if noted is not None and not self._scaled else own
 
     @property
     def offset(self) -> float:
         """Of the first band in use, by its tag: added after the scale."""
-        return float(self.dataset.offsets[self.bands[0] - 1])
+        own = float(self.dataset.offsets[self.bands[0] - 1])
+        noted = self._notes.offset
+        return noted if noted is not None and not self._scaled else own
 
     @property
     def unit(self) -> str | None:
         """Of the first band in use, as it is written there."""
         unit: str | None = self.dataset.units[self.bands[0] - 1]
-        return unit
+        return unit or self._notes.unit
+
+    @property
+    def _notes(self) -> BandNotes:
+        """Of the first band in use, by a .aux.xml."""
+        return self.sidecars.bands.get(self.bands[0], BandNotes())
+
+    @property
+    def _scaled(self) -> bool:
+        """Whether the file itself has a scale or an offset."""
+        band = self.bands[0] - 1
+        return (self.dataset.scales[band], self.dataset.offsets[band]) != (1.0, 0.0)
+
+    def _nodata_of(self, band: int) -> float | None:
+        """By the file itself, else by a .aux.xml."""
+        own: float | None = self.dataset.nodatavals[band - 1]
+        noted = self.sidecars.bands.get(band, BandNotes()).nodata
+        return noted if own is None else own
+
+    def _tell_of_notes(self) -> None:
+        """What was taken from sidecars."""
+        band, notes = self.bands[0] - 1, self._notes
+        taken = {
+            f"nodata {notes.nodata}": notes.nodata is not None
+            and self.dataset.nodatavals[band] is None,
+            f"scale {notes.scale}": notes.scale not in (None, 1.0) and not self._scaled,
+            f"offset {notes.offset}": notes.offset not in (None, 0.0) and not self._scaled,
+            f"unit {notes.unit!r}": notes.unit is not None and not self.dataset.units[band],
+        }
+        told = ", ".join(what for what, is_taken in taken.items() if is_taken)
+        if told and self.sidecars.pam_file is not None:
+            self._tell_of_sidecar(self.sidecars.pam_file, told)
+        if self._mask is not None and self.sidecars.mask_file is not None:
+            self._tell_of_sidecar(self.sidecars.mask_file, "the mask")
+
+    def _tell_of_sidecar(self, file: Path, what: str) -> None:
+        self.remarks.append(
+            Remark(code="sidecar.used", message=f"{self.path.name}: {what} comes from {file.name}")
+        )
 
     def _choose_bands(self, options: ReadingOptions) -> None:
         name, dataset = self.path.name, self.dataset
@@ -226,8 +285,13 @@ class GeoTiff:
         self.alpha: int | None = alphas[0] if alphas else None
         if self.role is Role.ORTHO:
             tags = [
-                BandTags(colour.name, text)
-                for colour, text in zip(colours, dataset.descriptions, strict=True)
+                BandTags(notes.colour or colour.name, text or notes.description)
+                for notes, colour, text in zip(
+                    (self.sidecars.bands.get(band, BandNotes()) for band in dataset.indexes),
+                    colours,
+                    dataset.descriptions,
+                    strict=True,
+                )
             ]
             self.bands: tuple[int, ...]
             self.bands, remarks = choose_colour_bands(name, tags, options)
@@ -288,26 +352,103 @@ class GeoTiff:
         self.alpha = None
 
     def _read_grid(self) -> Grid:
-        dataset, name = self.dataset, self.path.name
-        transform: Affine = dataset.transform
+        dataset, beside = self.dataset, self.sidecars
         # Beside an RPC model and no transform, rasterio gives numbers out of unset memory.
-        if transform.is_identity or not self.layout.has_transform:
+        placed = self.layout.has_transform and not dataset.transform.is_identity
+        own = dataset.transform if placed else None
+        transform = self._first(
+            "the transform",
+            (beside.pam_transform, beside.pam_file),
+            (own, None),
+            (beside.world, beside.world_file),
+        )
+        crs = self._first(
+            "the coordinate reference system",
+            (beside.pam_crs, beside.pam_file),
+            (dataset.crs or None, None),
+            (beside.prj, beside.prj_file),
+        )
+        name = self.path.name
+        if transform is None:
             found = "no transform"
             if dataset.gcps[0] or dataset.rpcs:
                 found = f"{'ground control points' if dataset.gcps[0] else 'an RPC model'} alone"
             raise NotGeoreferenced(
-                f"{name}: {found} to the ground; expected a GeoTIFF with a transform inside: "
-                "gdalwarp makes one from control points or an RPC model, gdal_edit.py -a_ullr LEFT "
-                "TOP RIGHT BOTTOM writes one",
+                f"{name}: {found} to the ground; expected a GeoTIFF with a transform inside, or a "
+                f"world file beside it ({self.path.stem}.tfw): gdalwarp makes one from control "
+                "points or an RPC model, gdal_edit.py -a_ullr LEFT TOP RIGHT BOTTOM writes one",
                 file=name,
             )
-        if wrong := senseless(transform, dataset.height, dataset.width, dataset.crs):
+        if wrong := senseless(transform, dataset.height, dataset.width, crs):
             raise NotGeoreferenced(
                 f"{name}: {wrong}: gdal_edit.py -a_ullr LEFT TOP RIGHT BOTTOM writes the corners, "
                 "-a_srs the coordinate reference system",
                 file=name,
             )
-        return Grid(dataset.height, dataset.width, transform, dataset.crs)
+        return Grid(dataset.height, dataset.width, transform, crs)
+
+    def _first(self, what: str, *known: tuple[Any, Path | None]) -> Any:
+        """The first of what is known, in GDAL's order: .aux.xml, the file itself, the others."""
+        told = [(value, file) for value, file in known if value is not None]
+        if not told:
+            return None
+        value, file = told[0]
+        if file is not None:
+            own = next((value for value, file in told if file is None), None)
+            if own is None:
+                self._tell_of_sidecar(file, what)
+            elif not _same(own, value):
+                message = (
+                    f"{self.path.name}: {what} comes from {file.name}, as in GDAL and QGIS; the "
+                    f"file itself has another: remove {file.name} if that is right"
+                )
+                self.remarks.append(Remark(code="sidecar.differs", message=message))
+        return value
+
+
+class _Mask:
+    """A mask file beside a raster (.msk): one band, 0 where there are no data."""
+
+    def __init__(self, path: Path, layout: Layout) -> None:
+        """Screen and open it.
+
+        Raises:
+            BadSidecar: It has another size or kind.
+            InputError: As a raster's.
+        """
+        self.path = path
+        own = screen(path)
+        if (own.height, own.width, own.bands) != (layout.height, layout.width, 1):
+            raise BadSidecar(
+                f"{path.name}: a mask of {own.height} × {own.width} pixels in {own.bands} bands; "
+                f"expected {layout.height} × {layout.width} in one, as the raster has: write it "
+                "with gdal_translate -b mask, or remove the file",
+                file=path.name,
+            )
+        with gdal(path, CACHE_BYTES), warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # it lies as the raster does
+            self._dataset = rasterio.open(path, driver="GTiff", **OPEN_OPTIONS)
+
+    @classmethod
+    def of(cls, sidecars: Sidecars, layout: Layout) -> "_Mask | None":
+        """The mask of a raster, if there is a file of it."""
+        return None if sidecars.mask_file is None else cls(sidecars.mask_file, layout)
+
+    def read(self, window: Window) -> np.ndarray:
+        """Where there are data, (h, w) bool."""
+        with gdal(self.path):
+            return np.asarray(self._dataset.read(1, window=window) > 0)
+
+    def close(self) -> None:
+        """Close the file; a second time does nothing."""
+        self._dataset.close()
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two transforms, or two CRSs, are the same."""
+    if isinstance(one, Affine):
+        return bool(one.almost_equals(other, precision=1e-9 * max(1.0, *map(abs, one))))
+    return bool(one == other)
 
 
 def _one_dtype(dtypes: list[Any], name: str) -> str:

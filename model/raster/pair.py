@@ -1,5 +1,6 @@
 """An orthophoto with its heights: opened, checked, aligned on the orthophoto's grid."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,6 +16,7 @@ from model.raster.grid import Grid, Rows
 from model.raster.reading import Decisions, decide
 from model.raster.remarks import pair_remarks
 from model.raster.report import PairReport, describe, estimate
+from model.raster.sidecars import Sidecars
 from model.raster.stamp import Stamp
 from model.raster.values.fills import possible
 from model.raster.values.options import ReadingOptions
@@ -89,6 +91,7 @@ class RasterPair:
         dtm: Path | None = None,
         options: ReadingOptions | None = None,
         decisions: Decisions | None = None,
+        sidecars: Mapping[str, Sidecars] | None = None,
     ) -> Self:
         """Open and check a pair; reads tags and a sample of the pixels, not the whole files.
 
@@ -98,6 +101,7 @@ class RasterPair:
             dtm: A terrain model, counted from the same level as `height`.
             options: What the caller knows better than the files.
             decisions: What was decided when the same files were opened before; saves the sample.
+            sidecars: Of `ortho`, `height` and `dtm`; those beside the files if not given.
 
         Raises:
             InputError: A file that is no orthophoto or height raster, that lies elsewhere, whose
@@ -108,13 +112,18 @@ class RasterPair:
         opened: list[GeoTiff] = []
         stamps = tuple(Stamp.of(path) for path in (ortho, height, dtm) if path is not None)
         try:
-            picture = GeoTiff(Path(ortho), Role.ORTHO, options)
+            beside = sidecars or {}
+            picture = GeoTiff(Path(ortho), Role.ORTHO, options, beside.get("ortho"))
             opened.append(picture)
             sources = []
-            for path, role in ((height, Role.HEIGHT), (dtm, Role.DTM)):
+            for name, path, role in (
+                ("height", height, Role.HEIGHT),
+                ("dtm", dtm, Role.DTM),
+            ):
                 if path is not None:
-                    sources.append(GeoTiff(Path(path), role, options))
+                    sources.append(GeoTiff(Path(path), role, options, beside.get(name)))
                     opened.append(sources[-1])
+            stamps += tuple(Stamp.of(file) for each in opened for file in each.sidecars.files)
             for source in sources:
                 picture.grid, source.grid, told = agree_crs(picture.grid, source.grid, options.crs)
                 source.remarks += told

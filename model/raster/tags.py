@@ -82,11 +82,11 @@ def walk(path: Path) -> list[Directory]:
         RasterUnreadable: A directory or value lies outside the file or makes no sense.
         RasterForbidden: A chain that loops or is too long, a directory or metadata too large.
     """
-    with _open_regular(path) as file:
+    with open_regular(path) as file:
         return _Walk(file, path.name).directories()
 
 
-def _open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BinaryIO:
     try:
         # O_NONBLOCK: a named pipe must be refused below, not waited for.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)

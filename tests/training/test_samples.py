@@ -1,6 +1,7 @@
 """Samples, augmentation, losses."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from rasterio.windows import Window
 from torch.nn import functional as F
 
 from model.classes import NODATA
-from model.config import NDSM, ORTHO
+from model.config import NDSM, NEUTRAL_GREY, ORTHO
 from training.augment import augment, flip, relight, resurvey, turn
 from training.datasets.towns import TownPool, TownTile, draw_pool
 from training.losses import SegmentationLoss, dice_loss
@@ -42,7 +43,11 @@ def test_augmentation_keeps_shapes_and_the_counts_of_classes() -> None:
     for seed in range(30):
         before = sample(seed)
         after = augment(before, rng)
-        assert np.array_equal(np.bincount(after.truth.ravel()), np.bincount(before.truth.ravel()))
+        known = after.truth != NODATA
+        gap = np.zeros((8, 8), bool) if after.no_ortho is None else after.no_ortho
+        assert np.array_equal(known, ~gap)  # nothing is learned where there is no orthophoto
+        kept = np.bincount(after.truth[known], minlength=6)
+        assert (kept <= np.bincount(before.truth.ravel(), minlength=6)).all()
         assert after.rasters["ortho"].shape == (3, 8, 8)
         assert after.rasters["ndsm"].shape == (1, 8, 8)
 
@@ -165,3 +170,16 @@ def test_no_labelled_pixel_gives_zero_and_not_nan() -> None:
     loss = SegmentationLoss(dice=0.5)(logits, torch.full((1, 4, 4), NODATA))
     loss.backward()
     assert loss.item() == 0
+
+
+def test_a_gap_is_the_models_grey_and_the_ground() -> None:
+    before = sample(1)
+    gap = np.zeros((8, 8), bool)
+    gap[2:4, 3:6] = True
+    heights = np.where(gap, np.float32(np.nan), np.asarray(before.rasters["ndsm"], np.float32))
+    holed = replace(before, no_ortho=gap).with_rasters(ndsm=heights)
+    whole, found = collate([before], [ORTHO, NDSM]), collate([holed], [ORTHO, NDSM])
+    for name, value in (("ortho", NEUTRAL_GREY), ("ndsm", 0.0)):
+        inputs = found.inputs[name][0].numpy()
+        assert np.allclose(inputs[:, gap], value)
+        assert np.array_equal(inputs[:, ~gap], whole.inputs[name][0].numpy()[:, ~gap])
