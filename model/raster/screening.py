@@ -11,6 +11,7 @@ from pathlib import Path
 
 from model.errors import RasterForbidden, RasterTooLarge, RasterUnreadable, WrongType
 from model.raster import tags
+from model.raster.crs_text import names_files
 from model.raster.tags import Directory, walk
 
 
@@ -107,6 +108,8 @@ def screen(path: Path, limits: Limits | None = None, *, palette: bool = False) -
     for directory in directories:
         for metadata in directory.metadata:
             _check_metadata(metadata, path.name)
+        for text in directory.geo_texts:
+            _check_crs(text, path.name)
     main = layouts[0]
     _check_kind(directories[0], path.name, palette)
     _check_expansion(main, path.name, limits)
@@ -221,6 +224,20 @@ def _check_metadata(raw: bytes, name: str) -> None:
             raise _metadata_error(name, "hold more than plain items")
         if (domain := item.get("domain", "")) not in METADATA_DOMAINS:
             raise _metadata_error(name, f"hold the domain {domain[:40]!r}")
+
+
+def _check_crs(raw: bytes, name: str) -> None:
+    """Refuse a CRS that names grids or files.
+
+    GDAL writes no such CRS into a GeoTIFF, but takes WKT that stands there ("ESRI PE String = …"),
+    and PROJ opens what it names while the file is opened.
+    """
+    if names_files(raw.decode("latin-1")):
+        raise RasterForbidden(
+            f"{name}: its coordinate reference system names a grid or file; expected one that "
+            "needs none: gdal_edit.py -a_srs EPSG:25832, for instance, writes another",
+            file=name,
+        )
 
 
 def _metadata_error(name: str, found: str) -> RasterForbidden:
