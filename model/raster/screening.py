@@ -5,6 +5,7 @@ bytes declare, or follow a name in its metadata to another file, to the network,
 """
 
 import math
+import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,13 @@ COMPRESSIONS = {
     50001: "WebP",
     50002: "JPEG XL",
 }
-METADATA_DOMAINS = frozenset({"", "IMAGE_STRUCTURE", "COLOR_PROFILE"})
+# Domains of GDAL's metadata that nothing follows: how a COG was tiled, and what satellites, cameras
+# and other formats say of themselves (gdal_translate takes it along from whatever it converts).
+METADATA_DOMAINS = frozenset(
+    {"", "IMAGE_STRUCTURE", "COLOR_PROFILE", "TILING_SCHEME", "ENVI", "EXIF", "IMAGERY", "IMD"}
+)
+# Whole documents, of any name but the one that is a data set by itself.
+_DOCUMENT_DOMAINS = re.compile(r"(?!xml:VRT$)(xml|json):[\w.-]+", re.I)
 _PALETTE = 3
 _PHOTOMETRIC_REFUSED = {_PALETTE: "a palette", 5: "CMYK", 8: "CIELab", 9: "ICCLab", 10: "ITULab"}
 _COMPLEX = (5, 6)
@@ -222,7 +229,8 @@ def _check_metadata(raw: bytes, name: str) -> None:
         plain = item.tag == "Item" and len(item) == 0
         if not plain or not set(item.keys()) <= {"name", "domain", "sample", "role"}:
             raise _metadata_error(name, "hold more than plain items")
-        if (domain := item.get("domain", "")) not in METADATA_DOMAINS:
+        domain = item.get("domain", "")
+        if domain not in METADATA_DOMAINS and not _DOCUMENT_DOMAINS.fullmatch(domain):
             raise _metadata_error(name, f"hold the domain {domain[:40]!r}")
 
 
@@ -242,8 +250,9 @@ def _check_crs(raw: bytes, name: str) -> None:
 
 def _metadata_error(name: str, found: str) -> RasterForbidden:
     return RasterForbidden(
-        f"{name}: its GDAL metadata (tag 42112) {found}; expected items of the default domain, "
-        "IMAGE_STRUCTURE or COLOR_PROFILE: remove the others with gdal_edit.py -unsetmd",
+        f"{name}: its GDAL metadata (tag 42112) {found}; expected plain items of domains that name "
+        f"no files ({', '.join(sorted(METADATA_DOMAINS - {''}))}, xml:… or none): leave the others "
+        "out with gdal_translate -co COPY_SRC_MDD=NO IN.tif OUT.tif",
         file=name,
     )
 

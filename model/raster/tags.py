@@ -44,7 +44,7 @@ _NUMBERS = frozenset(
     | {PLANAR, TILE_WIDTH, TILE_HEIGHT, SAMPLE_FORMAT}
 )
 _TEXTS = {
-    GDAL_METADATA: ("GDAL metadata", "remove them with gdal_edit.py -unsetmd"),
+    GDAL_METADATA: ("GDAL metadata", "gdal_translate -co COPY_SRC_MDD=NO leaves them out"),
     GEO_TEXTS: ("names of its CRS", "gdal_edit.py -a_srs writes another"),
 }
 # Bytes a value of each TIFF type, by the type's number; the letters are struct's for the integers.
