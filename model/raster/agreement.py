@@ -7,6 +7,7 @@ import numpy as np
 from rasterio.crs import CRS
 
 from model.errors import BadOption, CrsMissing
+from model.raster.crs_text import names_files
 from model.raster.grid import Grid
 from model.raster.remark import Remark
 from model.raster.vertical import horizontal
@@ -20,7 +21,6 @@ _FORMS = (
     re.compile(r"\+proj=[a-z0-9]+( .*)?"),
     re.compile(r"(PROJ|GEOG|GEOD|GEOC|LOCAL_|ENG|COMPD_|COMPOUND|BOUND)[A-Z]*\[.*\]", re.S),
 )
-_NAMES_FILES = re.compile(r"grids=|init=|catalog=|file=|EXTENSION|PARAMETERFILE", re.I)
 
 
 def agree_crs(
@@ -92,7 +92,7 @@ def parse_crs(text: str) -> CRS:
     """
     plain = text.strip()
     plain = f"EPSG:{plain}" if plain.isascii() and plain.isdigit() else plain
-    if any(form.fullmatch(plain) for form in _FORMS) and not _NAMES_FILES.search(plain):
+    if any(form.fullmatch(plain) for form in _FORMS) and not names_files(plain):
         try:
             return CRS.from_user_input(plain)
         except Exception:  # CRSError, and bare CPLE errors of GDAL

@@ -1,6 +1,6 @@
 """Brings a height raster of any CRS, resolution, extent and origin onto the orthophoto's grid."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from rasterio.crs import CRS
@@ -12,6 +12,7 @@ from model.errors import CrsMissing, NoOverlap
 from model.raster.geotiff import GeoTiff, gdal
 from model.raster.grid import Grid
 from model.raster.values.heights import HeightValues
+from model.raster.vertical import horizontal
 from model.raster.warp import Warp
 
 MIN_OVERLAP_PERCENT = 10.0
@@ -38,11 +39,16 @@ class Placement:
     pixels_per_pixel: float
 
 
-def place(ortho: Grid, height: Grid) -> Placement:
+def place(ortho: Grid, height: Grid, name: str = "the height raster") -> Placement:
     """Find out where the height raster lies on the orthophoto.
 
     CRSs are compared by what they do to points: many files carry the right CRS under a broken name
     or without an authority's code.
+
+    Args:
+        ortho: The orthophoto's grid.
+        height: The height raster's.
+        name: What the height raster is called in messages.
 
     Raises:
         CrsMissing: One grid has a CRS, the other has none.
@@ -67,8 +73,9 @@ def place(ortho: Grid, height: Grid) -> Placement:
     overlap_percent = 100 * float(inside.mean())
     if overlap_percent < MIN_OVERLAP_PERCENT:
         raise NoOverlap(
-            f"the height raster covers {overlap_percent:.1f} % of the orthophoto; expected at "
-            f"least {MIN_OVERLAP_PERCENT:.0f} %: are both of the same place?",
+            f"{name} covers {overlap_percent:.1f} % of the orthophoto; expected at least "
+            f"{MIN_OVERLAP_PERCENT:.0f} %: are both of the same place? mfnet inspect shows where "
+            "each lies, gdal_edit.py -a_srs mends a wrong coordinate reference system",
             overlap_percent=round(overlap_percent, 1),
             minimum_percent=MIN_OVERLAP_PERCENT,
         )
@@ -82,7 +89,8 @@ class AlignedHeight:
 
     Attributes:
         source: Its file.
-        grid: The orthophoto's.
+        grid: The orthophoto's, without the vertical part of a CRS.
+        source_grid: Its own, likewise: heights must not change where a point lies.
         placement: How it lies there.
         values: What its numbers mean; `interpret` sets it.
     """
@@ -94,15 +102,16 @@ class AlignedHeight:
             InputError: As `place`.
         """
         self.source = source
-        self.grid = grid
-        self.placement = place(grid, source.grid)
+        self.grid = _flat(grid)
+        self.source_grid = _flat(source.grid)
+        self.placement = place(self.grid, self.source_grid, source.path.name)
         self.values = HeightValues(scale=1.0)
         self._warp: Warp | None = None
         if not self.placement.same_grid:
             self._warp = Warp(
                 self.read_source,
-                source.grid,
-                grid,
+                self.source_grid,
+                self.grid,
                 self.to_source,
                 same_crs=self.placement.same_crs,
                 resampling=_resampling(self.placement),
@@ -138,8 +147,8 @@ class AlignedHeight:
         """Columns and rows (2, n) of the orthophoto's grid to those of the raster's own."""
         ground = self.grid.to_ground(pixels)
         if not self.placement.same_crs:
-            ground = _reproject(self.grid.crs, self.source.grid.crs, ground)
-        return self.source.grid.to_pixels(ground)
+            ground = _reproject(self.grid.crs, self.source_grid.crs, ground)
+        return self.source_grid.to_pixels(ground)
 
     def part_below(self) -> Window:
         """The part of the raster's own grid that lies under the orthophoto, whole pixels."""
@@ -153,6 +162,10 @@ class AlignedHeight:
         high = np.clip(np.ceil(seen.max(axis=1)), low + 1, [width, height]).astype(int)
         (left, top), (right, bottom) = low.tolist(), high.tolist()
         return Window(left, top, right - left, bottom - top)
+
+
+def _flat(grid: Grid) -> Grid:
+    return replace(grid, crs=horizontal(grid.crs))
 
 
 def _resampling(placement: Placement) -> Resampling:

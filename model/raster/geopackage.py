@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 from model.errors import BadGeoPackage
+from model.raster.crs_text import names_files
 
 MAGIC = b"SQLite format 3\0"
 MAX_BYTES = 256 << 20
@@ -250,6 +251,8 @@ def _crs(organization: str, code: int, definition: str) -> CRS | None:
         if str(organization).upper() == "EPSG":
             return CRS.from_epsg(code)
         if str(definition).lower() in ("", "undefined"):  # GDAL would print a line about it
+            return None
+        if names_files(str(definition)):
             return None
         return CRS.from_wkt(definition)
     except Exception:  # rasterio's own, or a bare CPLE error

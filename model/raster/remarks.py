@@ -1,6 +1,7 @@
 """What is worth knowing about a pair and is no reason to refuse it."""
 
-from model.raster.align import AlignedHeight, Placement
+from model.raster.align import AlignedHeight
+from model.raster.datum import datum_remarks
 from model.raster.geotiff import GeoTiff
 from model.raster.remark import Remark
 from model.raster.vertical import vertical_remarks
@@ -17,7 +18,8 @@ def pair_remarks(
     declared = [(file.path.name, file.crs) for file in (ortho, *sources)]
     return [
         *_ortho_remarks(ortho),
-        *_placement_remarks(height.placement, ortho, height.source),
+        *_placement_remarks(height, "height", "height raster"),
+        *(_placement_remarks(dtm, "dtm", "terrain model") if dtm is not None else []),
         *(remark for source in sources for remark in source.remarks),
         *vertical_remarks(declared),
     ]
@@ -46,31 +48,35 @@ def _ortho_remarks(ortho: GeoTiff) -> list[Remark]:
     return remarks
 
 
-def _placement_remarks(place: Placement, ortho: GeoTiff, height: GeoTiff) -> list[Remark]:
+def _placement_remarks(part: AlignedHeight, code: str, role: str) -> list[Remark]:
+    """How a height raster or terrain model lies on the orthophoto."""
+    place, name = part.placement, part.source.path.name
     remarks = []
     if place.overlap_percent < _FULL_OVERLAP_PERCENT:
         remarks.append(
             _remark(
-                "height.partial",
-                f"the height raster covers {place.overlap_percent:.0f} % of the orthophoto",
+                f"{code}.partial",
+                f"the {role} {name} covers {place.overlap_percent:.0f} % of the orthophoto; the "
+                "rest is mapped by its colour",
             )
         )
     if 0 < place.pixels_per_pixel < _MUCH_COARSER:
         remarks.append(
             _remark(
-                "height.coarse",
-                f"heights are {1 / place.pixels_per_pixel:.1f} times coarser than the orthophoto",
+                f"{code}.coarse",
+                f"heights in {name} are {1 / place.pixels_per_pixel:.1f} times coarser than the "
+                "orthophoto",
             )
         )
-    if place.same_crs and ortho.grid.crs != height.grid.crs:
+    if place.same_crs and part.grid.crs != part.source_grid.crs:
         remarks.append(
             _remark(
                 "crs.names_differ",
-                "the two coordinate reference systems are described differently and mean the same "
-                "place",
+                f"the coordinate reference systems of the orthophoto and of {name} are described "
+                "differently and mean the same place",
             )
         )
-    return remarks
+    return [*remarks, *datum_remarks(part.grid, part.source_grid, name)]
 
 
 def _remark(code: str, message: str) -> Remark:

@@ -5,12 +5,14 @@ bytes declare, or follow a name in its metadata to another file, to the network,
 """
 
 import math
+import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
 
 from model.errors import RasterForbidden, RasterTooLarge, RasterUnreadable, WrongType
 from model.raster import tags
+from model.raster.crs_text import names_files
 from model.raster.tags import Directory, walk
 
 
@@ -79,7 +81,13 @@ COMPRESSIONS = {
     50001: "WebP",
     50002: "JPEG XL",
 }
-METADATA_DOMAINS = frozenset({"", "IMAGE_STRUCTURE", "COLOR_PROFILE"})
+# Domains of GDAL's metadata that nothing follows: how a COG was tiled, and what satellites, cameras
+# and other formats say of themselves (gdal_translate takes it along from whatever it converts).
+METADATA_DOMAINS = frozenset(
+    {"", "IMAGE_STRUCTURE", "COLOR_PROFILE", "TILING_SCHEME", "ENVI", "EXIF", "IMAGERY", "IMD"}
+)
+# Whole documents, of any name but the one that is a data set by itself.
+_DOCUMENT_DOMAINS = re.compile(r"(?!xml:VRT$)(xml|json):[\w.-]+", re.I)
 _PALETTE = 3
 _PHOTOMETRIC_REFUSED = {_PALETTE: "a palette", 5: "CMYK", 8: "CIELab", 9: "ICCLab", 10: "ITULab"}
 _COMPLEX = (5, 6)
@@ -107,6 +115,8 @@ def screen(path: Path, limits: Limits | None = None, *, palette: bool = False) -
     for directory in directories:
         for metadata in directory.metadata:
             _check_metadata(metadata, path.name)
+        for text in directory.geo_texts:
+            _check_crs(text, path.name)
     main = layouts[0]
     _check_kind(directories[0], path.name, palette)
     _check_expansion(main, path.name, limits)
@@ -219,14 +229,30 @@ def _check_metadata(raw: bytes, name: str) -> None:
         plain = item.tag == "Item" and len(item) == 0
         if not plain or not set(item.keys()) <= {"name", "domain", "sample", "role"}:
             raise _metadata_error(name, "hold more than plain items")
-        if (domain := item.get("domain", "")) not in METADATA_DOMAINS:
+        domain = item.get("domain", "")
+        if domain not in METADATA_DOMAINS and not _DOCUMENT_DOMAINS.fullmatch(domain):
             raise _metadata_error(name, f"hold the domain {domain[:40]!r}")
+
+
+def _check_crs(raw: bytes, name: str) -> None:
+    """Refuse a CRS that names grids or files.
+
+    GDAL writes no such CRS into a GeoTIFF, but takes WKT that stands there ("ESRI PE String = …"),
+    and PROJ opens what it names while the file is opened.
+    """
+    if names_files(raw.decode("latin-1")):
+        raise RasterForbidden(
+            f"{name}: its coordinate reference system names a grid or file; expected one that "
+            "needs none: gdal_edit.py -a_srs EPSG:25832, for instance, writes another",
+            file=name,
+        )
 
 
 def _metadata_error(name: str, found: str) -> RasterForbidden:
     return RasterForbidden(
-        f"{name}: its GDAL metadata (tag 42112) {found}; expected items of the default domain, "
-        "IMAGE_STRUCTURE or COLOR_PROFILE: remove the others with gdal_edit.py -unsetmd",
+        f"{name}: its GDAL metadata (tag 42112) {found}; expected plain items of domains that name "
+        f"no files ({', '.join(sorted(METADATA_DOMAINS - {''}))}, xml:… or none): leave the others "
+        "out with gdal_translate -co COPY_SRC_MDD=NO IN.tif OUT.tif",
         file=name,
     )
 

@@ -31,17 +31,22 @@ SAMPLE_FORMAT = 339
 PIXEL_SCALE = 33550
 TIE_POINTS = 33922
 TRANSFORMATION = 34264
+GEO_TEXTS = 34737
 GDAL_METADATA = 42112
 
 MAX_DIRECTORIES = 128
 MAX_ENTRIES = 4096
 MAX_VALUES = 64
-MAX_METADATA_BYTES = 1 << 20
+MAX_TEXT_BYTES = 1 << 20
 
 _NUMBERS = frozenset(
     {WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, BANDS, ROWS_PER_STRIP}
     | {PLANAR, TILE_WIDTH, TILE_HEIGHT, SAMPLE_FORMAT}
 )
+_TEXTS = {
+    GDAL_METADATA: ("GDAL metadata", "gdal_translate -co COPY_SRC_MDD=NO leaves them out"),
+    GEO_TEXTS: ("names of its CRS", "gdal_edit.py -a_srs writes another"),
+}
 # Bytes a value of each TIFF type, by the type's number; the letters are struct's for the integers.
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _SIZES |= {16: 8, 17: 8, 18: 8}
@@ -55,11 +60,13 @@ class Directory:
     Attributes:
         numbers: First values of each integer tag that we know, by tag; at most `MAX_VALUES`.
         metadata: Contents of every tag 42112 in the directory.
+        geo_texts: Contents of every tag 34737 (GeoAsciiParams), where names of CRSs stand.
         present: Every tag that it has.
     """
 
     numbers: dict[int, tuple[int, ...]]
     metadata: tuple[bytes, ...]
+    geo_texts: tuple[bytes, ...]
     present: frozenset[int]
 
     @property
@@ -163,7 +170,7 @@ class _Walk:
 
     def _parse(self, entries: bytes, entry_bytes: int) -> Directory:
         numbers: dict[int, tuple[int, ...]] = {}
-        metadata: list[bytes] = []
+        texts: dict[int, list[bytes]] = {GDAL_METADATA: [], GEO_TEXTS: []}
         present: set[int] = set()
         for start in range(0, len(entries), entry_bytes):
             entry = entries[start : start + entry_bytes]
@@ -176,9 +183,11 @@ class _Walk:
                         f"{self.name}: tag {tag} stands twice with different values",
                         file=self.name,
                     )
-            elif tag == GDAL_METADATA:
-                metadata.append(self._metadata(kind, entry))
-        return Directory(numbers, tuple(metadata), frozenset(present))
+            elif tag in texts:
+                texts[tag].append(self._text(tag, kind, entry))
+        return Directory(
+            numbers, tuple(texts[GDAL_METADATA]), tuple(texts[GEO_TEXTS]), frozenset(present)
+        )
 
     def _values(self, tag: int, kind: int, entry: bytes) -> tuple[int, ...]:
         letter = _INTEGERS.get(kind)
@@ -192,12 +201,13 @@ class _Walk:
         raw = self._payload(entry, self._count(entry) * _SIZES[kind], count * _SIZES[kind])
         return struct.unpack(f"{self.order}{count}{letter}", raw)
 
-    def _metadata(self, kind: int, entry: bytes) -> bytes:
+    def _text(self, tag: int, kind: int, entry: bytes) -> bytes:
         stored = self._count(entry) * _SIZES.get(kind, 1)
-        if stored > MAX_METADATA_BYTES:
+        if stored > MAX_TEXT_BYTES:
+            what, mend = _TEXTS[tag]
             raise RasterForbidden(
-                f"{self.name}: {stored} bytes of GDAL metadata; at most {MAX_METADATA_BYTES} are "
-                "accepted: remove them with gdal_edit.py -unsetmd",
+                f"{self.name}: {stored} bytes of {what}; at most {MAX_TEXT_BYTES} are accepted: "
+                f"{mend}",
                 file=self.name,
             )
         return self._payload(entry, stored, stored)

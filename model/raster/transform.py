@@ -6,14 +6,19 @@ import numpy as np
 from affine import Affine
 from rasterio.crs import CRS
 
-# Wider than any CRS: zone 60 in front of the easting makes 6e7 m, and 2e8 feet.
+from model.raster.vertical import as_pyproj
+
+# Zone 60 in front of the easting makes 6e7 m; nothing in any CRS is farther than 2e8 feet.
+_MOST_ZONED = 6.1e7
 _MOST_COORDINATE = 1e10
+_MOST_PIXEL = 1e7
 _MOST_PIXEL_M = 1e6
 _LEAST_PIXEL_M = 1e-4
 # Of the spacing of doubles at the farthest coordinate: a hundredth of a pixel can be told.
 _LEAST_STEPS = 100
-# Sine of the angle between rows and columns.
+# Sine of the angle between rows and columns; length of one to the other.
 _LEAST_SINE = 1e-3
+_MOST_RATIO = 1000
 _MOST_LONGITUDE = 4 * math.pi
 _EARTH_M = 6.4e6
 
@@ -43,6 +48,11 @@ def senseless(transform: Affine, height: int, width: int, crs: CRS | None) -> st
         return (
             f"{sides} and coordinates up to {far:g}; expected some within ±{_MOST_COORDINATE:g}, "
             "which is wider than any coordinate reference system"
+        )
+    if max(across, down) > min(_MOST_PIXEL, _MOST_RATIO * min(across, down)):
+        return (
+            f"{sides}; expected sides up to {_MOST_PIXEL:g}, the longer at most {_MOST_RATIO} "
+            "times the shorter"
         )
     if not _sine(transform, across, down) >= _LEAST_SINE:
         return f"{sides} whose rows and columns run the same way; expected an area"
@@ -77,7 +87,31 @@ def _beside_crs(
                 f"coordinates up to {x:g}, {y:g} in a geographic coordinate reference system; "
                 f"expected longitudes and latitudes in units of {unit_name}"
             )
+    elif not _is_somewhere(transform, height, width, crs):
+        x, y = transform * (width / 2, height / 2)
+        zone = " (with the zone's number before the easting, UTM 32N is EPSG:4647)"
+        return (
+            f"coordinates around {x:g}, {y:g} {unit_name}, which lie nowhere in its coordinate "
+            f"reference system{zone if 1e6 <= x < _MOST_ZONED else ''}; expected another one"
+        )
     return None
+
+
+def _is_somewhere(transform: Affine, height: int, width: int, crs: CRS) -> bool:
+    """Whether the centre or a corner has a longitude and latitude; True where PROJ cannot say."""
+    projected = as_pyproj(crs)
+    if projected is None:
+        return True
+    from pyproj import Transformer
+
+    points = [*_corners(height, width), (width / 2, height / 2)]
+    x, y = zip(*(transform * point for point in points), strict=True)
+    try:
+        to_lonlat = Transformer.from_crs(projected, projected.geodetic_crs, always_xy=True)
+        places = np.array(to_lonlat.transform(x, y))
+    except Exception:  # whatever a strange CRS makes PROJ raise
+        return True
+    return bool(np.isfinite(places).all(axis=0).any())
 
 
 def _sine(transform: Affine, across: float, down: float) -> float:
@@ -104,6 +138,10 @@ def _unit(crs: CRS | None) -> tuple[str, float | None]:
 
 def _farthest(transform: Affine, height: int, width: int) -> tuple[float, float]:
     """Largest absolute x and y of the four corners."""
-    corners = [transform * corner for corner in ((0, 0), (width, 0), (0, height), (width, height))]
+    corners = [transform * corner for corner in _corners(height, width)]
     x, y = np.nan_to_num(np.abs(corners), nan=np.inf).max(axis=0)
     return float(x), float(y)
+
+
+def _corners(height: int, width: int) -> list[tuple[int, int]]:
+    return [(0, 0), (width, 0), (0, height), (width, height)]

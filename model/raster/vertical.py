@@ -71,16 +71,31 @@ def vertical_remarks(rasters: Sequence[tuple[str, CRS | None]]) -> list[Remark]:
 
 
 def horizontal(crs: CRS | None) -> CRS | None:
-    """A CRS without its vertical part; the same object where it has none."""
+    """A CRS without its vertical part; the same object where it has none.
+
+    A transformation between two CRSs with heights takes the vertical datums into account, and may
+    choose another operation for the horizontal ones because of that: 1.4 m off from OSGB36 with
+    ODN heights to ETRS89 with EVRF2007's.
+    """
     if crs is None or _vertical_axis(crs) is None:
         return crs
-    for part in _parts(crs):
-        if not part.is_vertical:
-            try:
-                return CRS.from_wkt(part.to_2d().to_wkt())
-            except Exception:  # whatever PROJ and rasterio raise for what they cannot write
-                break
-    return crs
+    try:
+        flat = as_pyproj(crs).to_2d()  # TOWGS84 stays
+        return CRS.from_wkt(flat.to_wkt()) if len(flat.axis_info) == 2 else crs
+    except Exception:  # whatever PROJ and rasterio raise for what they cannot write
+        return crs
+
+
+def as_pyproj(crs: CRS | None) -> Any:
+    """The same CRS as pyproj's; None without one, or if it cannot be written as WKT."""
+    if crs is None:
+        return None
+    import pyproj
+
+    try:
+        return pyproj.CRS.from_wkt(crs.to_wkt())
+    except Exception:  # CRSError of either library, and bare CPLE errors of GDAL
+        return None
 
 
 def _vertical_axis(crs: CRS | None) -> Any:
@@ -94,15 +109,9 @@ def _upright(part: Any) -> Any:
 
 def _parts(crs: CRS | None) -> Iterator[Any]:
     """The single CRSs (pyproj's) that a compound or bound CRS is made of; none if it has no WKT."""
-    if crs is None:
-        return
-    import pyproj
-
-    try:
-        whole = pyproj.CRS.from_wkt(crs.to_wkt())
-    except Exception:  # CRSError of either library, and bare CPLE errors of GDAL
-        return
-    yield from _single(whole)
+    whole = as_pyproj(crs)
+    if whole is not None:
+        yield from _single(whole)
 
 
 def _single(crs: Any) -> Iterator[Any]:

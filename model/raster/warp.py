@@ -114,6 +114,9 @@ class Warp:
             dst_nodata=np.nan,
             resampling=self._resampling,
             tolerance=WARP_TOLERANCE_PX,
+            # By itself GDAL chooses the operation between two datums by the block's own place:
+            # another one than `to_source`, and than for the next block (ED50: 1.4 m apart).
+            AREA_OF_INTEREST="-180,-90,180,90",
         )
         return values
 

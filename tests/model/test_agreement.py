@@ -152,6 +152,9 @@ def test_the_same_level_under_another_name_and_undeclared_ones_are_not_told() ->
 
 def test_the_horizontal_part() -> None:
     assert horizontal(FEET) == CRS.from_epsg(2263)
+    bound = CRS.from_string("+proj=utm +zone=32 +ellps=bessel +towgs84=598,73,418 +vunits=m")
+    assert "TOWGS84[598,73,418" in horizontal(bound).to_wkt()
+    assert vertical_unit(horizontal(bound)) is None
     assert horizontal(UTM) is UTM
     assert horizontal(None) is None
     assert horizontal(NAVD88) is NAVD88

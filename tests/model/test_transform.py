@@ -35,6 +35,10 @@ MOON = CRS.from_wkt(
         (Affine(1e308, 1e308, 1e308, -1e308, 1e308, 1e308), None, "wider than any"),
         (Affine(1e9, 0, 0, 0, -1e9, 0), UTM, "wider than any"),
         (Affine(1e7, 0, 0, 0, -1e7, 0), UTM, "expected sides between"),
+        (Affine(1e8, 0, 0, 0, -1e8, 0), None, "sides up to"),
+        (Affine(0.5, 0, 5e5, 0, -5e4, 5e6), UTM, "times the shorter"),
+        (Affine(1, 0, 1e8, 0, -1, 1e8), UTM, "lie nowhere in its coordinate reference system;"),
+        (Affine(1, 0, 32_500_000, 0, -1, 5.7e6), UTM, "UTM 32N is EPSG:4647"),
         (Affine(math.inf, 0, 0, 0, -1, 0), UTM, "not finite"),
         (Affine(math.nan, 0, 0, 0, -1, 0), None, "not finite"),
         (Affine(0, 0, 5e5, 0, 0, 5e6), UTM, "the same way"),
@@ -56,7 +60,7 @@ def test_a_transform_that_cannot_place_pixels_is_named(
 @pytest.mark.parametrize(
     ("transform", "crs"),
     [
-        (Affine(1e-3, 0, 32_500_000, 0, -1e-3, 5.7e6), UTM),
+        (Affine(1e-3, 0, 32_500_000, 0, -1e-3, 5.7e6), CRS.from_epsg(4647)),
         (Affine(1, 0, -5e6, 0, -1, 5e6), MOON),
         (Affine(5e-7, 0, 8.5, 0, -5e-7, 50.1), LONLAT),
         (Affine(0.25, 0, 355, 0, -0.25, 90.125), LONLAT),
@@ -67,6 +71,9 @@ def test_a_transform_that_cannot_place_pixels_is_named(
         (Affine(0.2, 0.01, 3.5e6, 0.01, 0.2, 5.4e6), CRS.from_epsg(31467)),
         (Affine(0.1, 3, 3.5e6, 0.1, -2, 5.4e6), CRS.from_epsg(2393)),
         (Affine(1, 0, 0, 0, -1, 40), None),
+        # Beyond the antimeridian; radar's slant ranges.
+        (Affine(1, 0, 2.1e7, 0, -1, -2e6), CRS.from_epsg(3857)),
+        (Affine(0.5, 0, 5e5, 0, -20, 5e6), UTM),
         (Affine(1, 0, 5.7e9, 0, -1, 5.7e9), None),
     ],
 )
