@@ -47,6 +47,8 @@ OPEN_OPTIONS = {"OVERVIEW_LEVEL": "NONE", "GEOREF_SOURCES": "INTERNAL"}
 CACHE_BYTES = 16 << 20
 
 ORTHO_DTYPES = ("uint8", "uint16", "float32")
+_NO_COLOUR = 1e7
+"""Floating point numbers beyond this stand for nothing: a fill value that is not declared."""
 HEIGHT_DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 
 
@@ -153,7 +155,7 @@ class GeoTiff:
                 self.nodata = tuple(map(self._nodata_of, self.bands))
                 self._tell_of_notes()
                 flags = self.dataset.mask_flag_enums[self.bands[0] - 1]
-                self._masked = MaskFlags.per_dataset in flags and self.alpha is None
+                self._masked = MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
         except BaseException:
             self.close()
             raise
@@ -198,7 +200,7 @@ class GeoTiff:
 
         Returns:
             Values (bands, h, w) as stored, and validity (h, w): False where alpha or the internal
-            mask is 0, and where any band is NaN or infinite.
+            mask is 0, and where any band is NaN or infinite, or no colour of any camera.
         """
         with gdal(self.path):
             values = self.dataset.read(indexes=list(self.bands), window=window)
@@ -211,6 +213,8 @@ class GeoTiff:
             valid &= self._mask.read(window)
         if np.issubdtype(values.dtype, np.floating):
             valid &= np.isfinite(values).all(axis=0)
+            if self.role is Role.ORTHO:
+                valid &= (np.abs(values) < _NO_COLOUR).all(axis=0)
         return values, valid
 
     @property

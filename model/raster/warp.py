@@ -114,6 +114,9 @@ class Warp:
             dst_nodata=np.nan,
             resampling=self._resampling,
             tolerance=WARP_TOLERANCE_PX,
+            # GDAL would widen its kernel by what it makes of each block's size.
+            XSCALE=1,
+            YSCALE=1,
             # By itself GDAL chooses the operation between two datums by the block's own place:
             # another one than `to_source`, and than for the next block (ED50: 1.4 m apart).
             AREA_OF_INTEREST="-180,-90,180,90",

@@ -28,7 +28,11 @@ def bare(make_tiff: Make, name: str = "h.tif", dtype: str = "float32") -> Path:
     """A raster whose file says nothing of itself."""
     random = np.random.default_rng(3)
     values = (20 * random.random((48, 48)) ** 3).astype(dtype)
-    return make_tiff(name, values, transform=Affine.identity(), crs=None)
+    path = make_tiff(name, values)
+    form = {"driver": "GTiff", "count": 1, "height": 48, "width": 48, "dtype": dtype}
+    with rasterio.open(path, "w", **form) as raster:
+        raster.write(values, 1)
+    return path
 
 
 def as_gdal_does(path: Path) -> dict[str, object]:

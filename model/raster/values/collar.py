@@ -27,8 +27,8 @@ _SIDE_SHARE = {"black": 0.02, "white": 0.1}
 """Of a side, and 16 pixels, that a collar takes which lies in no corner. Pixels that are black to
 the last digit are hardly ever shadows; white ones may be a roof."""
 _RIM_RUN_PX = 8
-_LEAST_RUN_PX = 4
-"""Shorter runs are noise of dark pictures, and not followed."""
+_LEAST_RUN_PX, _MANY_RUNS = 4, 500
+"""In rows of so many runs, shorter ones are noise of a dark picture, and not followed."""
 _CHUNK_PX = 4 << 20
 _SWEEPS = 64
 
@@ -163,8 +163,9 @@ def _find(read: Read, height: int, width: int, white: float, colour: str) -> Col
 def _line(plain: NDArray[np.bool_], exact: NDArray[np.bool_], valid: NDArray[np.bool_]) -> _Line:
     """The runs of a row of pixels (w,)."""
     starts, stops = _runs(plain | ~valid)
-    kept = (stops - starts >= _LEAST_RUN_PX) | (starts == 0) | (stops == len(plain))
-    starts, stops = starts[kept], stops[kept]
+    if len(starts) > _MANY_RUNS:
+        kept = (stops - starts >= _LEAST_RUN_PX) | (starts == 0) | (stops == len(plain))
+        starts, stops = starts[kept], stops[kept]
 
     def counted(pixels: NDArray[np.bool_]) -> NDArray[np.int32]:
         before = np.concatenate([[0], np.cumsum(pixels, dtype=np.int32)])

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -17,6 +18,8 @@ _REFLECTANCE_WHITE = 10_000.0
 """Of reflectance in steps of 0.0001, which satellites and multispectral cameras deliver."""
 _NO_REFLECTANCE = 12_000.0
 """Beyond this, few pixels would be reflectance so stored: no surface throws back a fifth more."""
+_BRIGHT = 0.9995
+"""Quantile of the sample that counts as its brightest pixel: single hot ones do not."""
 _LEAST_SHARE = 0.4
 """Of white, that the brightest sampled pixel reaches at least where the bit depth is believed."""
 _MASK_SHARE = 0.9
@@ -89,7 +92,7 @@ def choose_colour_bands(
     return (plain[0], plain[1], plain[2]), []
 
 
-def is_mask(alpha: NDArray[np.generic]) -> bool:
+def is_mask(alpha: NDArray[Any]) -> bool:
     """Whether sampled pixels of an alpha band, of any shape, say which pixels are valid.
 
     Cameras' fourth band, the near infrared, is often flagged as alpha; it takes many values.
@@ -107,7 +110,7 @@ def largest_number(dtype: DTypeLike) -> float:
 
 
 def decide_white(
-    file: str, sample: NDArray[np.generic], scale: float, options: ReadingOptions
+    file: str, sample: NDArray[Any], scale: float, options: ReadingOptions
 ) -> tuple[float, list[Remark]]:
     """The digital number of full reflectance.
 
@@ -116,7 +119,7 @@ def decide_white(
 
     Args:
         file: Its name.
-        sample: Valid pixels of the chosen bands, of any shape.
+        sample: Valid pixels of the chosen bands, of any shape; of floats, finite ones below 1e7.
         scale: The bands' scale tag; 1 where there is none.
         options: What the caller knows better.
 
@@ -126,9 +129,11 @@ def decide_white(
     if options.white is not None:
         return options.white, []
     white = largest_number(sample.dtype)
+    # A type's largest number says nothing of its bits: it stands for saturation, or for no data.
+    sample = sample[sample < white] if np.issubdtype(sample.dtype, np.integer) else sample
     if sample.dtype == np.uint8 or not sample.size:
         return white, []
-    brightest = float(sample.max())
+    brightest = float(np.quantile(sample, _BRIGHT))
     if 0 < scale < 0.1 and brightest * scale < 1.5:
         return 1 / scale, [
             _remark(file, 1 / scale, f"by the band's scale of {scale:g}, which makes reflectance")

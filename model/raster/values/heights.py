@@ -14,9 +14,9 @@ from model.raster.values.options import ReadingOptions
 from model.raster.values.units import metres_of, says_nothing, unit_name
 
 _SAME_UNIT = 1e-4
-# Where so many values are possible as metres, metres they are until more is known; elsewhere the
-# limits are those of millimetres.
-_MOSTLY = 0.6
+# Values beyond the limits of metres that are as many and as different as measured ones: until the
+# unit is known, the limits are those of millimetres.
+_MEASURED_SHARE, _MEASURED_VALUES = 0.05, 16
 _MILLIMETRES = 1000.0
 _GROUND_M = 1.0
 """Heights below this are near enough to the ground for a gap among them to be ground, too."""
@@ -255,7 +255,8 @@ def _find_missing(
     pixels = pixels[~is_value(pixels, values.nodata)]
     metres = pixels.astype(np.float64) * values.scale + values.offset_m
     limits = ABSOLUTE_M
-    if not values.unit_known and pixels.size and possible(metres, limits).mean() < _MOSTLY:
+    beyond = pixels[~possible(metres, limits)]
+    if not values.unit_known and _are_measured(beyond, pixels.size):
         # They may be centimetres: what is a height is judged when that is known.
         limits = (limits[0] * _MILLIMETRES, limits[1] * _MILLIMETRES)
     extremes = tuple(float(value) for value in type_extremes(tags.dtype))
@@ -264,6 +265,13 @@ def _find_missing(
     missing = (*extremes, *(fill.value for fill in fills))
     remarks = list(_fill_remarks(tags.file, fills, pixels, ~kept))
     return replace(values, missing=missing, limits_m=limits), remarks
+
+
+def _are_measured(values: NDArray[Any], pixels: int) -> bool:
+    """Whether values are heights in another unit, and not a few numbers that stand for nothing."""
+    if values.size <= _MEASURED_SHARE * pixels:
+        return False
+    return len(np.unique(values)) > _MEASURED_VALUES
 
 
 def _fill_remarks(

@@ -1,0 +1,284 @@
+"""What the numbers of heights mean: units, fill values, nodata 0, the level of the ground."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.errors import AmbiguousInput, BadOption, NotAboveGround, UnclearUnit
+from model.raster.pair import RasterPair
+from model.raster.report import PairReport
+from model.raster.values.fills import find_fills
+from model.raster.values.options import ReadingOptions
+from model.raster.values.units import metres_of, unit_name
+
+Make = Callable[..., Path]
+SIDE = 128
+
+
+def town(seed: int = 0) -> np.ndarray:
+    """Heights above ground of something like a town: ground, roofs and trees up to 19 m."""
+    rng = np.random.default_rng(seed)
+    metres = np.abs(rng.normal(0, 0.05, (SIDE, SIDE)))
+    for _ in range(14):
+        row, column = rng.integers(0, SIDE - 24, 2)
+        metres[row : row + 24, column : column + 16] = rng.uniform(3, 18)
+    return metres + rng.random((SIDE, SIDE)) * 0.3
+
+
+@pytest.fixture
+def read(photo: Make, make_tiff: Make) -> Callable[..., tuple[np.ndarray, PairReport]]:
+    """Heights as the engine reads them, and the report."""
+
+    def read_(
+        stored: np.ndarray,
+        dtm: np.ndarray | None = None,
+        unit: str | None = None,
+        options: dict[str, Any] | None = None,
+        **form: Any,
+    ) -> tuple[np.ndarray, PairReport]:
+        height = make_tiff("h.tif", stored, **form)
+        if unit is not None:
+            with rasterio.open(height, "r+") as raster:
+                raster.units = (unit,)
+        terrain = None if dtm is None else make_tiff("dtm.tif", dtm)
+        with RasterPair.open(
+            photo(side=SIDE), height, dtm=terrain, options=ReadingOptions(**(options or {}))
+        ) as pair:
+            rows = pair.read(0, SIDE)
+            found = np.where(rows.valid["ndsm"], rows.arrays["ndsm"][0], np.nan)
+            return found, pair.report
+
+    return read_
+
+
+def codes(report: PairReport) -> list[str]:
+    return [remark.code for remark in report.remarks]
+
+
+# ---- units -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "metres"),
+    [
+        *(("m", 1), ("Metre", 1), ("meters", 1), ("metre above ground", 1), ("m (NAVD88)", 1)),
+        *(("ft", 0.3048), ("Foot", 0.3048), ("feet", 0.3048), ("international foot", 0.3048)),
+        *(("US survey foot", 1200 / 3937), ("us-ft", 1200 / 3937), ("ftUS", 1200 / 3937)),
+        *(("cm", 0.01), ("Centimetre", 0.01), ("dm", 0.1), ("mm", 0.001), ("0.2", 0.2)),
+        *(("DN", None), ("degree", None), ("-1", None), ("nan", None), ("inf", None), ("", None)),
+    ],
+)
+def test_units_as_people_write_them(text: str, metres: float | None) -> None:
+    assert metres_of(text) == (None if metres is None else pytest.approx(metres))
+
+
+@given(st.sampled_from(["m", "dm", "cm", "mm", "ft", "us-ft", "yd", "km"]))
+def test_a_unit_has_the_name_that_it_is_read_by(unit: str) -> None:
+    assert unit_name(metres_of(unit) or 0) == unit
+
+
+@pytest.mark.parametrize(("unit", "metres"), [("US survey foot", 1200 / 3937), ("ft", 0.3048)])
+def test_feet_by_the_bands_unit_become_metres(read: Any, unit: str, metres: float) -> None:
+    found, report = read((town() / metres).astype("float32"), unit=unit)
+    assert np.allclose(found, town(), atol=1e-4)
+    assert codes(report) == ["height.unit"]
+    assert report.reading.height_unit_m == pytest.approx(metres)
+
+
+def test_feet_by_a_compound_crs_become_metres(read: Any) -> None:
+    from rasterio.crs import CRS
+
+    feet = CRS.from_user_input("EPSG:25832+6360")
+    found, report = read((town() * 3937 / 1200).astype("float32"), crs=feet)
+    assert np.allclose(found, town(), atol=1e-4)
+    assert "height.unit" in codes(report)
+
+
+def test_a_unit_that_nobody_knows_is_asked_for(read: Any) -> None:
+    with pytest.raises(UnclearUnit, match="--height-unit"):
+        read(town().astype("float32"), unit="furlong")
+    found, _ = read(town().astype("float32"), unit="furlong", options={"height_unit": "m"})
+    assert np.allclose(found, town(), atol=1e-5)
+
+
+def test_a_unit_that_says_nothing_is_none(read: Any) -> None:
+    assert codes(read(town().astype("float32"), unit="unknown")[1]) == []
+
+
+@pytest.mark.parametrize(("dtype", "unit"), [("int16", "dm"), ("uint16", "cm"), ("int32", "mm")])
+def test_whole_numbers_that_fit_one_unit_are_read_in_it(read: Any, dtype: str, unit: str) -> None:
+    step = metres_of(unit) or 0
+    found, report = read(np.round(town() / step).astype(dtype))
+    assert np.allclose(found, town(), atol=step)
+    assert codes(report) == ["height.unit"]
+    assert f"read as {unit}" in report.remarks[0].message
+
+
+@pytest.mark.parametrize(
+    ("stored", "fits"),
+    [
+        ((town() * 10).astype("uint8"), "--height-unit dm"),  # or a picture of heights
+        ((town() * 2.5).astype("int16"), "--height-unit dm"),  # 40: metres, or a low place's dm
+        ((town() * 25).astype("int16"), "--height-unit cm"),
+        ((town() * 100).astype("float32"), "--height-unit cm"),
+        ((town() * 10).astype("float32"), "--height-unit dm"),
+    ],
+)
+def test_what_fits_several_units_is_asked_for(read: Any, stored: np.ndarray, fits: str) -> None:
+    with pytest.raises(UnclearUnit, match=fits) as caught:
+        read(stored)
+    assert caught.value.params["option"] == "height_unit"
+    # any answer is taken as it is
+    found, report = read(stored, options={"height_unit": "0.05"})
+    assert np.allclose(found, stored * 0.05, atol=1e-4)
+    assert report.reading.options == {"height_unit": "0.05"}
+
+
+def test_scale_and_offset_count_before_the_unit(read: Any, make_tiff: Make, photo: Make) -> None:
+    path = make_tiff("s.tif", np.round((town() - 2) * 100).astype("int16"))
+    with rasterio.open(path, "r+") as raster:
+        raster.scales, raster.offsets = (0.01,), (2.0,)
+    with RasterPair.open(photo(side=SIDE), path) as pair:
+        assert np.allclose(pair.read(0, SIDE).arrays["ndsm"][0], town(), atol=0.006)
+        assert codes(pair.report) == []
+
+
+# ---- missing heights ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [-9999.0, 9999.0, 1e20, 32767.0, 65535.0, 3.4e38, -3.4e38, -99.0])
+@pytest.mark.parametrize("share", [0.005, 0.35])
+def test_fill_values_that_nobody_declared_are_missing(
+    read: Any, value: float, share: float
+) -> None:
+    stored = town().astype("float32")
+    gap = np.random.default_rng(5).random(stored.shape) < share
+    stored[gap] = value
+    found, report = read(stored)
+    assert np.array_equal(np.isnan(found), gap)
+    assert np.allclose(found[~gap], town()[~gap], atol=1e-5)
+    assert {"height.wild", "height.fill"} & set(codes(report))
+
+
+@pytest.mark.parametrize("value", [-8566.333, 32767.0, 3.4e38])
+def test_one_wild_pixel_is_missing(read: Any, value: float) -> None:
+    stored = town().astype("float32")
+    stored[50, 60] = value
+    found, report = read(stored)
+    assert np.argwhere(np.isnan(found)).tolist() == [[50, 60]]
+    assert codes(report) == ["height.wild"]
+
+
+@pytest.mark.parametrize("share", [0.03, 0.33])
+@pytest.mark.parametrize("value", [0.0, -9999.0, 9999.0])
+def test_a_terrain_model_with_holes_has_holes(read: Any, share: float, value: float) -> None:
+    rng = np.random.default_rng(6)
+    terrain = (160 + rng.normal(0, 0.5, (SIDE, SIDE))).astype("float32")
+    surface = (terrain + town()).astype("float32")
+    gap = rng.random(terrain.shape) < share
+    terrain[gap] = value
+    found, report = read(surface, dtm=terrain)
+    assert np.array_equal(np.isnan(found), gap)
+    assert {"height.wild", "height.fill"} & set(codes(report))
+    assert "dtm.tif" in report.remarks[0].message
+
+
+def test_a_gap_eats_nothing_of_its_neighbours_where_heights_are_resampled(
+    photo: Make, make_tiff: Make
+) -> None:
+    from affine import Affine
+
+    stored = np.zeros((SIDE, SIDE), "float32")
+    stored[::3, ::2] = 5
+    stored[40:60, 40:60] = -9999
+    half = Affine(0.5, 0, 500_000.25, 0, -0.5, 5_700_000.25)
+    with RasterPair.open(photo(side=SIDE), make_tiff("h.tif", stored, transform=half)) as pair:
+        rows = pair.read(0, SIDE)
+    known = rows.arrays["ndsm"][0][rows.valid["ndsm"]]
+    assert known.min() >= 0
+    assert known.max() <= 5
+    assert 300 < (~rows.valid["ndsm"]).sum() < 800
+
+
+def test_nodata_0_above_ground_is_the_ground_where_the_surroundings_say_so(read: Any) -> None:
+    stored = np.maximum(town() - 0.2, 0).astype("float32")
+    found, report = read(stored, nodata=0)
+    assert np.allclose(found, stored, atol=1e-6)
+    assert codes(report) == ["height.nodata_zero"]
+    assert "%" in report.remarks[0].message
+    found, _ = read(stored, nodata=0, options={"height_nodata": 0})
+    assert np.array_equal(np.isnan(found), stored == 0)
+
+
+def test_nodata_0_on_a_roof_is_a_hole(read: Any) -> None:
+    stored = town().astype("float32") + 0.01
+    stored[:, :60] += 6
+    stored[30:50, 20:40] = 0
+    found, report = read(stored, nodata=0, options={"height_offset": 0})
+    assert np.array_equal(np.isnan(found), stored == 0)
+    assert "height.nodata_zero" in codes(report)
+
+
+def test_every_value_is_a_height_where_the_caller_says_so(read: Any) -> None:
+    stored = town().astype("float32")
+    stored[3, 4] = 5000
+    found, _ = read(stored, options={"height_nodata": "none"})
+    assert found[3, 4] == 5000
+
+
+@given(seed=st.integers(0, 50), unit=st.sampled_from([1.0, 0.1, 0.01]))
+def test_measured_heights_hold_no_fill_value(seed: int, unit: float) -> None:
+    stored = np.round(town(seed) / unit, 2)
+    assert find_fills(stored.ravel(), unit, above_ground=True) == []
+
+
+# ---- the level of the ground -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shift", [-3.0, -1.5, 4.0, 9.0, 25.0])
+def test_another_level_than_the_grounds_is_asked_for(read: Any, shift: float) -> None:
+    with pytest.raises(NotAboveGround, match="--height-offset") as caught:
+        read((town() + shift).astype("float32"))
+    offset = float(caught.value.message.split("--height-offset ")[1].split(";")[0])
+    assert offset == pytest.approx(-shift, abs=0.3)
+    found, _ = read((town() + shift).astype("float32"), options={"height_offset": -shift})
+    assert np.allclose(found, town(), atol=1e-4)
+    as_they_are, _ = read((town() + shift).astype("float32"), options={"height_offset": 0})
+    assert np.allclose(as_they_are, np.maximum(town() + shift, 0), atol=1e-4)
+
+
+def test_a_small_difference_of_level_is_told(read: Any) -> None:
+    assert codes(read((town() - 0.8).astype("float32"))[1]) == ["height.level"]
+
+
+@pytest.mark.parametrize("low", [3.0, 12.0, 157.0])
+def test_a_surface_model_alone_is_refused_with_a_word_on_dtm(read: Any, low: float) -> None:
+    slope = np.linspace(0, 6, SIDE)[:, None]
+    with pytest.raises(NotAboveGround, match="--dtm DTM"):
+        read((town() + slope + low + 3).astype("float32"))
+
+
+def test_swapped_surface_and_terrain_are_refused(read: Any) -> None:
+    terrain = np.full((SIDE, SIDE), 30, "float32")
+    with pytest.raises(NotAboveGround, match="swapped"):
+        read(terrain, dtm=(terrain + town()).astype("float32"))
+
+
+def test_terrain_of_another_level_is_refused(read: Any) -> None:
+    terrain = np.full((SIDE, SIDE), 30, "float32")
+    with pytest.raises(NotAboveGround, match="--height-offset"):
+        read((terrain + town() + 4).astype("float32"), dtm=terrain)
+
+
+def test_what_is_asked_for_is_the_callers_mistake() -> None:
+    assert issubclass(UnclearUnit, AmbiguousInput)
+    with pytest.raises(BadOption, match="--height-unit"):
+        ReadingOptions.read(height_unit="furlong")
+    with pytest.raises(BadOption, match="--bands"):
+        ReadingOptions.read(bands="1,2")
