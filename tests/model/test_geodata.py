@@ -8,8 +8,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import rasterio
+from rasterio.crs import CRS
+
+from tests.model.conftest import MakeTiff
 
 OWN = Path(rasterio.__file__).parent / "proj_data"
 needs_own = pytest.mark.skipif(
@@ -82,6 +86,17 @@ def test_foreign_data_change_nothing(
         assert report(path, **variables) == expected, variables
     for variables in ({"PROJ_LIB": str(old), "GDAL_DATA": "/nonexistent"},):
         assert report(path, RASTERIO_FIRST, **variables) == expected, variables
+
+
+def test_settings_for_other_programs_move_no_pixel(make_tiff: MakeTiff) -> None:
+    values = np.zeros((8, 8), "float32")
+    path = make_tiff("point.tif", values, crs=CRS.from_epsg(31467), AREA_OR_POINT="Point")
+    with rasterio.open(path, "r+") as raster:
+        raster.update_tags(AREA_OR_POINT="Point")
+    code = REPORT + "print(grid.transform)"
+    settings = {"GTIFF_POINT_GEO_IGNORE": "YES", "OGR_CT_FORCE_TRADITIONAL_GIS_ORDER": "NO"}
+    settings |= {"OSR_DEFAULT_AXIS_MAPPING_STRATEGY": "AUTHORITY_COMPLIANT"}
+    assert report(path, code, **settings) == report(path, code)
 
 
 @needs_own
