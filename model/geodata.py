@@ -22,14 +22,28 @@ _PROJ = ("PROJ_DATA", "PROJ_LIB")
 _PLUGINS = ("GDAL_DRIVER_PATH", "GDAL_PYTHON_DRIVER_PATH")
 
 
+# Settings of GDAL and PROJ that move pixels or turn axes, or choose another operation between CRSs.
+_SETTINGS = (
+    *("GTIFF_POINT_GEO_IGNORE", "GTIFF_HONOUR_NEGATIVE_SCALEY", "GTIFF_REPORT_COMPD_CS"),
+    *("GTIFF_SRS_SOURCE", "GTIFF_LINEAR_UNITS", "GTIFF_READ_ANGULAR_PARAMS_IN_DEGREE"),
+    *("OSR_DEFAULT_AXIS_MAPPING_STRATEGY", "OSR_ADD_TOWGS84_ON_IMPORT_FROM_EPSG"),
+    *("OSR_STRIP_TOWGS84", "OGR_CT_FORCE_TRADITIONAL_GIS_ORDER", "OGR_CT_OP_SELECTION"),
+    *("OGR_CT_PREFER_OFFICIAL_SRS_DEF", "OGR_CT_USE_SRS_COORDINATE_EPOCH", "CENTER_LONG"),
+    *("CHECK_WITH_INVERT_PROJ", "PROJ_ONLY_BEST_DEFAULT", "PROJ_AUX_DB"),
+)
+
+
 def prefer_own() -> None:
     """Take variables out of this process's environment that would lead rasterio to foreign data.
 
     Where rasterio brings its own data (its wheels do), a folder is followed only if it holds the
     same version of PROJ's database: somebody added grids to a copy. Where it brings none (conda,
     distributions), a folder is followed if it holds a database at all. PROJ is kept off the
-    network: what a map looks like must not depend on whether a grid could be fetched.
+    network: what a map looks like must not depend on whether a grid could be fetched. Nor must it
+    depend on settings for other programs that move pixels (half a pixel: GTIFF_POINT_GEO_IGNORE).
     """
+    for name in _SETTINGS:
+        os.environ.pop(name, None)
     if os.environ.get("PROJ_NETWORK"):
         os.environ["PROJ_NETWORK"] = "OFF"
     if not any(name in os.environ for name in (*_PROJ, "GDAL_DATA", *_PLUGINS)):

@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 import rasterio
 from affine import Affine
+from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
@@ -151,7 +152,7 @@ class GeoTiff:
             with gdal(path):
                 self._choose_bands(options or ReadingOptions())
                 self.grid = self._read_grid()
-                self.crs = self.grid.crs
+                self.crs = self._declared_crs()
                 self.nodata = tuple(map(self._nodata_of, self.bands))
                 self._tell_of_notes()
                 flags = self.dataset.mask_flag_enums[self.bands[0] - 1]
@@ -354,6 +355,19 @@ class GeoTiff:
             "(near infrared?): it hides no pixel; --bands chooses the three bands to map",
         )
         self.alpha = None
+
+    def _declared_crs(self) -> CRS | None:
+        """The CRS with its vertical part, which GDAL keeps back from a file of GeoTIFF 1.0.
+
+        It would also multiply the values by the third pixel size then, so another handle is asked.
+        """
+        if self.grid.crs is None or self.grid.crs != self.dataset.crs:
+            return self.grid.crs  # a sidecar's
+        with (
+            rasterio.Env(GTIFF_REPORT_COMPD_CS="YES"),
+            rasterio.open(self.path, driver="GTiff", **OPEN_OPTIONS) as raster,
+        ):
+            return raster.crs
 
     def _read_grid(self) -> Grid:
         dataset, beside = self.dataset, self.sidecars

@@ -15,6 +15,7 @@ from affine import Affine
 from rasterio.crs import CRS
 
 from model.errors import BadSidecar
+from model.raster.crs_text import names_files
 from model.raster.tags import open_regular
 
 WORLD_ENDINGS = (".tfw", ".tifw", ".tfwx", ".wld")
@@ -238,7 +239,7 @@ def _crs(text: str, path: Path, kind: str) -> CRS:
     # As in model/raster/agreement.py: nothing that GDAL would take for a path or an address.
     is_code = re.fullmatch(r"(EPSG|ESRI|OGC|IGNF|IAU_2015):[A-Za-z0-9_.+]+", plain, re.I)
     is_wkt = re.match(r"(PROJ|GEOG|GEOD|GEOC|LOCAL_|ENG|COMP|BOUND|VERT)[A-Z_]*\s*\[", plain)
-    if is_code or is_wkt:
+    if (is_code or is_wkt) and not names_files(plain):
         try:
             if is_code:
                 return CRS.from_user_input(plain)

@@ -1,13 +1,16 @@
 """Which CRS a raster without one is in, and what a CRS says of heights."""
 
+import numpy as np
 import pytest
 from affine import Affine
 from rasterio.crs import CRS
 
 from model.errors import BadOption, CrsMissing
 from model.raster.agreement import agree_crs, parse_crs
+from model.raster.geotiff import GeoTiff, Role
 from model.raster.grid import Grid
 from model.raster.vertical import horizontal, vertical_datum, vertical_remarks, vertical_unit
+from tests.model.conftest import MakeTiff
 
 UTM = CRS.from_epsg(25832)
 LOCAL = CRS.from_wkt('LOCAL_CS["site",UNIT["metre",1],AXIS["E",EAST],AXIS["N",NORTH]]')
@@ -158,3 +161,13 @@ def test_the_horizontal_part() -> None:
     assert horizontal(UTM) is UTM
     assert horizontal(None) is None
     assert horizontal(NAVD88) is NAVD88
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_the_vertical_part_is_seen_in_files_of_either_version(
+    make_tiff: MakeTiff, version: str
+) -> None:
+    path = make_tiff("a.tif", np.ones((8, 8), "float32"), crs=FEET, GEOTIFF_VERSION=version)
+    with GeoTiff(path, Role.HEIGHT) as source:
+        assert vertical_unit(source.crs) == pytest.approx(1200 / 3937)
+        assert source.scale == 1

@@ -146,7 +146,9 @@ def test_nothing_that_a_crs_names_is_opened_or_connected(
     paths += [
         crafted(make_tiff, "esri_path.tif", str(trap)),
         crafted(make_tiff, "esri_address.tif", "http://127.0.0.1:9/trap.gsb"),
+        make_tiff("prj.tif", np.zeros((48, 48), "float32"), crs=None),
     ]
+    (tmp_path / "prj.prj").write_text(bonne(str(trap)))
     log = tmp_path / "trace"
     done = subprocess.run(
         [
@@ -161,7 +163,7 @@ def test_nothing_that_a_crs_names_is_opened_or_connected(
         pytest.skip("strace may not trace here")
     assert done.stdout.split("\n")[:-1] == [
         *("path read", "address read", "geoid read"),
-        *("esri_path raster.forbidden", "esri_address raster.forbidden"),
+        *("esri_path raster.forbidden", "esri_address raster.forbidden", "prj raster.bad_sidecar"),
     ]
     trace = log.read_text()
     assert "esri_path.tif" in trace  # it does record what is opened
