@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 
 from model.classes import NODATA
 from model.errors import OutputNotWritable, RasterMissing
-from model.raster.geotiff import gdal
+from model.raster.gdal import gdal
 from model.raster.pair import RasterPair
 from model.raster.values.options import ReadingOptions
 

@@ -11,7 +11,7 @@ from rasterio.windows import Window
 
 from model.classes import ISPRS
 from model.errors import InputError
-from model.raster.geotiff import gdal
+from model.raster.gdal import gdal
 from model.raster.grid import Grid
 from model.raster.tags import walk
 from training.metrics import Confusion

@@ -14,8 +14,9 @@ from model.classes import NODATA, ClassScheme, LandClass
 from model.errors import DataMissing, EmptyCorrection, TooSmall
 from model.outputs import check_outputs
 from model.raster.cog import BLOCK_PX, CogWriter
+from model.raster.gdal import gdal
 from model.raster.geopackage import is_geopackage
-from model.raster.geotiff import GeoTiff, Role, gdal
+from model.raster.geotiff import GeoTiff, Role
 from model.raster.grid import Grid
 from training.corrected import Corrected, CorrectedPolygons, CorrectedRaster
 

@@ -9,7 +9,8 @@ from rasterio.warp import transform
 from rasterio.windows import Window
 
 from model.errors import CrsMissing, NoOverlap
-from model.raster.geotiff import GeoTiff, gdal
+from model.raster.gdal import gdal
+from model.raster.geotiff import GeoTiff
 from model.raster.grid import Grid
 from model.raster.values.heights import HeightValues
 from model.raster.vertical import horizontal

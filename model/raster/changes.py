@@ -9,7 +9,7 @@ from rasterio.windows import Window
 
 from model.classes import NODATA, ClassScheme
 from model.raster.cog import BLOCK_PX, CogWriter
-from model.raster.geotiff import gdal
+from model.raster.gdal import gdal
 from model.raster.grid import Grid
 
 

@@ -16,7 +16,7 @@ from rasterio.windows import Window
 from model.classes import NODATA, ClassScheme
 from model.errors import OutputNotWritable
 from model.outputs import not_writable, sync
-from model.raster.geotiff import CACHE_BYTES, GDAL_OPTIONS
+from model.raster.gdal import CACHE_BYTES, GDAL_OPTIONS
 from model.raster.grid import Grid
 from model.raster.growth import watched
 from model.raster.legend import color_table, gdal_sidecar, qgis_style

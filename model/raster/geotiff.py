@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -10,42 +9,28 @@ from typing import Any, Self
 
 import numpy as np
 import rasterio
-from affine import Affine
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
 from model.errors import (
-    BadSidecar,
-    MfnetError,
     NotGeoreferenced,
-    RasterTooLarge,
-    RasterUnreadable,
     WrongBands,
     WrongType,
 )
-from model.geodata import require_proj_data
+from model.raster.declared import Declared
+from model.raster.gdal import CACHE_BYTES, OPEN_OPTIONS, gdal
 from model.raster.grid import Grid
+from model.raster.mask import MaskFile
 from model.raster.remark import Remark
 from model.raster.sample import sample_windows
 from model.raster.screening import Layout, screen
-from model.raster.sidecars import BandNotes, Sidecars
+from model.raster.sidecars import Sidecars
 from model.raster.transform import senseless
-from model.raster.values.colours import BandTags, choose_colour_bands, is_mask
+from model.raster.values.colours import choose_colour_bands, is_mask
 from model.raster.values.heights import is_value
 from model.raster.values.options import ReadingOptions
-
-# What GDAL may look at beside the file itself: nothing. Sidecars (.aux.xml, .ovr, .msk, .tfw) can
-# be XML that other drivers open.
-GDAL_OPTIONS = {
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    "GDAL_PAM_ENABLED": "NO",
-    "CPL_VSIL_CURL_ALLOWED_FILENAME": "/vsimem/none",
-    "GTIFF_VIRTUAL_MEM_IO": "NO",
-}
-OPEN_OPTIONS = {"OVERVIEW_LEVEL": "NONE", "GEOREF_SOURCES": "INTERNAL"}
-CACHE_BYTES = 16 << 20
 
 ORTHO_DTYPES = ("uint8", "uint16", "float32")
 _NO_COLOUR = 1e7
@@ -69,39 +54,6 @@ _EXPECTED = {
 }
 
 
-@contextmanager
-def gdal(path: Path, cache_bytes: int | None = None) -> Iterator[None]:
-    """The border to GDAL: our options inside, coded errors outside.
-
-    rasterio lets through more than its own errors (TypeErrors, bare CPLE errors), so everything
-    that is raised while a stranger's file is touched counts as that file's fault.
-
-    Args:
-        path: Of the file, for the message.
-        cache_bytes: New size of GDAL's block cache, which the process has one of.
-    """
-    cache = {} if cache_bytes is None else {"GDAL_CACHEMAX": cache_bytes}
-    try:
-        with rasterio.Env(**GDAL_OPTIONS, **cache):
-            require_proj_data()
-            yield
-    except MfnetError:
-        raise
-    except MemoryError:
-        raise RasterTooLarge(
-            f"{path.name}: reading it needs more memory than this process may take; rewrite it "
-            "with smaller tiles (gdal_translate -co TILED=YES)",
-            file=path.name,
-        ) from None
-    except Exception as error:
-        reason = " ".join(str(error.__cause__ or error).split()).replace(str(path), path.name)
-        raise RasterUnreadable(
-            f"{path.name}: truncated, damaged or not decodable ({reason[:300]}); copy it again "
-            "from its source or rewrite it with gdal_translate",
-            file=path.name,
-        ) from error
-
-
 class GeoTiff:
     """An open GeoTIFF in one of the two roles.
 
@@ -115,6 +67,9 @@ class GeoTiff:
         alpha: The alpha band, counted from 1, if there is one.
         dtype: Of the bands in use.
         nodata: Declared, of each band in use.
+        scale: Declared, of the first band in use: from stored values to the unit.
+        offset: Likewise, added after the scale.
+        unit: Likewise, as it is written there.
         remarks: What was decided about its bands.
         dataset: rasterio's; touch it inside `gdal(path)` alone.
     """
@@ -143,18 +98,28 @@ class GeoTiff:
         self.remarks: list[Remark] = []
         self.layout: Layout = screen(path, palette=role is Role.LABELS)
         self.sidecars = Sidecars.beside(path) if sidecars is None else sidecars
-        self._mask = _Mask.of(self.sidecars, self.layout)
+        self._mask = MaskFile.of(self.sidecars, self.layout)
         with gdal(path, CACHE_BYTES), warnings.catch_warnings():
             # A file without a transform is refused below, in our words.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             self.dataset = rasterio.open(path, driver="GTiff", **OPEN_OPTIONS)
         try:
             with gdal(path):
+                self._declared = Declared(
+                    path.name,
+                    self.dataset,
+                    self.sidecars,
+                    has_transform=self.layout.has_transform,
+                )
                 self._choose_bands(options or ReadingOptions())
                 self.grid = self._read_grid()
                 self.crs = self._declared_crs()
-                self.nodata = tuple(map(self._nodata_of, self.bands))
-                self._tell_of_notes()
+                self._declared.tell_of_numbers(self.bands[0])
+                self.remarks += self._declared.remarks
+                self.nodata = tuple(map(self._declared.nodata, self.bands))
+                self.scale = self._declared.scale(self.bands[0])
+                self.offset = self._declared.offset(self.bands[0])
+                self.unit = self._declared.unit(self.bands[0])
                 flags = self.dataset.mask_flag_enums[self.bands[0] - 1]
                 self._masked = MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
         except BaseException:
@@ -225,79 +190,13 @@ class GeoTiff:
         declared = declared or self._mask is not None
         return declared or bool(np.issubdtype(self.dtype, np.floating))
 
-    @property
-    def scale(self) -> float:
-        """Of the first band in use, by its tag."""
-        own = float(self.dataset.scales[self.bands[0] - 1])
-        noted = self._notes.scale
-        return noted if noted is not None and not self._scaled else own
-
-    @property
-    def offset(self) -> float:
-        """Of the first band in use, by its tag: added after the scale."""
-        own = float(self.dataset.offsets[self.bands[0] - 1])
-        noted = self._notes.offset
-        return noted if noted is not None and not self._scaled else own
-
-    @property
-    def unit(self) -> str | None:
-        """Of the first band in use, as it is written there."""
-        unit: str | None = self.dataset.units[self.bands[0] - 1]
-        return unit or self._notes.unit
-
-    @property
-    def _notes(self) -> BandNotes:
-        """Of the first band in use, by a .aux.xml."""
-        return self.sidecars.bands.get(self.bands[0], BandNotes())
-
-    @property
-    def _scaled(self) -> bool:
-        """Whether the file itself has a scale or an offset."""
-        band = self.bands[0] - 1
-        return (self.dataset.scales[band], self.dataset.offsets[band]) != (1.0, 0.0)
-
-    def _nodata_of(self, band: int) -> float | None:
-        """By the file itself, else by a .aux.xml."""
-        own: float | None = self.dataset.nodatavals[band - 1]
-        noted = self.sidecars.bands.get(band, BandNotes()).nodata
-        return noted if own is None else own
-
-    def _tell_of_notes(self) -> None:
-        """What was taken from sidecars."""
-        band, notes = self.bands[0] - 1, self._notes
-        taken = {
-            f"nodata {notes.nodata}": notes.nodata is not None
-            and self.dataset.nodatavals[band] is None,
-            f"scale {notes.scale}": notes.scale not in (None, 1.0) and not self._scaled,
-            f"offset {notes.offset}": notes.offset not in (None, 0.0) and not self._scaled,
-            f"unit {notes.unit!r}": notes.unit is not None and not self.dataset.units[band],
-        }
-        told = ", ".join(what for what, is_taken in taken.items() if is_taken)
-        if told and self.sidecars.pam_file is not None:
-            self._tell_of_sidecar(self.sidecars.pam_file, told)
-        if self._mask is not None and self.sidecars.mask_file is not None:
-            self._tell_of_sidecar(self.sidecars.mask_file, "the mask")
-
-    def _tell_of_sidecar(self, file: Path, what: str) -> None:
-        self.remarks.append(
-            Remark(code="sidecar.used", message=f"{self.path.name}: {what} comes from {file.name}")
-        )
-
     def _choose_bands(self, options: ReadingOptions) -> None:
         name, dataset = self.path.name, self.dataset
         colours = dataset.colorinterp
         alphas = [i for i, c in enumerate(colours, start=1) if c is ColorInterp.alpha]
         self.alpha: int | None = alphas[0] if alphas else None
         if self.role is Role.ORTHO:
-            tags = [
-                BandTags(notes.colour or colour.name, text or notes.description)
-                for notes, colour, text in zip(
-                    (self.sidecars.bands.get(band, BandNotes()) for band in dataset.indexes),
-                    colours,
-                    dataset.descriptions,
-                    strict=True,
-                )
-            ]
+            tags = self._declared.band_tags()
             self.bands: tuple[int, ...]
             self.bands, remarks = choose_colour_bands(name, tags, options)
             self.remarks += [*remarks, *self._check_alpha()]
@@ -370,23 +269,8 @@ class GeoTiff:
             return raster.crs
 
     def _read_grid(self) -> Grid:
-        dataset, beside = self.dataset, self.sidecars
-        # Beside an RPC model and no transform, rasterio gives numbers out of unset memory.
-        placed = self.layout.has_transform and not dataset.transform.is_identity
-        own = dataset.transform if placed else None
-        transform = self._first(
-            "the transform",
-            (beside.pam_transform, beside.pam_file),
-            (own, None),
-            (beside.world, beside.world_file),
-        )
-        crs = self._first(
-            "the coordinate reference system",
-            (beside.pam_crs, beside.pam_file),
-            (dataset.crs or None, None),
-            (beside.prj, beside.prj_file),
-        )
-        name = self.path.name
+        dataset, name = self.dataset, self.path.name
+        transform, crs = self._declared.transform, self._declared.crs
         if transform is None:
             found = "no transform"
             if dataset.gcps[0] or dataset.rpcs:
@@ -404,69 +288,6 @@ class GeoTiff:
                 file=name,
             )
         return Grid(dataset.height, dataset.width, transform, crs)
-
-    def _first(self, what: str, *known: tuple[Any, Path | None]) -> Any:
-        """The first of what is known, in GDAL's order: .aux.xml, the file itself, the others."""
-        told = [(value, file) for value, file in known if value is not None]
-        if not told:
-            return None
-        value, file = told[0]
-        if file is not None:
-            own = next((value for value, file in told if file is None), None)
-            if own is None:
-                self._tell_of_sidecar(file, what)
-            elif not _same(own, value):
-                message = (
-                    f"{self.path.name}: {what} comes from {file.name}, as in GDAL and QGIS; the "
-                    f"file itself has another: remove {file.name} if that is right"
-                )
-                self.remarks.append(Remark(code="sidecar.differs", message=message))
-        return value
-
-
-class _Mask:
-    """A mask file beside a raster (.msk): one band, 0 where there are no data."""
-
-    def __init__(self, path: Path, layout: Layout) -> None:
-        """Screen and open it.
-
-        Raises:
-            BadSidecar: It has another size or kind.
-            InputError: As a raster's.
-        """
-        self.path = path
-        own = screen(path)
-        if (own.height, own.width, own.bands) != (layout.height, layout.width, 1):
-            raise BadSidecar(
-                f"{path.name}: a mask of {own.height} × {own.width} pixels in {own.bands} bands; "
-                f"expected {layout.height} × {layout.width} in one, as the raster has: write it "
-                "with gdal_translate -b mask, or remove the file",
-                file=path.name,
-            )
-        with gdal(path, CACHE_BYTES), warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # it lies as the raster does
-            self._dataset = rasterio.open(path, driver="GTiff", **OPEN_OPTIONS)
-
-    @classmethod
-    def of(cls, sidecars: Sidecars, layout: Layout) -> "_Mask | None":
-        """The mask of a raster, if there is a file of it."""
-        return None if sidecars.mask_file is None else cls(sidecars.mask_file, layout)
-
-    def read(self, window: Window) -> np.ndarray:
-        """Where there are data, (h, w) bool."""
-        with gdal(self.path):
-            return np.asarray(self._dataset.read(1, window=window) > 0)
-
-    def close(self) -> None:
-        """Close the file; a second time does nothing."""
-        self._dataset.close()
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether two transforms, or two CRSs, are the same."""
-    if isinstance(one, Affine):
-        return bool(one.almost_equals(other, precision=1e-9 * max(1.0, *map(abs, one))))
-    return bool(one == other)
 
 
 def _one_dtype(dtypes: list[Any], name: str) -> str:

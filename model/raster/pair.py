@@ -11,7 +11,8 @@ from rasterio.windows import Window
 from model.errors import RasterUnreadable
 from model.raster.agreement import agree_crs
 from model.raster.align import AlignedHeight
-from model.raster.geotiff import CACHE_BYTES, GeoTiff, Role, gdal
+from model.raster.gdal import CACHE_BYTES, gdal
+from model.raster.geotiff import GeoTiff, Role
 from model.raster.grid import Grid, Rows
 from model.raster.reading import Decisions, decide
 from model.raster.remarks import pair_remarks

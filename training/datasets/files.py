@@ -20,7 +20,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from model.raster.geotiff import CACHE_BYTES, OPEN_OPTIONS, gdal
+from model.raster.gdal import CACHE_BYTES, OPEN_OPTIONS, gdal
 
 MAX_OPEN = 64
 """Entries a thread; a tile has three files at most, and a process is allowed 1,024 as a rule."""

@@ -10,7 +10,7 @@ from rasterio.io import DatasetReader
 
 from model.classes import ClassScheme
 from model.errors import DataMismatch, DataMissing
-from model.raster.geotiff import gdal
+from model.raster.gdal import gdal
 from training.datasets.base import Area, Pool, Splits
 from training.datasets.census import Census
 from training.datasets.encoding import Encoding

@@ -14,7 +14,7 @@ from rasterio.windows import Window
 from model.classes import NODATA, ClassScheme
 from model.errors import CrsMissing, DataMismatch, NoOverlap
 from model.raster.align import MUCH_FINER, Placement, place
-from model.raster.geotiff import CACHE_BYTES, gdal
+from model.raster.gdal import CACHE_BYTES, gdal
 from model.raster.grid import Grid
 from model.raster.pair import RasterPair
 from model.raster.reading import Decisions

@@ -8,7 +8,7 @@ import rasterio
 from rasterio.windows import Window
 
 from model.errors import OutputNotWritable
-from model.raster.geotiff import gdal
+from model.raster.gdal import gdal
 from training.datasets.files import open_raster, unplaced
 
 TILE_PX = 256
