@@ -42,9 +42,12 @@ _TABLES = ("gpkg_contents", "gpkg_spatial_ref_sys", "gpkg_geometry_columns")
 def is_geopackage(path: Path) -> bool:
     """Whether a file begins as an SQLite file does, whatever its name."""
     try:
+        # Opening a named pipe would wait for whoever writes to it.
+        if not path.is_file():
+            return False
         with path.open("rb") as file:
             return file.read(len(MAGIC)) == MAGIC
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 

@@ -210,7 +210,7 @@ class GeoTiff:
             found = "a palette" if palette else self.dtype.name
             raise WrongType(
                 f"{name}: pixels of type {found}; expected {', '.join(allowed)} in the "
-                f"{self.role}: convert it with gdal_translate -ot",
+                f"{self.role}: {_convert(found, self.role)}",
                 file=name,
                 found=found,
                 expected=list(allowed),
@@ -292,5 +292,16 @@ class GeoTiff:
 
 def _one_dtype(dtypes: list[Any], name: str) -> str:
     if len(set(dtypes)) > 1:
-        raise WrongType(f"{name}: bands of types {sorted(set(dtypes))}; expected one", file=name)
+        raise WrongType(
+            f"{name}: bands of types {', '.join(sorted(set(dtypes)))}; expected one type: "
+            "gdal_translate -b takes some bands out, -ot converts them",
+            file=name,
+        )
     return str(dtypes[0])
+
+
+def _convert(found: str, role: Role) -> str:
+    """What makes pixels of an accepted type."""
+    integers = role is Role.ORTHO and not found.startswith("float")
+    kind = "-expand rgb" if found == "a palette" else f"-ot {'UInt16' if integers else 'Float32'}"
+    return f"gdal_translate {kind} IN.tif OUT.tif converts it"

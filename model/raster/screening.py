@@ -92,6 +92,16 @@ _PALETTE = 3
 _PHOTOMETRIC_REFUSED = {_PALETTE: "a palette", 5: "CMYK", 8: "CIELab", 9: "ICCLab", 10: "ITULab"}
 _COMPLEX = (5, 6)
 
+_CUT = "gdal_translate -srcwin 0 0 50000 50000 IN.tif OUT.tif cuts a part out"
+_CHOOSE = "gdal_translate -b 1 -b 2 -b 3 IN.tif OUT.tif takes three out"
+_TILE = "gdal_translate -co TILED=YES IN.tif OUT.tif writes smaller blocks or fewer"
+_PAINT = "convert it to red, green and blue in the program that made it"
+_CONVERT = {
+    "a palette": "gdal_translate -expand rgb IN.tif OUT.tif converts it",
+    "complex numbers": "gdal_translate -ot Float32 IN.tif OUT.tif keeps the real part",
+    "bands of different types": "gdal_translate -b 1 IN.tif OUT.tif takes one band out",
+}
+
 
 def screen(path: Path, limits: Limits | None = None, *, palette: bool = False) -> Layout:
     """Refuse a file that GDAL should not be given.
@@ -132,25 +142,27 @@ def _layout(directory: Directory, path: Path, limits: Limits) -> Layout:
     )
     if min(height, width, bands, stored_bits) < 1 or stored_bits > 128:
         raise RasterUnreadable(
-            f"{name}: declares {height} × {width} pixels, {bands} bands of {stored_bits} bits",
+            f"{name}: declares {height} × {width} pixels, {bands} bands of {stored_bits} bits; "
+            "expected at least one of each, and at most 128 bits: copy it again from its source",
             file=name,
         )
     # GDAL decodes single bits to bytes, and 10 bits to 16.
     bits = max(8, 1 << (stored_bits - 1).bit_length())
-    _at_most(name, "columns or rows", max(height, width), limits.side_px)
-    _at_most(name, "pixels", height * width, limits.pixels)
-    _at_most(name, "bands", bands, limits.bands)
+    _at_most(name, "columns or rows", max(height, width), limits.side_px, _CUT)
+    _at_most(name, "pixels", height * width, limits.pixels, _CUT)
+    _at_most(name, "bands", bands, limits.bands, _CHOOSE)
     block_height, block_width = _block(directory, height, width, name)
     separate = directory.number(tags.PLANAR, 1) == 2
     block_bits = block_height * block_width * bits * (1 if separate else bands)
-    _at_most(name, "bytes a block", block_bits // 8, limits.block_bytes)
+    _at_most(name, "bytes a block", block_bits // 8, limits.block_bytes, _TILE)
     blocks = math.ceil(height / block_height) * math.ceil(width / block_width)
-    _at_most(name, "blocks", blocks * (bands if separate else 1), limits.blocks)
+    _at_most(name, "blocks", blocks * (bands if separate else 1), limits.blocks, _TILE)
     compression = directory.number(tags.COMPRESSION, 1)
     if compression not in COMPRESSIONS:
         raise RasterForbidden(
             f"{name}: compression {compression} is not accepted; expected one of "
-            f"{', '.join(sorted(set(COMPRESSIONS.values())))}: rewrite it with gdal_translate",
+            f"{', '.join(sorted(set(COMPRESSIONS.values())))}: gdal_translate -co COMPRESS=DEFLATE "
+            "IN.tif OUT.tif writes one",
             file=name,
             compression=compression,
         )
@@ -174,7 +186,11 @@ def _block(directory: Directory, height: int, width: int, name: str) -> tuple[in
     else:
         block = min(directory.number(tags.ROWS_PER_STRIP, height), height), width
     if min(block) < 1:
-        raise RasterUnreadable(f"{name}: declares blocks of {block[0]} × {block[1]}", file=name)
+        raise RasterUnreadable(
+            f"{name}: declares blocks of {block[0]} × {block[1]}; expected at least one pixel: "
+            "copy it again from its source",
+            file=name,
+        )
     return block
 
 
@@ -188,8 +204,8 @@ def _check_kind(directory: Directory, name: str, palette: bool) -> None:
         refused = "bands of different types"
     if refused:
         raise WrongType(
-            f"{name}: holds {refused}; expected red, green, blue or heights: convert it, a palette "
-            "with gdal_translate -expand rgb",
+            f"{name}: holds {refused}; expected red, green, blue or heights: "
+            f"{_CONVERT.get(refused, _PAINT)}",
             file=name,
             found=refused,
         )
@@ -200,7 +216,8 @@ def _check_expansion(layout: Layout, name: str, limits: Limits) -> None:
     if layout.declared_bytes > allowed:
         raise RasterTooLarge(
             f"{name}: {layout.stored_bytes} bytes declare {layout.declared_bytes} bytes of pixels; "
-            f"at most {allowed} are believed of a file of this size",
+            f"at most {allowed} are believed of a file of this size: gdal_translate -co TILED=YES "
+            "IN.tif OUT.tif writes every pixel out",
             file=name,
             declared_bytes=layout.declared_bytes,
             limit_bytes=allowed,
@@ -257,10 +274,10 @@ def _metadata_error(name: str, found: str) -> RasterForbidden:
     )
 
 
-def _at_most(name: str, what: str, found: int, limit: int) -> None:
+def _at_most(name: str, what: str, found: int, limit: int, mend: str) -> None:
     if found > limit:
         raise RasterTooLarge(
-            f"{name}: declares {found:,} {what}; at most {limit:,} are accepted",
+            f"{name}: declares {found:,} {what}; at most {limit:,} are accepted: {mend}",
             file=name,
             found=found,
             limit=limit,

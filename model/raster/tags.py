@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from model.errors import NotGeoTiff, RasterForbidden, RasterMissing, RasterUnreadable
+from model.raster import other_kinds
 
 WIDTH = 256
 HEIGHT = 257
@@ -98,17 +99,44 @@ def open_regular(path: Path) -> BinaryIO:
         # O_NONBLOCK: a named pipe must be refused below, not waited for.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise RasterMissing(
-            f"{path.name}: cannot be read ({reason}); expected the path of a GeoTIFF",
-            file=path.name,
-        ) from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise _not_opened(path, error) from None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
-        raise RasterMissing(
-            f"{path.name}: not a regular file; expected the path of a GeoTIFF", file=path.name
-        )
+        kind = other_kinds.Kind("not a regular file", "name a file on the disk")
+        raise _no_file(path, other_kinds.of_folder(path) if stat.S_ISDIR(status.st_mode) else kind)
     return os.fdopen(descriptor, "rb")
+
+
+def _not_opened(path: Path, error: Exception) -> RasterMissing:
+    if isinstance(error, PermissionError) and path.is_dir():  # Windows opens none
+        return _no_file(path, other_kinds.of_folder(path))
+    kind = other_kinds.of_path(path)
+    # A name of GDAL's can also be too long for a file's, or lead through one.
+    if kind is not None and not isinstance(error, PermissionError):
+        return _no_file(path, kind)
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return RasterMissing(
+        f"{path.name}: cannot be read ({reason}); expected the path of a GeoTIFF", file=path.name
+    )
+
+
+def _no_file(path: Path, kind: other_kinds.Kind) -> RasterMissing:
+    name = other_kinds.shown(path)
+    return RasterMissing(
+        f"{name}: {kind.found}; expected the path of one GeoTIFF: {kind.mend}", file=name
+    )
+
+
+def _not_geotiff(name: str, start: bytes) -> NotGeoTiff:
+    kind = other_kinds.of_content(name, start)
+    if kind is None:
+        return NotGeoTiff(
+            f"{name}: the file does not start like a TIFF; expected a GeoTIFF: if GDAL reads it, "
+            "gdal_translate IN OUT.tif makes one",
+            file=name,
+        )
+    return NotGeoTiff(f"{name}: {kind.found}; expected a GeoTIFF: {kind.mend}", file=name)
 
 
 class _Walk:
@@ -120,13 +148,15 @@ class _Walk:
         self.order = {b"II": "<", b"MM": ">"}.get(header[:2], "")
         version = struct.unpack(f"{self.order}H", header[2:4])[0] if len(header) >= 8 else 0
         if not self.order or version not in (42, 43):
-            raise NotGeoTiff(
-                f"{name}: the file does not start like a TIFF; expected a GeoTIFF", file=name
-            )
+            raise _not_geotiff(name, header + file.read(other_kinds.START_BYTES))
         self.big = version == 43
         if self.big:
             if len(header) < 16 or struct.unpack(f"{self.order}HH", header[4:8]) != (8, 0):
-                raise NotGeoTiff(f"{name}: the BigTIFF header is damaged", file=name)
+                raise NotGeoTiff(
+                    f"{name}: the BigTIFF header is damaged; expected offsets of 8 bytes: copy it "
+                    "again from its source",
+                    file=name,
+                )
             self.first = self._unpack("Q", header[8:16])
         else:
             self.first = self._unpack("I", header[4:8])
@@ -139,14 +169,19 @@ class _Walk:
             if offset in seen or len(found) == MAX_DIRECTORIES:
                 raise RasterForbidden(
                     f"{self.name}: the chain of directories loops or has more than "
-                    f"{MAX_DIRECTORIES}; expected a plain GeoTIFF: rewrite it with gdal_translate",
+                    f"{MAX_DIRECTORIES}; expected a plain GeoTIFF: gdal_translate IN.tif OUT.tif "
+                    "takes the first image out",
                     file=self.name,
                 )
             seen.add(offset)
             directory, offset = self._directory(offset)
             found.append(directory)
         if not found:
-            raise RasterUnreadable(f"{self.name}: the TIFF holds no image", file=self.name)
+            raise RasterUnreadable(
+                f"{self.name}: the TIFF holds no image; expected one: copy it again from its "
+                "source",
+                file=self.name,
+            )
         return found
 
     def _directory(self, offset: int) -> tuple[Directory, int]:
@@ -156,7 +191,8 @@ class _Walk:
         count = self._unpack(count_format, self._bytes(offset, count_bytes))
         if not 0 < count <= MAX_ENTRIES:
             raise RasterForbidden(
-                f"{self.name}: a directory of {count} tags; expected 1 to {MAX_ENTRIES}",
+                f"{self.name}: a directory of {count} tags; expected 1 to {MAX_ENTRIES}: copy it "
+                "again from its source",
                 file=self.name,
                 tags=count,
             )
@@ -180,7 +216,8 @@ class _Walk:
                 values = self._values(tag, kind, entry)
                 if numbers.setdefault(tag, values) != values:
                     raise RasterForbidden(
-                        f"{self.name}: tag {tag} stands twice with different values",
+                        f"{self.name}: tag {tag} stands twice with different values; expected one: "
+                        "gdal_translate IN.tif OUT.tif writes it anew",
                         file=self.name,
                     )
             elif tag in texts:
@@ -194,7 +231,8 @@ class _Walk:
         count = self._count(entry)
         if letter is None or count == 0:
             raise RasterUnreadable(
-                f"{self.name}: tag {tag} has type {kind} and {count} values; expected integers",
+                f"{self.name}: tag {tag} has type {kind} and {count} values; expected integers: "
+                "copy it again from its source",
                 file=self.name,
             )
         count = min(count, MAX_VALUES)
