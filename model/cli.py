@@ -35,6 +35,10 @@ def inspect(
     models_dir: ModelsDir = USER_MODELS,
     quick: Annotated[bool, typer.Option("--quick", help="Do not decode every block.")] = False,
     as_json: Json = False,
+    sidecar: Annotated[
+        str | None,
+        typer.Option(help="What stands beside a raster: world, prj, pam or mask.", hidden=True),
+    ] = None,
     max_memory_mb: Annotated[
         int | None, typer.Option(min=64, help="End the process beyond this address space.")
     ] = None,
@@ -53,11 +57,14 @@ def inspect(
     limit(max_memory_mb, max_seconds)
     from model.console import emit, progress, show_layers, show_pair, show_raster
     from model.errors import BadOption
-    from model.raster.inspection import inspect_alone, inspect_pair
+    from model.raster.inspection import inspect_alone, inspect_pair, inspect_sidecar
     from model.raster.report import PairReport, PolygonsReport
 
     if height is None and dtm is not None:
         raise BadOption("--dtm without a height raster; pass the surface model as HEIGHT")
+    if sidecar is not None:
+        emit(inspect_sidecar(ortho, sidecar))
+        return
     config = None if model is None else checked_model(model, models_dir)
     # With --json standard output is one document, the report.
     with progress("decoding", "bytes", as_json=False) as advance:

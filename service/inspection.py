@@ -64,19 +64,21 @@ class Inspector:
         self._places = threading.BoundedSemaphore(at_once)
         self._queue = threading.BoundedSemaphore(at_once + _WAITING)
 
-    def file(self, path: Path, names: Names) -> dict[str, Any]:
-        """The report on one raster, whatever its role.
+    def file(self, path: Path, names: Names, sidecar: str | None = None) -> dict[str, Any]:
+        """The report on one raster, whatever its role, or on what stands beside one.
 
         Args:
             path: The raster.
             names: What its sender calls it, by the name that it has on our disk.
+            sidecar: What kind of sidecar it is, if it is one.
 
         Raises:
             Refused: The file is at fault; code and message are the inspection's.
             InspectionBroken: We are.
             Busy: Too many inspections at once.
         """
-        return self._inspect([str(path)], names)
+        arguments = [] if sidecar is None else ["--sidecar", sidecar]
+        return self._inspect([str(path), *arguments], names)
 
     def pair(
         self,
@@ -206,7 +208,10 @@ def _renamed(text: str, names: Names) -> str:
     """
     text = _OPTION.sub(_as_input, text)
     for ours, theirs in names.items():
-        text = text.replace(ours, json.dumps(theirs)[1:-1])
+        name = json.dumps(theirs)[1:-1]
+        for ending in (".tfw", ".prj"):  # which stand in place of the raster's own ending
+            text = text.replace(ours + ending, (name.rpartition(".")[0] or name) + ending)
+        text = text.replace(ours, name)
     return text
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rasterio.windows import Window
@@ -25,6 +26,8 @@ from model.raster.report import (
     SoloReport,
     describe,
 )
+from model.raster.screening import screen
+from model.raster.sidecars import Sidecars
 from model.raster.values.options import ReadingOptions
 
 CHUNK_BYTES = 8 << 20
@@ -145,6 +148,30 @@ def inspect_raster(
         if role is not Role.LABELS  # nobody takes an orthophoto for one
     }
     return SoloReport(raster=report, suits=suits, refused=reasons, remarks=remarks)
+
+
+def inspect_sidecar(path: Path, kind: str) -> dict[str, Any]:
+    """Report on a file that stands beside a raster.
+
+    Args:
+        path: Of the file, whatever its name.
+        kind: world, prj, pam or mask.
+
+    Raises:
+        InputError: It cannot be understood.
+    """
+    if kind == "mask":
+        layout = screen(path)
+        found: dict[str, Any] = {"height": layout.height, "width": layout.width}
+    else:
+        beside = Sidecars.of({kind: path})
+        transform = beside.world or beside.pam_transform
+        crs = beside.prj or beside.pam_crs
+        found = {
+            "transform": None if transform is None else tuple(transform)[:6],
+            "crs": None if crs is None else crs.to_string(),
+        }
+    return {"file": path.name, "kind": kind, "suits": ["sidecar"], **found}
 
 
 def inspect_polygons(path: Path) -> PolygonsReport:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from service.database import clock
@@ -65,6 +65,13 @@ class UploadRepository:
         query = select(Upload).where(Upload.owner == owner, Upload.name == name)
         newest = query.order_by(Upload.created.desc(), Upload.id.desc()).limit(1)
         return self._session.scalars(newest).one_or_none()
+
+    def newest(self, owner: str, names: Sequence[str]) -> dict[str, Upload]:
+        """The owner's newest uploads of these names, which are lower case as theirs count."""
+        lower = func.lower(Upload.name)
+        query = select(Upload).where(Upload.owner == owner, lower.in_(names))
+        oldest_first = query.order_by(Upload.created, Upload.id)
+        return {found.name.casefold(): found for found in self._session.scalars(oldest_first)}
 
     def page(self, owner: str | None = None, *, limit: int = 100) -> Sequence[Upload]:
         """Uploads, newest first; of all owners where `owner` is None."""

@@ -1,12 +1,14 @@
 """`/uploads`: files come in, are looked at, and wait to be used."""
 
 import uuid
+from pathlib import Path
 from typing import Annotated
 
 from anyio import to_thread
 from fastapi import APIRouter, Header, Query, Request, Response
 from sqlalchemy.exc import IntegrityError
 
+from service import sidecars
 from service.auth import Caller, CallerOf
 from service.errors import NoSuchUpload, UploadInUse
 from service.repository.jobs import JobRepository
@@ -38,7 +40,10 @@ async def put_upload(
     content_digest: ContentDigest = None,
     content_length: ContentLength = None,
 ) -> UploadInfo:
-    """Send a GeoTIFF or GeoPackage, as `curl -T` does. It is looked at before this answers."""
+    """Send a GeoTIFF or GeoPackage, as `curl -T` does. It is looked at before this answers.
+
+    What stands beside a GeoTIFF (ortho.tfw, ortho.prj, ortho.tif.aux.xml, ortho.tif.msk) comes
+    before it, and is read with it."""
     name, announced = checked_name(name), announced_sha256(sha256, content_digest)
     upload_id = uuid.uuid4().hex
     received = await receive(
@@ -83,7 +88,7 @@ def delete_upload(upload_id: str, services: ServicesOf, caller: CallerOf) -> Non
             uploads.remove(upload_id)
     except IntegrityError:  # a tile was made of it since we looked
         raise _of_a_tile() from None
-    services.storage.upload(upload_id).unlink(missing_ok=True)
+    sidecars.remove(services.storage.upload(upload_id))
 
 
 def _keep(
@@ -92,7 +97,10 @@ def _keep(
     """Looks at a file that came whole; it enters the database, or leaves the disk."""
     path = services.storage.upload(upload_id)
     try:
-        report = services.inspector.file(path, {upload_id: name})
+        kind = sidecars.kind_of(name)
+        if kind is None:
+            _link_sidecars(services, caller, path, name)
+        report = services.inspector.file(path, {upload_id: name}, kind)
         with services.database.writing() as session:
             return UploadRepository(session).add(
                 upload_id,
@@ -103,8 +111,20 @@ def _keep(
                 report=report,
             )
     except BaseException:
-        path.unlink(missing_ok=True)
+        sidecars.remove(path)
         raise
+
+
+def _link_sidecars(services: Services, caller: Caller, raster: Path, name: str) -> None:
+    """What the sender has sent before of what stands beside a raster of this name."""
+    names = sidecars.names_of(name)
+    with services.database.reading() as session:
+        found = UploadRepository(session).newest(caller.key_id, list(names))
+    # The usual name of a kind comes last in `names`, and counts where there are several.
+    files = {
+        names[each]: services.storage.upload(found[each].id) for each in names if each in found
+    }
+    sidecars.link(raster, files)
 
 
 def _of_a_tile(tile_id: str | None = None) -> UploadInUse:

@@ -33,12 +33,13 @@ class Inspections:
         self.drift: dict[str, Any] | None = None
         self.remarks: list[dict[str, Any]] = []
 
-    def file(self, path: Path, names: dict[str, str]) -> dict[str, Any]:
+    def file(self, path: Path, names: dict[str, str], sidecar: str | None = None) -> dict[str, Any]:
         assert path.stat().st_size > 0
         assert list(names) == [path.name]
         if self.fault is not None:
             raise self.fault
-        return {"width": 3}
+        self.beside = sorted(file.name for file in path.parent.glob(f"{path.name}.*"))
+        return {"width": 3} if sidecar is None else {"kind": sidecar}
 
     def pair(self, *what: Any) -> dict[str, Any]:
         self.pairs.append(what)

@@ -163,3 +163,40 @@ def _poll(holds, seconds: float = 10) -> None:
     while not holds():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)
+
+
+def test_what_stands_beside_a_raster_is_sent_before_it(api):
+    for name in ("ortho.TFW", "ortho.prj", "ortho.tif.aux.xml", "ortho.tif.msk", "other.tfw"):
+        reply = api.user.put(f"/uploads/{name}", content=name.encode())
+        assert reply.status_code == 201, reply.text
+        assert "kind" in reply.json()["report"]
+    newer = api.user.put("/uploads/ortho.prj", content=b"newer").json()
+    got = api.user.put("/uploads/ortho.tif", content=BODY).json()
+    folder = api.services.storage.uploads
+    found = {path.name.removeprefix(got["id"]): path.read_bytes() for path in folder.iterdir()}
+    assert {ending: found[ending] for ending in (".tfw", ".prj", ".aux.xml", ".msk")} == {
+        ".tfw": b"ortho.TFW",
+        ".prj": b"newer",
+        ".aux.xml": b"ortho.tif.aux.xml",
+        ".msk": b"ortho.tif.msk",
+    }
+    # What is sent or removed later changes nothing of the raster.
+    api.user.put("/uploads/ortho.tfw", content=b"later")
+    assert api.user.delete(f"/uploads/{newer['id']}").status_code == 204
+    assert (folder / f"{got['id']}.tfw").read_bytes() == b"ortho.TFW"
+    assert (folder / f"{got['id']}.prj").read_bytes() == b"newer"
+    assert api.user.delete(f"/uploads/{got['id']}").status_code == 204
+    assert not [path for path in folder.iterdir() if path.name.startswith(got["id"])]
+
+
+def test_a_raster_gets_no_sidecar_of_another_sender(api):
+    api.admin.put("/uploads/ortho.tfw", content=b"theirs")
+    got = api.user.put("/uploads/ortho.tif", content=BODY).json()
+    assert not list(api.services.storage.uploads.glob(f"{got['id']}.*"))
+
+
+def test_a_refused_raster_leaves_no_sidecar(api):
+    sidecar = api.user.put("/uploads/ortho.tfw", content=b"1").json()
+    api.inspections.fault = Refused("raster.unreadable", "truncated")
+    assert api.user.put("/uploads/ortho.tif", content=BODY).status_code == 422
+    assert [path.name for path in files(api)] == [sidecar["id"]]

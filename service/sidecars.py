@@ -1,0 +1,67 @@
+"""Files beside a raster (world file, .prj, .aux.xml, .msk) as uploads of their own.
+
+They are sent first. When their raster comes, what its sender has of them by then is linked beside
+it under our own names, so that whoever opens the raster finds them there, and nothing that is sent
+later changes it. The program that looks at files knows them by these endings
+(`model.raster.sidecars`).
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+ENDINGS = {"world": ".tfw", "prj": ".prj", "pam": ".aux.xml", "mask": ".msk"}
+"""By kind, as they stand beside an upload."""
+
+_WORLD = (".tfw", ".tifw", ".tfwx", ".wld")
+
+
+def kind_of(name: str) -> str | None:
+    """What kind of sidecar a file of this name is; None if it is none."""
+    lower = name.casefold()
+    if lower.endswith(_WORLD):
+        return "world"
+    return next((kind for kind, ending in ENDINGS.items() if lower.endswith(ending)), None)
+
+
+def names_of(raster: str) -> dict[str, str]:
+    """Lower-case names of a raster's sidecars, with their kind."""
+    whole = raster.casefold()
+    stem = whole.rpartition(".")[0] or whole
+    worlds = dict.fromkeys((stem + ending for ending in _WORLD), "world")
+    return {
+        **worlds,
+        f"{stem}.prj": "prj",
+        f"{stem}.aux.xml": "pam",
+        f"{whole}.aux.xml": "pam",
+        f"{whole}.msk": "mask",
+    }
+
+
+def beside(raster: Path) -> list[Path]:
+    """Where an upload's sidecars are, if it has them."""
+    return [raster.with_name(raster.name + ending) for ending in ENDINGS.values()]
+
+
+def link(raster: Path, files: Mapping[str, Path]) -> None:
+    """Puts sidecars beside an upload.
+
+    Args:
+        raster: The upload's file.
+        files: Those of its sidecars, by kind.
+    """
+    for kind, file in files.items():
+        target = raster.with_name(raster.name + ENDINGS[kind])
+        with contextlib.suppress(FileNotFoundError):  # removed since we looked
+            try:
+                os.link(file, target)
+            except OSError:
+                shutil.copyfile(file, target)  # a file system without links
+
+
+def remove(raster: Path) -> None:
+    """Removes an upload's file and what stands beside it."""
+    for path in (raster, *beside(raster)):
+        path.unlink(missing_ok=True)
