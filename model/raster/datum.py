@@ -67,7 +67,8 @@ def datum_remarks(ortho: Grid, height: Grid, name: str) -> list[Remark]:
         message += (
             f"; the grid {found.missing}, for {found.missing_accuracy_m:g} m, is missing here. "
             "Reproject the heights to the orthophoto's CRS where PROJ has the grid: "
-            f"projsync --file {found.missing} fetches it, gdalwarp -t_srs reprojects"
+            f"projsync --file {found.missing} "
+            "fetches it, gdalwarp -t_srs reprojects"
         )
     return [Remark(code="crs.accuracy", message=message)]
 
