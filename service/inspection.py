@@ -26,8 +26,9 @@ Names = Mapping[str, str]
 _WAITING = 16
 """Requests that may wait for one: each holds a thread, and 40 threads serve everybody."""
 
+# `rio edit-info --crs` is another program's.
 _OPTION = re.compile(
-    r"(?<![\w-])--("
+    r"(?<![\w-])(?<!edit-info )--("
     + "|".join(name.replace("_", "-") for name in (*NAMES, "dtm", "no_collar"))
     + r")(?![\w-])"
 )
