@@ -8,6 +8,7 @@ file.
 """
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -35,13 +36,17 @@ _OPTION = re.compile(
 _GRACE_S = 10
 """For starting the interpreter, and for the child's own time limit to speak first."""
 
-ENVIRONMENT = gdal.FENCE | {
+ENVIRONMENT: dict[str, str] = gdal.FENCE | {
     "GDAL_PAM_ENABLED": "NO",
     "GDAL_CACHEMAX": "64",
     "GDAL_NUM_THREADS": "1",
     # Each thread of these reserves address space, which the child's limit counts.
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
+}
+# Whose data are followed is the child's to say (model/geodata.py), as in a worker.
+ENVIRONMENT |= {
+    name: os.environ[name] for name in ("PROJ_DATA", "PROJ_LIB", "GDAL_DATA") if name in os.environ
 }
 """The child's whole environment."""
 
