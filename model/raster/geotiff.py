@@ -23,6 +23,7 @@ from model.raster.declared import Declared
 from model.raster.gdal import CACHE_BYTES, OPEN_OPTIONS, gdal
 from model.raster.grid import Grid
 from model.raster.mask import MaskFile
+from model.raster.mending import write_crs
 from model.raster.remark import Remark
 from model.raster.sample import sample_windows
 from model.raster.screening import Layout, screen
@@ -284,7 +285,7 @@ class GeoTiff:
         if wrong := senseless(transform, dataset.height, dataset.width, crs):
             raise NotGeoreferenced(
                 f"{name}: {wrong}: gdal_edit.py -a_ullr LEFT TOP RIGHT BOTTOM writes the corners, "
-                "-a_srs the coordinate reference system",
+                f"{write_crs(name)} the coordinate reference system",
                 file=name,
             )
         return Grid(dataset.height, dataset.width, transform, crs)

@@ -50,6 +50,7 @@ def test_what_a_job_says_the_engine_reads() -> None:
         ("--no-collar if it is ground", "inputs.collar false if it is ground"),
         ("the layer '--model' of a--dtm.gpkg", "the layer '--model' of a--dtm.gpkg"),
         ("gdalwarp -tr 0.1 0.1", "gdalwarp -tr 0.1 0.1"),
+        ("--crs C, or rio edit-info --crs C", "inputs.crs C, or rio edit-info --crs C"),
     ],
 )
 def test_messages_name_the_inputs_of_a_job(told: str, shown: str) -> None:
