@@ -6,7 +6,7 @@ import numpy as np
 import pyproj
 import pytest
 from affine import Affine
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rasterio.crs import CRS
 
@@ -153,6 +153,7 @@ def test_unknown_areas_are_unknown(grid: Grid) -> None:
     gsd=st.sampled_from([0.02, 0.5, 30.0, 2000.0]),
     epsg=st.sampled_from([3857, 3395, 4326]),
 )
+@example(lat=1.0, lon=0.0, gsd=0.02, epsg=3395)  # distorts by 0.03 %: planar
 def test_anywhere_on_earth(lat: float, lon: float, gsd: float, epsg: int) -> None:
     x, y = pyproj.Transformer.from_crs(4326, epsg, always_xy=True).transform(lon, lat)
     gsd = gsd / 111_320 if epsg == 4326 else gsd
@@ -162,5 +163,6 @@ def test_anywhere_on_earth(lat: float, lon: float, gsd: float, epsg: int) -> Non
     expected = on_ellipsoid(around, (0, 8), (0, 8)) * abs(
         grid.transform.determinant / around.transform.determinant
     )
-    found = summary(grid, np.zeros((8, 8), np.uint8))["total"]["area_m2"]
-    assert found == pytest.approx(expected, rel=2e-4)
+    found = summary(grid, np.zeros((8, 8), np.uint8))
+    rel = 2e-4 if found["area"] == "geodesic" else 1e-3
+    assert found["total"]["area_m2"] == pytest.approx(expected, rel=rel)
