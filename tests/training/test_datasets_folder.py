@@ -169,7 +169,9 @@ def test_polygons_are_drawn_as_a_raster_of_them_would_be(folder: Path) -> None:
     names = class_scheme(FolderRecipe(kind="folder", folder=folder)).names
     drawn = [pair for name in NAMES for pair in zip(*squares(own(name, folder)), strict=True)]
     shapes, values = zip(*drawn, strict=True)
-    write_geopackage(folder / "all.gpkg", shapes, [names[value] for value in values])
+    spelled = (str, str.upper, lambda name: name.replace("_", " ").title())
+    classes = [spelled[i % 3](names[value]) for i, value in enumerate(values)]
+    write_geopackage(folder / "all.gpkg", shapes, classes)
     rasters = open_folder(folder)
     text = (folder / "manifest.toml").read_text()
     for name in NAMES:
@@ -192,7 +194,7 @@ def test_polygons_of_another_crs_lie_on_background(folder: Path) -> None:
         ring, lambda xy: np.array(transform(CRS, "EPSG:4326", xy[:, 0], xy[:, 1])).T
     )
     write_geopackage(folder / "0.gpkg", [there], [1], srs=4326)
-    text = manifest(NAMES, head='classes = "isprs"\n[labels]\nbackground = "low_vegetation"')
+    text = manifest(NAMES, head='classes = "isprs"\n[labels]\nbackground = "Low vegetation"')
     (folder / "manifest.toml").write_text(text.replace("0_labels.tif", "0.gpkg"))
     _, tile = everything(open_folder(folder))["0"]
     truth = tile.truth(Window(0, 0, 80, 64))  # type: ignore[attr-defined]

@@ -121,7 +121,9 @@ class Folder:
         self._files = OpenFiles(OPEN_TILES)
         rules = self.manifest.labels
         self._background = (
-            NODATA if rules.background is None else class_value(self.scheme, rules.background)
+            NODATA
+            if rules.background is None
+            else class_value(self.scheme, rules.background, "labels.background")
         )
         self._polygons = self._read_polygons()
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from model.classes import ISPRS, MMHUNAN, NODATA, ClassScheme, LandClass
-from model.errors import BadManifest
+from model.errors import BadManifest, BadOption
 from model.raster.values.options import ReadingOptions
 from training.datasets.blocks import End
 
@@ -35,13 +35,13 @@ class ClassEntry(_Part):
 class LabelRules(_Part):
     """How labels say classes."""
 
-    values: dict[str, str] | None = Field(
+    values: dict[str, str | int] | None = Field(
         default=None, description="class by stored number; left out, a class's place in the scheme"
     )
     ignore: tuple[int, ...] = Field(default=(), description="stored numbers to be ignored")
     layer: str | None = Field(default=None, description="of polygons; left out, the only one")
-    column: str = Field(default="class", description="of polygons: the class's name or number")
-    background: str | None = Field(
+    column: str = Field(default="class", description="of polygons: the class")
+    background: str | int | None = Field(
         default=None, description="class where no polygon lies; left out, to be ignored"
     )
 
@@ -104,12 +104,12 @@ class Manifest(_Part):
             BadManifest: There is no scheme of that name, or a class is none.
         """
         if isinstance(self.classes, str):
-            if self.classes not in SCHEMES:
+            if self.classes.strip().casefold() not in SCHEMES:
                 raise BadManifest(
                     f"classes is {self.classes!r}; expected one of {', '.join(SCHEMES)}, or a "
                     "table for each class: [[classes]]"
                 )
-            return SCHEMES[self.classes]
+            return SCHEMES[self.classes.strip().casefold()]
         try:
             classes = [
                 LandClass(**{**c.model_dump(), "title": c.title or c.name}) for c in self.classes
@@ -127,7 +127,10 @@ class Manifest(_Part):
         scheme = self.scheme()
         found = dict(zip(range(len(scheme)), range(len(scheme)), strict=True))
         if self.labels.values is not None:
-            found = {_number(k): class_value(scheme, v) for k, v in self.labels.values.items()}
+            found = {
+                _number(number): class_value(scheme, text, f"labels.values.{number}")
+                for number, text in self.labels.values.items()
+            }
         return {NODATA: NODATA, **found, **dict.fromkeys(self.labels.ignore, NODATA)}
 
 
@@ -161,11 +164,12 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def class_value(scheme: ClassScheme, name: str) -> int:
-    """A class's value in a scheme, by its name; BadManifest if there is none."""
-    if name not in scheme.names:
-        raise BadManifest(f"class {name!r} is unknown; expected one of {', '.join(scheme.names)}")
-    return scheme.names.index(name)
+def class_value(scheme: ClassScheme, text: str | int, key: str) -> int:
+    """The value of the class that a key of the manifest names; BadManifest if there is none."""
+    try:
+        return scheme.find(text)
+    except BadOption as error:
+        raise BadManifest(f"{NAME}: {key}: {error.message}", **error.params, key=key) from error
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
