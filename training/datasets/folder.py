@@ -22,9 +22,10 @@ from training.datasets.census import Census
 from training.datasets.encoding import Numbers
 from training.datasets.files import OpenFiles
 from training.datasets.labels import Labels, Place, require_two_classes, survey
-from training.datasets.manifest import Kind, Manifest, TileEntry, class_value, read_manifest
+from training.datasets.manifest import NAME, Kind, Manifest, TileEntry, class_value, read_manifest
 from training.datasets.overlaps import Ground, overlaps
-from training.datasets.placed import PairRasters, PlacedLabels
+from training.datasets.placed import PairRasters
+from training.datasets.placed_labels import PlacedLabels
 from training.datasets.polygons import PolygonLabels, Polygons, read_polygons
 from training.datasets.recipe import FolderRecipe
 from training.datasets.share import share_of
@@ -117,7 +118,9 @@ class Folder:
         self.path = path
         self.manifest: Manifest = read_manifest(path)
         self.scheme: ClassScheme = self.manifest.scheme()
-        self._numbers = Numbers(self.manifest.values())
+        self._numbers = Numbers(
+            self.manifest.values(), ignore=f"ignore = [{{}}] under [labels] of {NAME}"
+        )
         self._files = OpenFiles(OPEN_TILES)
         rules = self.manifest.labels
         self._background = (

@@ -79,8 +79,6 @@ class PolygonLabels:
     _shapes: NDArray[np.object_] = field(init=False, repr=False)
     _tree: STRtree = field(init=False, repr=False)
 
-    doubt = ""
-
     def __post_init__(self) -> None:
         """Brings the polygons onto the grid's pixels, once."""
         object.__setattr__(self, "_shapes", _in_pixels(self.polygons, self.grid))
@@ -106,6 +104,10 @@ class PolygonLabels:
             dtype="uint8",
         )
         return drawn
+
+    def expected(self, found: str) -> str:
+        """See `Labels`; never needed, as unknown classes are refused when polygons are read."""
+        return "a class"
 
     def touching(self) -> int:
         """How many polygons touch the raster."""
