@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from rasterio.transform import array_bounds
 from rasterio.windows import Window
 
 from model.classes import NODATA, ClassScheme
@@ -161,10 +162,20 @@ def require_same_grid(found: Grid, expected: Grid, name: str) -> None:
     differing = _differences(found, expected, placement)
     raise OtherGrid(
         f"{name}: {'; '.join(differing)}; expected the map's own grid, {size} pixels: export it "
-        "with the map's extent and resolution and without resampling",
+        f"with the map's extent and resolution and without resampling{_warping(expected)}",
         file=name,
         differing=differing,
     )
+
+
+def _warping(grid: Grid) -> str:
+    """The command that brings a raster onto a grid, where it is plain."""
+    west, south, east, north = array_bounds(grid.height, grid.width, grid.transform)
+    if not grid.transform.is_rectilinear or grid.transform.a < 0 or grid.transform.e > 0:
+        return ""
+    crs = "" if grid.crs is None or not grid.crs.to_epsg() else f"-t_srs EPSG:{grid.crs.to_epsg()} "
+    extent = " ".join(f"{edge:.12g}" for edge in (west, south, east, north))
+    return f", or gdalwarp {crs}-te {extent} -ts {grid.width} {grid.height} -r near IN OUT"
 
 
 def _differences(found: Grid, expected: Grid, placement: Placement) -> list[str]:

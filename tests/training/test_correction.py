@@ -316,7 +316,7 @@ def test_a_layer_without_the_attribute_names_those_that_it_has(
     another_attribute(mapped, path)
     with pytest.raises(BadGeoPackage, match=r"no column 'kind'.*it has fid, class"):
         made(mapped, path, column="kind")
-    with pytest.raises(BadGeoPackage, match=r"0 layers 'roads'; expected one.*labels"):
+    with pytest.raises(BadGeoPackage, match=r"no layer 'roads'; expected one of labels: --layer"):
         made(mapped, path, layer="roads")
 
 

@@ -243,7 +243,8 @@ def _unlabelled(
     for name, count in Counter(names).items():
         if whole:
             raise BadLabels(
-                f"{name}: not one pixel is labelled; expected some of {', '.join(scheme.names)}",
+                f"{name}: not one pixel is labelled; expected some of {', '.join(scheme.names)}: "
+                "is it the right file? If there is nothing to learn, leave the tile out",
                 file=name,
             )
         parts = "" if count == 1 else f" in {count} parts of it"

@@ -57,7 +57,7 @@ def read_polygons(path: Path, layer: str | None, column: str, scheme: ClassSchem
     if chosen.crs is None:
         raise BadLabels(
             f"{path.name}: the layer {chosen.name!r} has no coordinate reference system that is "
-            "known; expected one: set it when exporting the layer",
+            "known; expected one: ogr2ogr -a_srs EPSG:25832 OUT.gpkg IN.gpkg, say, writes it",
             file=path.name,
         )
     return Polygons(path, chosen.crs, shapes, _classes(named, path, column, scheme))
