@@ -1,6 +1,12 @@
 """Class schemes: what the numbers in a class raster mean, and how they look."""
 
+import unicodedata
+from collections.abc import Iterator
+from difflib import get_close_matches
+
 from pydantic import BaseModel, ConfigDict, Field
+
+from model.errors import BadOption
 
 NODATA = 255
 """The value of a pixel without a class, in every class raster and in labels to be ignored."""
@@ -37,6 +43,55 @@ class ClassScheme(BaseModel):
     def names(self) -> tuple[str, ...]:
         """The classes' names in the order of their values."""
         return tuple(c.name for c in self.classes)
+
+    def find(self, text: object) -> int:
+        """The value of the class that a person means.
+
+        Args:
+            text: Its name, title or value. Case, blanks around it, and blanks, hyphens and
+                underscores inside count only where two classes differ by nothing else.
+
+        Raises:
+            BadOption: No class, or several; the message lists all, and names the nearest.
+        """
+        if text in self.names:
+            return self.names.index(str(text))
+        meant = set(self._meant(text))
+        if len(meant) == 1:
+            return meant.pop()
+        listed = ", ".join(f"{value} {name}" for value, name in enumerate(self.names))
+        if meant:
+            names = " or ".join(self.names[value] for value in sorted(meant))
+            raise BadOption(
+                f"class {text!r} may be {names}; expected one of {listed}", name=str(text)
+            )
+        nearest = self._nearest(str(text))
+        raise BadOption(
+            f"no class {text!r}; expected one of {listed}; the nearest is {nearest!r}",
+            name=str(text),
+            nearest=nearest,
+        )
+
+    def _meant(self, text: object) -> Iterator[int]:
+        """The classes with this value, name or title."""
+        words = _plain(text) if isinstance(text, str) else ""
+        for value, item in enumerate(self.classes):
+            by_word = bool(words) and words in (_plain(item.name), _plain(item.title))
+            # not `words`: -3 is no 3
+            if by_word or text == value or str(text).strip() == str(value):
+                yield value
+
+    def _nearest(self, text: str) -> str:
+        """Name of the class whose name or title is most like a text."""
+        known = {_plain(item.title): item.name for item in self.classes}
+        known |= {_plain(item.name): item.name for item in self.classes}
+        return known[get_close_matches(_plain(text), known, n=1, cutoff=0.0)[0]]
+
+
+def _plain(text: str) -> str:
+    """A text without case, blanks, hyphens and underscores; accents and ligatures in one form."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(folded.translate({ord("-"): " ", ord("_"): " "}).split())
 
 
 # Colours of the ISPRS 2D Semantic Labeling benchmark.

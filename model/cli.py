@@ -98,7 +98,9 @@ def explain(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="heat.tif makes heat_ortho.tif, …, heat.png.")
     ],
-    target: Annotated[str, typer.Option("--class", help="The class to explain, by name.")],
+    target: Annotated[
+        str, typer.Option("--class", help="The class to explain: name, title or value.")
+    ],
     dtm: Dtm = None,
     model: ModelName = "town-small",
     models_dir: ModelsDir = USER_MODELS,
@@ -117,6 +119,7 @@ def explain(
     from model.panel import write_heat_panel
 
     net = load_model(model, models_dir)
+    target = net.config.classes.names[net.config.classes.find(target)]
     with progress("explaining", "windows", as_json=as_json) as advance:
         heat = write_heat(
             ortho,

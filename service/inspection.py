@@ -33,6 +33,8 @@ _OPTION = re.compile(
     + "|".join(name.replace("_", "-") for name in (*NAMES, "dtm", "no_collar"))
     + r")(?![\w-])"
 )
+_OF_CORRECTIONS = re.compile(r"(?<![\w-])--(column|layer)(?![\w-])")
+"""Options that a correction has as keys of its own."""
 _GRACE_S = 10
 """For starting the interpreter, and for the child's own time limit to speak first."""
 
@@ -212,7 +214,7 @@ def _renamed(text: str, names: Names) -> str:
 
     Whoever sends a request has no command line: `--height-offset 3` is `inputs.height_offset 3`.
     """
-    text = _OPTION.sub(_as_input, text)
+    text = _OF_CORRECTIONS.sub(r"\1", _OPTION.sub(_as_input, text))
     for ours, theirs in names.items():
         name = json.dumps(theirs)[1:-1]
         for ending in (".tfw", ".prj"):  # which stand in place of the raster's own ending

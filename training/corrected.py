@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from rasterio.transform import array_bounds
 from rasterio.windows import Window
 
 from model.classes import NODATA, ClassScheme
@@ -15,7 +16,10 @@ from model.raster.align import Placement, place
 from model.raster.geopackage import GeoPackage
 from model.raster.geotiff import GeoTiff, Role
 from model.raster.grid import Grid
+from training.datasets.encoding import Numbers
+from training.datasets.labels import examine
 from training.datasets.polygons import PolygonLabels, read_polygons
+from training.datasets.stored import Stored
 
 _NAMED = 5
 
@@ -43,62 +47,49 @@ class CorrectedRaster:
 
     Raises:
         OtherGrid: It lies elsewhere; the message says how far off.
-        WrongClasses: A class's own number is declared to be nodata.
         InputError: What `GeoTiff` refuses.
     """
 
     def __init__(self, path: Path, grid: Grid, scheme: ClassScheme) -> None:
         self._source = GeoTiff(path, Role.LABELS)
         self._scheme = scheme
-        self._unknown: Counter[str] = Counter()
+        self._encoding = Numbers.of(scheme)
+        self._unknown, self._odd = Counter[str](), Counter[str]()
         try:
             require_same_grid(self._source.grid, grid, path.name)
-            self._require_no_class_is_nodata()
         except BaseException:
             self.close()
             raise
 
     def read(self, window: Window) -> NDArray[np.uint8]:
         """See `Corrected`."""
-        values, valid = self._source.read(window)
-        classes = np.where(valid, values[0], NODATA)
-        known = (classes >= 0) & (classes < len(self._scheme)) & (classes == np.trunc(classes))
-        strange, counts = np.unique(classes[~known & (classes != NODATA)], return_counts=True)
-        named = [f"{value:g}" for value in strange.tolist()]
-        self._unknown.update(dict(zip(named, counts.tolist(), strict=True)))
-        told: NDArray[np.uint8] = np.where(known, classes, NODATA).astype(np.uint8)
-        return told
+        values, shown = self._source.read_stored(window)
+        stored = Stored(values, shown, self._source.nodata)
+        found = examine(stored, self._encoding, self._scheme)
+        self._unknown += found.unknown
+        self._odd += found.odd
+        return found.truth
 
     def finish(self) -> list[str]:
-        """Raises `WrongClasses`, naming the values that no class has."""
+        """Raises `WrongClasses`, naming the values that no class has; tells of nodata."""
+        name = self._source.path.name
         if not self._unknown:
-            return []
+            told = [f"{name}: {count:,} pixels {what}" for what, count in self._odd.items()]
+            return [*(remark.message for remark in self._source.remarks), *told]
         most = self._unknown.most_common(_NAMED)
         listed = ", ".join(f"{value} ({count:,} pixels)" for value, count in most)
         more = f" and {len(self._unknown) - _NAMED} more" if len(self._unknown) > _NAMED else ""
-        known = ", ".join(f"{value} {name}" for value, name in enumerate(self._scheme.names))
+        known = self._encoding.known(self._scheme)
         raise WrongClasses(
-            f"{self._source.path.name}: unknown values {listed}{more}; expected {known}, or "
-            f"{NODATA} for what is not to be learned",
-            file=self._source.path.name,
+            f"{name}: unknown values {listed}{more}; expected {known}, or {NODATA} for what is not "
+            "to be learned",
+            file=name,
             unknown=dict(most),
         )
 
     def close(self) -> None:
         """See `Corrected`."""
         self._source.close()
-
-    def _require_no_class_is_nodata(self) -> None:
-        nodata = self._source.nodata[0]
-        if nodata is None or nodata not in range(len(self._scheme)):
-            return
-        raise WrongClasses(
-            f"{self._source.path.name}: declares {nodata:g} to be nodata, which is the number of "
-            f"{self._scheme.names[int(nodata)]!r}; expected {NODATA}, or none: gdal_edit.py "
-            f"-a_nodata {NODATA}",
-            file=self._source.path.name,
-            nodata=nodata,
-        )
 
 
 class CorrectedPolygons:
@@ -171,10 +162,20 @@ def require_same_grid(found: Grid, expected: Grid, name: str) -> None:
     differing = _differences(found, expected, placement)
     raise OtherGrid(
         f"{name}: {'; '.join(differing)}; expected the map's own grid, {size} pixels: export it "
-        "with the map's extent and resolution and without resampling",
+        f"with the map's extent and resolution and without resampling{_warping(expected)}",
         file=name,
         differing=differing,
     )
+
+
+def _warping(grid: Grid) -> str:
+    """The command that brings a raster onto a grid, where it is plain."""
+    west, south, east, north = array_bounds(grid.height, grid.width, grid.transform)
+    if not grid.transform.is_rectilinear or grid.transform.a < 0 or grid.transform.e > 0:
+        return ""
+    crs = "" if grid.crs is None or not grid.crs.to_epsg() else f"-t_srs EPSG:{grid.crs.to_epsg()} "
+    extent = " ".join(f"{edge:.12g}" for edge in (west, south, east, north))
+    return f", or gdalwarp {crs}-te {extent} -ts {grid.width} {grid.height} -r near IN OUT"
 
 
 def _differences(found: Grid, expected: Grid, placement: Placement) -> list[str]:

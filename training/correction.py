@@ -82,7 +82,10 @@ def correct(
         _require_a_window(the_map)
         source = _opened(correction, the_map, scheme, column, layer)
         try:
-            changes, drawn = _Changes(scheme), isinstance(source, CorrectedPolygons)
+            changes, drawn = (
+                _Changes(scheme, correction.name),
+                isinstance(source, CorrectedPolygons),
+            )
             # One thread: each would reserve address space, which the service limits.
             with CogWriter(
                 out, the_map.grid, description="labels", scheme=scheme, threads=1
@@ -144,8 +147,10 @@ def _require_a_window(the_map: GeoTiff) -> None:
     height, width = the_map.grid.height, the_map.grid.width
     if min(height, width) < window_px:
         raise TooSmall(
-            f"the map has {height} × {width} pixels; expected at least {window_px} a side, a "
-            "window of the model: training takes whole windows",
+            f"{the_map.path.name}: the map has {height} × {width} pixels; expected at least "
+            f"{window_px} a side, a window of the model, as training takes whole windows: map a "
+            "larger part of the orthophoto and correct that",
+            file=the_map.path.name,
             window_px=window_px,
         )
 
@@ -153,8 +158,8 @@ def _require_a_window(the_map: GeoTiff) -> None:
 class _Changes:
     """Counts pixels by what the map says of them and what the user says."""
 
-    def __init__(self, scheme: ClassScheme) -> None:
-        self._scheme = scheme
+    def __init__(self, scheme: ClassScheme, file: str) -> None:
+        self._scheme, self._file = scheme, file
         side = NODATA + 1
         self._counts = np.zeros((side, side), np.int64)  # by the map's class, then the user's
 
@@ -181,13 +186,15 @@ class _Changes:
         labelled, kept = int(inside.sum()), int(inside.trace())
         if not labelled:
             raise EmptyCorrection(
-                "the correction labels not one pixel of the map; expected some that are not "
-                f"{NODATA}"
+                f"{self._file}: the correction labels not one pixel of the map; expected some that "
+                f"have a class and not {NODATA}",
+                file=self._file,
             )
         if labelled == kept and not anew:
             raise EmptyCorrection(
-                f"the correction says what the map says, in all {labelled:,} pixels; expected "
-                "some that differ: was the right file sent, and saved?"
+                f"{self._file}: the correction says what the map says, in all {labelled:,} pixels; "
+                "expected some that differ: was the right file sent, and saved?",
+                file=self._file,
             )
         return CorrectionReport(
             kind=kind,

@@ -23,7 +23,6 @@ from model.inference.sweep import Sweep
 from model.inference.windows import WindowPlan
 from model.network.encoder import stack_modalities
 from model.network.mfnet import MFNet
-from model.options import require_known
 from model.outputs import check_outputs
 from model.raster.cog import CogWriter
 from model.raster.normalize import scalings
@@ -83,7 +82,7 @@ def explain(
         ortho: The orthophoto, as for `segment`.
         height: The height raster, as for `segment`.
         model: From `load_model`.
-        target: Name of the class to explain.
+        target: Name, title or value of the class to explain.
         out: `heat.tif` makes `heat_ortho.tif`, `heat_ndsm.tif`, …: COGs in percent of the strongest
             activation of any modality, 255 where the orthophoto has no data.
         dtm: Terrain model to subtract from `height`.
@@ -99,7 +98,7 @@ def explain(
         InputError: The class, an option or a raster is at fault; nothing was written.
     """
     config = model.config
-    require_known("class", target, config.classes.names)
+    value = config.classes.find(target)
     files = {m.name: out.with_name(f"{out.stem}_{m.name}.tif") for m in config.modalities}
     check_outputs((ortho, height, dtm), files.values())
     on = choose_device(device)
@@ -108,7 +107,7 @@ def explain(
         stride = config.stride_px if stride is None else stride
         sweep = Sweep(
             plan=WindowPlan(grid.height, grid.width, config.window_px, stride),
-            predict=GradCam(model.to(on).eval(), config.classes.names.index(target)),
+            predict=GradCam(model.to(on).eval(), value),
             scalings=scalings(config, pair.white),
             classes=len(config.modalities),
             blend="hann",  # a window's heat has a scale of its own: no seams where two meet
@@ -116,7 +115,7 @@ def explain(
             device=on,
             progress=progress,
         )
-        tags = {"MFNET_MODEL": config.name, "MFNET_CLASS": target}
+        tags = {"MFNET_MODEL": config.name, "MFNET_CLASS": config.classes.names[value]}
         with ExitStack() as stack:
             writers = [
                 stack.enter_context(CogWriter(path, grid, description=f"{name}, %", tags=tags))

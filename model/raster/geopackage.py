@@ -13,7 +13,9 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
+from shlex import quote
 from types import TracebackType
 from typing import Any, Self
 
@@ -137,10 +139,15 @@ class GeoPackage:
         chosen = [layer for layer in self.layers if name in (None, layer.name)]
         if len(chosen) == 1:
             return chosen[0]
-        names = ", ".join(layer.name for layer in self.layers) or "none"
+        names = [layer.name for layer in self.layers]
+        if not names:
+            raise self._bad("it has no layer of features; expected polygons")
+        found = f"{len(names)} layers" if name is None else f"no layer {name!r}"
+        near = get_close_matches(name or "", names, n=1, cutoff=0.0)[0]
         raise self._bad(
-            f"{len(chosen)} layers {'' if name is None else repr(name)}; expected one: name one of "
-            f"{names}"
+            f"{found}; expected one of {', '.join(names)}: --layer {quote(near)}",
+            option="layer",
+            nearest=near,
         )
 
     def read(self, layer: Layer, column: str) -> tuple[NDArray[np.object_], list[object]]:
@@ -150,9 +157,13 @@ class GeoPackage:
             BadGeoPackage: No such column, a geometry that is damaged or no polygon.
         """
         if column not in layer.columns:
+            near = get_close_matches(column, layer.columns, n=1, cutoff=0.0)
             raise self._bad(
                 f"the layer {layer.name!r} has no column {column!r}; expected it to hold each "
                 f"polygon's class: it has {', '.join(layer.columns) or 'no column'}"
+                + (f": --column {quote(near[0])}" if near else ""),
+                option="column",
+                nearest=next(iter(near), None),
             )
         geometry, table = _quoted(layer.geometry), _quoted(layer.name)
         with self._border():
@@ -206,7 +217,9 @@ class GeoPackage:
 
     def _require_polygons(self, layer: Layer, shapes: NDArray[np.object_]) -> None:
         if not len(shapes):
-            raise self._bad(f"the layer {layer.name!r} holds no polygon; expected some")
+            raise self._bad(
+                f"the layer {layer.name!r} holds no polygon; expected some: was it saved?"
+            )
         kinds = set(np.unique(shapely.get_type_id(shapes)).tolist())
         if strange := kinds - _KINDS:
             names = ", ".join(shapely.GeometryType(kind).name.lower() for kind in sorted(strange))
@@ -227,8 +240,8 @@ class GeoPackage:
                 "export it again"
             ) from error
 
-    def _bad(self, found: str) -> BadGeoPackage:
-        return BadGeoPackage(f"{self.path.name}: {found}", file=self.path.name)
+    def _bad(self, found: str, **params: Any) -> BadGeoPackage:
+        return BadGeoPackage(f"{self.path.name}: {found}", file=self.path.name, **params)
 
 
 def _opened(path: Path) -> sqlite3.Connection:

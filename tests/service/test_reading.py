@@ -48,6 +48,7 @@ def test_what_a_job_says_the_engine_reads() -> None:
             "pass inputs.dtm DTM; or inputs.height_offset 3.0",
         ),
         ("--no-collar if it is ground", "inputs.collar false if it is ground"),
+        ("expected one of a, b: --layer a", "expected one of a, b: layer a"),
         ("the layer '--model' of a--dtm.gpkg", "the layer '--model' of a--dtm.gpkg"),
         ("gdalwarp -tr 0.1 0.1", "gdalwarp -tr 0.1 0.1"),
         ("--crs C, or rio edit-info --crs C", "inputs.crs C, or rio edit-info --crs C"),

@@ -137,6 +137,25 @@ def test_a_declared_nodata_value_says_nothing(mapped: Path, tmp_path: Path) -> N
     assert (labels[20:22] == 1).all()
 
 
+def test_a_class_that_is_declared_as_nodata_stays_one_and_is_told(
+    mapped: Path, tmp_path: Path
+) -> None:
+    corrected = read(mapped)
+    corrected[10:20] = 0
+    report, labels = made(mapped, write(tmp_path / "c.tif", corrected, nodata=0))
+    assert np.array_equal(labels, corrected)
+    assert report.remarks == [
+        f"c.tif: {(corrected == 0).sum():,} pixels have the value 0, which the file declares as "
+        "nodata and the legend names 'impervious_surface': they are that class; 255 in place of it "
+        "if they are unlabelled"
+    ]
+    corrected[corrected == 0] = NODATA  # as the remark says
+    corrected[30:33] = 2
+    report, labels = made(mapped, write(tmp_path / "c.tif", corrected, nodata=0))
+    assert np.array_equal(labels, corrected)
+    assert report.remarks == []
+
+
 # ---- polygons --------------------------------------------------------------------------------
 
 
@@ -223,10 +242,6 @@ def unknown_values(mapped: Path, path: Path) -> None:
     write(path, values)
 
 
-def class_as_nodata(mapped: Path, path: Path) -> None:
-    write(path, read(mapped), nodata=0)
-
-
 def unchanged(mapped: Path, path: Path) -> None:
     write(path, read(mapped))
 
@@ -272,7 +287,6 @@ BAD: list[Bad] = [
     (moved_away, OtherGrid, r"covers 0\.0 % of the map"),
     (other_crs, OtherGrid, r"covers 0\.0 % of the map"),
     (unknown_values, WrongClasses, r"values 6 \(7 pixels\), 2\.5 \(3 pixels\); expected 0 imperv"),
-    (class_as_nodata, WrongClasses, r"declares 0 to be nodata.*'impervious_surface'"),
     (unchanged, EmptyCorrection, r"says what the map says, in all 5,940 pixels"),
     (all_nodata, EmptyCorrection, r"labels not one pixel"),
     (picture, WrongBands, r"3 bands beside alpha; expected one band of class numbers"),
@@ -302,7 +316,7 @@ def test_a_layer_without_the_attribute_names_those_that_it_has(
     another_attribute(mapped, path)
     with pytest.raises(BadGeoPackage, match=r"no column 'kind'.*it has fid, class"):
         made(mapped, path, column="kind")
-    with pytest.raises(BadGeoPackage, match=r"0 layers 'roads'; expected one.*labels"):
+    with pytest.raises(BadGeoPackage, match=r"no layer 'roads'; expected one of labels: --layer"):
         made(mapped, path, layer="roads")
 
 

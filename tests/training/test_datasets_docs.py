@@ -8,6 +8,7 @@ from standins.folder import CRS, place, squares, write_geopackage, write_tile
 from standins.isprs import HEIGHTS_M
 from standins.scenes import class_map, write
 
+from model.raster.values.options import ReadingOptions
 from training.datasets.manifest import read_manifest
 from training.datasets.opening import open_data
 from training.datasets.paper import read_split
@@ -33,6 +34,20 @@ def test_the_manifest_can_be_used_as_it_stands(tmp_path: Path) -> None:
     data = open_data(FolderRecipe(kind="folder", folder=tmp_path), 32)
     assert [area.tile.name for area in data.test()] == ["west"]
     assert len(data.train) == len(data.validation) == 1
+
+
+def test_the_table_of_readings_names_every_option(tmp_path: Path) -> None:
+    example = next(e for e in EXAMPLES if "reading = " in e)
+    (tmp_path / "manifest.toml").write_text(example)
+    manifest = read_manifest(tmp_path)
+    options = manifest.options(manifest.tiles[0])
+    assert (options.height_unit, options.height_offset, options.collar) == ("m", 0, False)
+    rows = re.search(r"\| key \| what \|\n\| --- \| --- \|\n((?:\|.*\n)+)", DOCS)
+    assert rows is not None
+    keys = [
+        key for row in rows[1].splitlines() for key in re.findall(r"`(\w+)`", row.split("|")[1])
+    ]
+    assert keys == list(ReadingOptions.model_fields)
 
 
 def test_a_scheme_of_ones_own_is_one(tmp_path: Path) -> None:

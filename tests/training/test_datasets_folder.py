@@ -157,19 +157,44 @@ def test_labels_may_be_colours_numbers_of_ones_own_or_without_a_place(folder: Pa
         assert np.array_equal(tile.truth(Window(0, 0, 80, 64)), expected)  # type: ignore[attr-defined]
 
 
-def test_a_declared_nodata_value_is_ignored(folder: Path) -> None:
+def test_the_legend_decides_what_a_declared_nodata_value_is(folder: Path) -> None:
     truth = own("0", folder).truth
-    write(folder / "0_labels.tif", truth[None], crs=CRS, transform=place("0"), nodata=3)
-    _, tile = everything(open_folder(folder))["0"]
-    read = tile.truth(Window(0, 0, 80, 64))  # type: ignore[attr-defined]
-    assert np.array_equal(read, np.where(truth == 3, 255, truth))
+    truth[:3] = 9
+    where = {"crs": CRS, "transform": place("0")}
+    write(folder / "0_labels.tif", truth[None], **where, nodata=9)
+    truth[:3] = 255
+    data = open_folder(folder)
+    assert truth_of("0", data) == truth.tolist()
+    assert not [told for told in data.remarks if "nodata" in told]
+    write(folder / "0_labels.tif", truth[None], **where, nodata=0)
+    data = open_folder(folder)
+    assert truth_of("0", data) == truth.tolist()
+    pixels = int((truth == 0).sum())
+    told = (
+        f"0_labels.tif: {pixels:,} pixels have the value 0, which the file declares as nodata and "
+        "the legend names 'impervious_surface': they are that class; ignore = [0] under [labels] "
+        "of manifest.toml if they are unlabelled"
+    )
+    assert told in data.remarks
+    head = 'classes = "isprs"\n[labels]\nignore = [0]'  # as the remark says
+    (folder / "manifest.toml").write_text(manifest(NAMES, head=head))
+    data = open_folder(folder)
+    assert truth_of("0", data) == np.where(truth == 0, 255, truth).tolist()
+    assert not [told for told in data.remarks if "nodata" in told]
+
+
+def truth_of(name: str, data: Splits) -> object:
+    _, tile = everything(data)[name]
+    return tile.truth(Window(0, 0, 80, 64)).tolist()  # type: ignore[attr-defined]
 
 
 def test_polygons_are_drawn_as_a_raster_of_them_would_be(folder: Path) -> None:
     names = class_scheme(FolderRecipe(kind="folder", folder=folder)).names
     drawn = [pair for name in NAMES for pair in zip(*squares(own(name, folder)), strict=True)]
     shapes, values = zip(*drawn, strict=True)
-    write_geopackage(folder / "all.gpkg", shapes, [names[value] for value in values])
+    spelled = (str, str.upper, lambda name: name.replace("_", " ").title())
+    classes = [spelled[i % 3](names[value]) for i, value in enumerate(values)]
+    write_geopackage(folder / "all.gpkg", shapes, classes)
     rasters = open_folder(folder)
     text = (folder / "manifest.toml").read_text()
     for name in NAMES:
@@ -192,7 +217,7 @@ def test_polygons_of_another_crs_lie_on_background(folder: Path) -> None:
         ring, lambda xy: np.array(transform(CRS, "EPSG:4326", xy[:, 0], xy[:, 1])).T
     )
     write_geopackage(folder / "0.gpkg", [there], [1], srs=4326)
-    text = manifest(NAMES, head='classes = "isprs"\n[labels]\nbackground = "low_vegetation"')
+    text = manifest(NAMES, head='classes = "isprs"\n[labels]\nbackground = "Low vegetation"')
     (folder / "manifest.toml").write_text(text.replace("0_labels.tif", "0.gpkg"))
     _, tile = everything(open_folder(folder))["0"]
     truth = tile.truth(Window(0, 0, 80, 64))  # type: ignore[attr-defined]

@@ -28,6 +28,12 @@ class Encoding(Protocol):
     @property
     def doubt(self) -> str: ...
 
+    def known(self, scheme: ClassScheme) -> str:
+        """What stands for which class, for messages."""
+
+    def ignoring(self, stored: str) -> str:
+        """What makes a stored value unlabelled, for messages."""
+
     def decode(self, raw: NDArray[np.generic]) -> NDArray[np.uint8]:
         """Values of the scheme, 255 to be ignored, `UNKNOWN`: (h, w) from (bands, h, w)."""
 
@@ -42,18 +48,34 @@ class Numbers:
     Args:
         values: What each stored number means; 255 means to be ignored.
         outside: Those of them that the owners' own mapping leaves without a class.
+        ignore: What makes a stored number, {}, unlabelled, for messages.
     """
 
     values: Mapping[int, int]
     outside: tuple[int, ...] = ()
+    ignore: str = f"{NODATA} in place of it"
 
     bands = (1,)
+
+    @classmethod
+    def of(cls, scheme: ClassScheme) -> "Numbers":
+        """Each class's place in its scheme."""
+        return cls({value: value for value in (*range(len(scheme)), NODATA)})
 
     @property
     def doubt(self) -> str:
         """Which numbers."""
         which = ", ".join(map(str, self.outside))
         return f"have the number {which}, which stands for no class: ignored"
+
+    def known(self, scheme: ClassScheme) -> str:
+        """See `Encoding`."""
+        classes = {n: value for n, value in self.values.items() if value < len(scheme)}
+        return ", ".join(f"{n} {scheme.names[value]}" for n, value in sorted(classes.items()))
+
+    def ignoring(self, stored: str) -> str:
+        """See `Encoding`."""
+        return self.ignore.format(stored)
 
     def decode(self, raw: NDArray[np.generic]) -> NDArray[np.uint8]:
         """See `Encoding`."""
@@ -85,6 +107,15 @@ class Colours:
 
     bands = (1, 2, 3)
     doubt = "have a colour that is none of the classes', and were read as the nearest"
+
+    def known(self, scheme: ClassScheme) -> str:
+        """See `Encoding`."""
+        named = [f"{','.join(map(str, c.rgb))} {c.name}" for c in scheme.classes]
+        return ", ".join(named) + ", black for what is unlabelled"
+
+    def ignoring(self, stored: str) -> str:
+        """See `Encoding`."""
+        return "black in place of it"
 
     def decode(self, raw: NDArray[np.generic]) -> NDArray[np.uint8]:
         """See `Encoding`."""

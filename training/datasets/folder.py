@@ -1,18 +1,27 @@
 """A folder of one's own labelled tiles, as its manifest says."""
 
+import json
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from model.classes import NODATA, ClassScheme
+from model.classes import ClassScheme
 from model.download import sha256_of
-from model.errors import BadLabels, BadManifest, DataMismatch, DataMissing, InputError
+from model.errors import (
+    BadGeoPackage,
+    BadLabels,
+    BadManifest,
+    DataMismatch,
+    DataMissing,
+    InputError,
+)
 from model.raster.grid import Grid
 from model.raster.pair import RasterPair
 from model.raster.remark import Remark
@@ -22,9 +31,10 @@ from training.datasets.census import Census
 from training.datasets.encoding import Numbers
 from training.datasets.files import OpenFiles
 from training.datasets.labels import Labels, Place, require_two_classes, survey
-from training.datasets.manifest import Kind, Manifest, TileEntry, class_value, read_manifest
+from training.datasets.manifest import NAME, Kind, Manifest, TileEntry, read_manifest
 from training.datasets.overlaps import Ground, overlaps
-from training.datasets.placed import PairRasters, PlacedLabels
+from training.datasets.placed import PairRasters
+from training.datasets.placed_labels import PlacedLabels
 from training.datasets.polygons import PolygonLabels, Polygons, read_polygons
 from training.datasets.recipe import FolderRecipe
 from training.datasets.share import share_of
@@ -117,12 +127,11 @@ class Folder:
         self.path = path
         self.manifest: Manifest = read_manifest(path)
         self.scheme: ClassScheme = self.manifest.scheme()
-        self._numbers = Numbers(self.manifest.values())
-        self._files = OpenFiles(OPEN_TILES)
-        rules = self.manifest.labels
-        self._background = (
-            NODATA if rules.background is None else class_value(self.scheme, rules.background)
+        self._numbers = Numbers(
+            self.manifest.values(), ignore=f"ignore = [{{}}] under [labels] of {NAME}"
         )
+        self._files = OpenFiles(OPEN_TILES)
+        self._background = self.manifest.background()
         self._polygons = self._read_polygons()
 
     def tile(self, entry: TileEntry) -> PlacedTile:
@@ -153,7 +162,8 @@ class Folder:
     def _file(self, entry: TileEntry, kind: Kind, path: Path | None) -> Path:
         if path is None:
             raise DataMissing(
-                f"tile {entry.name!r} has no {kind}; expected the path of a file",
+                f"{NAME}: tile {entry.name!r} has no {kind}; expected {kind} = "
+                '"PATH" in its table, relative to the manifest',
                 tile=entry.name,
                 lacking=kind,
             )
@@ -169,7 +179,8 @@ class Folder:
         if expected is not None and (found := sha256_of(whole)) != expected:
             raise DataMismatch(
                 f"tile {entry.name!r}: its {kind} has sha256 {found}; expected {expected}: the "
-                "file was altered since the manifest was written",
+                f"file was altered since the manifest was written; if that is right, say {kind} = "
+                f'"{found}" in the tile\'s sha256 in {NAME}',
                 tile=entry.name,
                 file=str(whole),
             )
@@ -185,11 +196,21 @@ class Folder:
         """Each GeoPackage once, however many tiles it serves."""
         rules = self.manifest.labels
         paths = {self.path / t.labels for t in self.manifest.tiles if t.labels is not None}
-        return {
-            path: read_polygons(path, rules.layer, rules.column, self.scheme)
-            for path in sorted(paths)
-            if path.suffix.lower() == ".gpkg" and path.is_file()
-        }
+        try:
+            return {
+                path: read_polygons(path, rules.layer, rules.column, self.scheme)
+                for path in sorted(paths)
+                if path.suffix.lower() == ".gpkg" and path.is_file()
+            }
+        except BadGeoPackage as error:
+            raise _as_rules_say(error) from error
+
+
+def _as_rules_say(error: BadGeoPackage) -> BadGeoPackage:
+    """The refusal of polygons; an option of `mfnet correct` is a key of the manifest."""
+    option, value = error.params.get("option"), str(error.params.get("nearest"))
+    key = f"{option} = {json.dumps(value, ensure_ascii=False)} under [labels] of {NAME}"
+    return BadGeoPackage(error.message.replace(f"--{option} {quote(value)}", key), **error.params)
 
 
 def _as_manifest_says(error: InputError, tile: str) -> InputError:
@@ -269,7 +290,8 @@ def _cut(
     if rules.by == "block" and rules.block_px - rules.margin_px < window_px:
         raise BadManifest(
             f"split.block_px is {rules.block_px}, split.margin_px {rules.margin_px}; expected "
-            f"blocks of at least network.window_px, {window_px}, without the margin"
+            f"blocks of at least network.window_px, {window_px}, without the margin: block_px = "
+            f"{window_px + rules.margin_px} under [split] of {NAME}"
         )
     cut: list[tuple[PlacedTile, Window]] = []
     for placed in tiles:
@@ -277,7 +299,8 @@ def _cut(
         if min(height, width) < window_px:
             raise DataMismatch(
                 f"tile {placed.tile.name!r} has {height} × {width} pixels; expected at least "
-                f"network.window_px, {window_px}, a side",
+                f"network.window_px, {window_px}, a side: leave it out of {NAME}, or join it to "
+                "its neighbours with gdalwarp",
                 tile=placed.tile.name,
             )
         by_block = rules.by == "block" and placed.pinned is None

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from model.errors import BadLabels
 from training.datasets.census import CELL_PX, Census, count_cells
 from training.datasets.encoding import UNKNOWN, Encoding
 from training.datasets.files import OpenFiles
+from training.datasets.stored import LabelFile, Stored, decode
 
 STRIP_PX = 8 * CELL_PX
 _NAMED = 5
@@ -29,12 +30,12 @@ class Findings:
     Attributes:
         truth: (h, w) values of the scheme, 255 to be ignored.
         unknown: Pixels by the stored value that nobody knows.
-        doubtful: Pixels that a person should know of.
+        odd: Pixels that a person should know of, by what is odd about them.
     """
 
     truth: NDArray[np.uint8]
     unknown: Counter[str] = field(default_factory=Counter)
-    doubtful: int = 0
+    odd: Counter[str] = field(default_factory=Counter)
 
 
 class Labels(Protocol):
@@ -44,9 +45,8 @@ class Labels(Protocol):
     def path(self) -> Path:
         """The file, for messages."""
 
-    @property
-    def doubt(self) -> str:
-        """What is odd about doubtful pixels."""
+    def expected(self, found: str) -> str:
+        """What there may be in place of a stored value that nobody knows, for messages."""
 
     def read(self, window: Window) -> NDArray[np.uint8]:
         """(h, w) values of the scheme, 255 to be ignored."""
@@ -61,37 +61,64 @@ class LabelRaster:
 
     path: Path
     encoding: Encoding
+    scheme: ClassScheme
     files: OpenFiles
 
-    @property
-    def doubt(self) -> str:
+    def expected(self, found: str) -> str:
         """See `Labels`."""
-        return self.encoding.doubt
+        return expected(found, self.encoding, self.scheme)
 
     def read(self, window: Window) -> NDArray[np.uint8]:
         """See `Labels`."""
-        truth = self.encoding.decode(self._raw(window))
-        truth[truth == UNKNOWN] = NODATA
-        return truth
+        return labelled(decode(self._stored(window), self.encoding).truth)
 
     def examine(self, window: Window) -> Findings:
         """See `Labels`."""
-        return examine(self._raw(window), self.encoding)
+        return examine(self._stored(window), self.encoding, self.scheme)
 
-    def _raw(self, window: Window) -> NDArray[np.generic]:
-        return self.files.read(self.path, self.encoding.bands, window)
+    def _stored(self, window: Window) -> Stored:
+        file = self.files.get(("labels", self.path), lambda: LabelFile(self.path))
+        return file.read(window, self.encoding)
 
 
-def examine(raw: NDArray[np.generic], encoding: Encoding) -> Findings:
-    """Decodes stored values (bands, h, w) and says what was odd."""
-    truth = encoding.decode(raw)
-    strange = truth == UNKNOWN
-    values, counts = np.unique(raw[:, strange], axis=1, return_counts=True)
-    most = np.argsort(-counts, kind="stable")[:_KEPT]  # a picture in place of labels has millions
-    named = [",".join(map(str, value)) for value in values.T[most].tolist()]
-    unknown = Counter(dict(zip(named, counts[most].tolist(), strict=True)))
-    truth[strange] = NODATA
-    return Findings(truth, unknown, int(encoding.doubtful(raw).sum()))
+def labelled(truth: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Decoded labels, what nobody knows being 255."""
+    return np.where(truth == UNKNOWN, np.uint8(NODATA), truth)
+
+
+def expected(found: str, encoding: Encoding, scheme: ClassScheme) -> str:
+    """What there may be in place of an unknown value, and what leaves it out."""
+    return f"{encoding.known(scheme)}; or {encoding.ignoring(found)} to leave {found} out"
+
+
+def examine(stored: Stored, encoding: Encoding, scheme: ClassScheme) -> Findings:
+    """Decodes stored values and says what was odd."""
+    decoded = decode(stored, encoding)
+    truth = decoded.truth
+    unknown = _counted(stored.values[:, truth == UNKNOWN])
+    odd = Counter({encoding.doubt: int((encoding.doubtful(stored.values) & stored.shown).sum())})
+    declared = np.bincount(truth[decoded.declared], minlength=len(scheme)).tolist()
+    for value, count in enumerate(declared):
+        odd[declared_note(stored.nodata, value, encoding, scheme)] += count
+    return Findings(labelled(truth), unknown, +odd)
+
+
+def declared_note(
+    nodata: tuple[float | None, ...], value: int, encoding: Encoding, scheme: ClassScheme
+) -> str:
+    """What to tell of pixels that are a class by the legend, and nodata by the file."""
+    stored = as_text(np.array(nodata))
+    return (
+        f"have the value {stored}, which the file declares as nodata and the legend names "
+        f"{scheme.names[value]!r}: they are that class; {encoding.ignoring(stored)} if they are "
+        "unlabelled"
+    )
+
+
+def as_text(stored: NDArray[Any]) -> str:
+    """A pixel's values (bands,) as they are told: 3, or 255,0,0."""
+    numbers = stored.tolist()
+    return ",".join(f"{n:g}" if isinstance(n, float) else str(n) for n in numbers)
 
 
 @dataclass(frozen=True)
@@ -145,14 +172,18 @@ def survey(
         found = list(pool.map(lambda place: _look_through(place, len(scheme)), places))
     # a file may serve several places, the blocks of a tile or the tiles of one GeoPackage
     unknown: dict[Path, Counter[str]] = defaultdict(Counter)
-    doubtful: Counter[tuple[Path, str]] = Counter()
-    for place, (_, strange, odd) in zip(places, found, strict=True):
+    odd: dict[Path, Counter[str]] = defaultdict(Counter)
+    for place, (_, strange, told) in zip(places, found, strict=True):
         unknown[place.labels.path] += strange
-        doubtful[place.labels.path, place.labels.doubt] += odd
-    for path, values in unknown.items():
-        if values:
-            _refuse_unknown(path.name, values, scheme)
-    remarks = [f"{path.name}: {n:,} pixels {doubt}" for (path, doubt), n in doubtful.items() if n]
+        odd[place.labels.path] += told
+    for place in places:
+        if values := unknown[place.labels.path]:
+            _refuse_unknown(place.labels, values)
+    remarks = [
+        f"{path.name}: {n:,} pixels {what}"
+        for path, told in odd.items()
+        for what, n in told.items()
+    ]
     cells = [cells for cells, _, _ in found]
     return Survey(cells, [*remarks, *_unlabelled(places, cells, scheme, whole)])
 
@@ -167,9 +198,19 @@ def require_two_classes(census: Census, scheme: ClassScheme) -> None:
         )
 
 
-def _look_through(place: Place, classes: int) -> tuple[NDArray[np.uint16], Counter[str], int]:
-    """Cells, unknown values and doubtful pixels of an area, read strip by strip."""
-    strips, unknown, doubtful = [], Counter[str](), 0
+def _counted(stored: NDArray[Any]) -> Counter[str]:
+    """How often each of some pixels' values (bands, n) occurs; the most frequent ones alone."""
+    values, counts = np.unique(stored, axis=1, return_counts=True)
+    most = np.argsort(-counts, kind="stable")[:_KEPT]  # a picture in place of labels has millions
+    named = [as_text(value) for value in values.T[most]]
+    return Counter(dict(zip(named, counts[most].tolist(), strict=True)))
+
+
+def _look_through(
+    place: Place, classes: int
+) -> tuple[NDArray[np.uint16], Counter[str], Counter[str]]:
+    """Cells, unknown values and odd pixels of an area, read strip by strip."""
+    strips, unknown, odd = [], Counter[str](), Counter[str]()
     window = place.window
     for row in range(0, window.height, STRIP_PX):
         rows = min(STRIP_PX, window.height - row)
@@ -178,8 +219,19 @@ def _look_through(place: Place, classes: int) -> tuple[NDArray[np.uint16], Count
         truth = np.where(place.valid(strip), found.truth, np.uint8(NODATA))
         strips.append(count_cells(truth, classes))
         unknown += found.unknown
-        doubtful += found.doubtful
-    return np.concatenate(strips), unknown, doubtful
+        odd += found.odd
+    return np.concatenate(strips), unknown, odd
+
+
+def _refuse_unknown(labels: Labels, unknown: Counter[str]) -> None:
+    listed = ", ".join(f"{value} ({n:,} pixels)" for value, n in unknown.most_common(_NAMED))
+    more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
+    expected = labels.expected(unknown.most_common(1)[0][0])
+    raise BadLabels(
+        f"{labels.path.name}: unknown values {listed}{more}; expected {expected}",
+        file=labels.path.name,
+        unknown=dict(unknown.most_common(_NAMED)),
+    )
 
 
 def _unlabelled(
@@ -191,19 +243,10 @@ def _unlabelled(
     for name, count in Counter(names).items():
         if whole:
             raise BadLabels(
-                f"{name}: not one pixel is labelled; expected some of {', '.join(scheme.names)}",
+                f"{name}: not one pixel is labelled; expected some of {', '.join(scheme.names)}: "
+                "is it the right file? If there is nothing to learn, leave the tile out",
                 file=name,
             )
         parts = "" if count == 1 else f" in {count} parts of it"
         remarks.append(f"{name}: not one pixel is labelled{parts}")
     return remarks
-
-
-def _refuse_unknown(name: str, unknown: Counter[str], scheme: ClassScheme) -> None:
-    listed = ", ".join(f"{value} ({n:,} pixels)" for value, n in unknown.most_common(_NAMED))
-    more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
-    raise BadLabels(
-        f"{name}: unknown values {listed}{more}; expected those of the scheme {scheme.name!r}",
-        file=name,
-        unknown=dict(unknown.most_common(_NAMED)),
-    )

@@ -1,14 +1,18 @@
 """The manifest of a folder of labelled tiles: `manifest.toml`, the tiles in it or in a CSV."""
 
 import csv
+import json
+import re
 import tomllib
+import unicodedata
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from model.classes import ISPRS, MMHUNAN, NODATA, ClassScheme, LandClass
-from model.errors import BadManifest
+from model.errors import BadManifest, BadOption
 from model.raster.values.options import ReadingOptions
 from training.datasets.blocks import End
 
@@ -35,13 +39,13 @@ class ClassEntry(_Part):
 class LabelRules(_Part):
     """How labels say classes."""
 
-    values: dict[str, str] | None = Field(
+    values: dict[str, str | int] | None = Field(
         default=None, description="class by stored number; left out, a class's place in the scheme"
     )
     ignore: tuple[int, ...] = Field(default=(), description="stored numbers to be ignored")
     layer: str | None = Field(default=None, description="of polygons; left out, the only one")
-    column: str = Field(default="class", description="of polygons: the class's name or number")
-    background: str | None = Field(
+    column: str = Field(default="class", description="of polygons: the class")
+    background: str | int | None = Field(
         default=None, description="class where no polygon lies; left out, to be ignored"
     )
 
@@ -104,19 +108,25 @@ class Manifest(_Part):
             BadManifest: There is no scheme of that name, or a class is none.
         """
         if isinstance(self.classes, str):
-            if self.classes not in SCHEMES:
+            if self.classes.strip().casefold() not in SCHEMES:
                 raise BadManifest(
                     f"classes is {self.classes!r}; expected one of {', '.join(SCHEMES)}, or a "
                     "table for each class: [[classes]]"
                 )
-            return SCHEMES[self.classes]
+            return SCHEMES[self.classes.strip().casefold()]
         try:
             classes = [
-                LandClass(**{**c.model_dump(), "title": c.title or c.name}) for c in self.classes
+                LandClass(
+                    name=c.name,
+                    title=c.title or c.name,
+                    color=c.color.lower(),
+                    foreground=c.foreground,
+                )
+                for c in self.classes
             ]
             return ClassScheme(name=self.name, classes=tuple(classes))
         except ValidationError as error:
-            raise BadManifest(f"classes: {_first(error)}") from error
+            raise BadManifest(f"classes: {_class_error(error)}") from error
 
     def values(self) -> dict[int, int]:
         """What each number in a label raster means: a value of the scheme, or 255.
@@ -127,15 +137,28 @@ class Manifest(_Part):
         scheme = self.scheme()
         found = dict(zip(range(len(scheme)), range(len(scheme)), strict=True))
         if self.labels.values is not None:
-            found = {_number(k): class_value(scheme, v) for k, v in self.labels.values.items()}
+            found = {
+                _number(number): class_value(scheme, text, f"labels.values.{number}")
+                for number, text in self.labels.values.items()
+            }
         return {NODATA: NODATA, **found, **dict.fromkeys(self.labels.ignore, NODATA)}
+
+    def background(self) -> int:
+        """The value where no polygon lies.
+
+        Raises:
+            BadManifest: It is no class.
+        """
+        named = self.labels.background
+        return NODATA if named is None else class_value(self.scheme(), named, "labels.background")
 
 
 def read_manifest(folder: Path) -> Manifest:
     """Reads `manifest.toml`, and the CSV that its `tiles` may name.
 
     Raises:
-        BadManifest: It is missing, no TOML, has an unknown key, lacks one or names a tile twice.
+        BadManifest: It is missing, no TOML, has an unknown key, lacks one, names a tile twice or a
+            class that there is not.
     """
     path = folder / NAME
     try:
@@ -153,19 +176,37 @@ def read_manifest(folder: Path) -> Manifest:
         raise BadManifest(f"{path}: no TOML, or no CSV: {error}", file=str(path)) from error
     except ValidationError as error:
         raise BadManifest(f"{path}: {_first(error)}", file=str(path)) from error
+    try:
+        manifest.values()
+        manifest.background()
+    except BadManifest as error:
+        raise BadManifest(f"{path}: {error.message}", **error.params, file=str(path)) from error
     names = [tile.name for tile in manifest.tiles]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice or not names:
         found = f"tile {twice[0]!r} stands twice" if twice else "no tile"
-        raise BadManifest(f"{path}: {found}; expected tiles with names of their own")
+        raise BadManifest(
+            f"{path}: {found}; expected a table [[tiles]] for each tile, with a name of its own"
+        )
     return manifest
 
 
-def class_value(scheme: ClassScheme, name: str) -> int:
-    """A class's value in a scheme, by its name; BadManifest if there is none."""
-    if name not in scheme.names:
-        raise BadManifest(f"class {name!r} is unknown; expected one of {', '.join(scheme.names)}")
-    return scheme.names.index(name)
+def class_value(scheme: ClassScheme, text: str | int, key: str) -> int:
+    """The value of the class that a key of the manifest names; BadManifest if there is none."""
+    try:
+        return scheme.find(text)
+    except BadOption as error:
+        raise BadManifest(f"{key}: {error.message}", **error.params, key=key) from error
+
+
+_TABLES: dict[str, type[BaseModel]] = {
+    "": Manifest,
+    "classes": ClassEntry,
+    "labels": LabelRules,
+    "split": SplitRules,
+    "tiles": TileEntry,
+    "reading": ReadingOptions,
+}
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
@@ -179,10 +220,48 @@ def _number(text: str) -> int:
         return int(text)
     except ValueError as error:
         raise BadManifest(
-            f"labels.values has the key {text!r}; expected a stored number"
+            f'labels.values has the key {text!r}; expected a stored number, as in 1 = "building"'
         ) from error
 
 
 def _first(error: ValidationError) -> str:
+    """What is wrong: an unknown key before others, since a slip of the pen makes two of one."""
+    errors = error.errors()
+    # Of `classes` either a name or tables would do, and what both lack is listed twice.
+    errors = [e for e in errors if e["loc"][1:2] != ("str",)] or errors
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+    # pydantic names the branch of a union: tuple[ClassEntry, ...]
+    place = [str(part) for part in first["loc"] if "[" not in str(part)]
+    key = ".".join(place)
+    if first["type"] == "extra_forbidden":
+        table = next((part for part in reversed(place[:-1]) if part in _TABLES), "")
+        known = list(_TABLES[table].model_fields)
+        near = get_close_matches(place[-1], known, n=1, cutoff=0.0)[0]
+        return (
+            f"key {key!r} is unknown; expected one of {', '.join(known)}; the nearest is {near!r}"
+        )
+    if first["type"] == "missing":
+        return f"key {key!r} is missing; expected it, as in docs/data.md"
+    return f"key {key!r} is {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def _class_error(error: ValidationError) -> str:
+    """What is wrong with a class: its name or its colour, as a rule."""
     first = error.errors()[0]
-    return f"key {'.'.join(map(str, first['loc']))!r}: {first['msg']}"
+    found = first["input"]
+    if first["loc"] == ("name",):
+        return (
+            f"the name {found!r}; expected small letters, digits and underscores, and the rest in "
+            f"title: name = {json.dumps(_simple(found))}, title = "
+            f"{json.dumps(found, ensure_ascii=False)}"
+        )
+    if first["loc"] == ("color",):
+        return f'the color {found!r}; expected red, green, blue: color = "#808080"'
+    return f"there are {len(found)}; expected two at least, and at most {NODATA}"
+
+
+def _simple(title: str) -> str:
+    """A name that a class may have, like its title."""
+    letters = unicodedata.normalize("NFKD", title.casefold()).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^a-z0-9]+", "_", letters).strip("_")
+    return name if name[:1].isalpha() else f"class_{name}".rstrip("_")

@@ -134,7 +134,7 @@ class PaperData:
             paths = self._paths(name)
             height, width = self._files.shape(paths.ortho)
             path = paths.scored if scored else paths.labels
-            labels = LabelRaster(path, self._encoding(paths), self._files)
+            labels = LabelRaster(path, self._encoding(paths), self.scheme, self._files)
             rasters = self._rasters(paths, self._files)
             tiles.append(FileTile(paths.name, height, width, rasters, labels))
         return tiles

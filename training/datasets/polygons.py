@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from rasterio.windows import Window
 from shapely import STRtree
 
 from model.classes import NODATA, ClassScheme
-from model.errors import BadLabels, DataMismatch
+from model.errors import BadLabels, BadOption, DataMismatch
 from model.raster.geopackage import GeoPackage
 from model.raster.grid import Grid
 from training.datasets.labels import Findings
@@ -45,7 +44,7 @@ def read_polygons(path: Path, layer: str | None, column: str, scheme: ClassSchem
     Args:
         path: The file.
         layer: Name of the layer; may be left out where there is one alone.
-        column: Holds each polygon's class: its name, or its value in the scheme.
+        column: Holds each polygon's class: its name, title or value (`ClassScheme.find`).
         scheme: What classes there are.
 
     Raises:
@@ -58,7 +57,7 @@ def read_polygons(path: Path, layer: str | None, column: str, scheme: ClassSchem
     if chosen.crs is None:
         raise BadLabels(
             f"{path.name}: the layer {chosen.name!r} has no coordinate reference system that is "
-            "known; expected one: set it when exporting the layer",
+            "known; expected one: ogr2ogr -a_srs EPSG:25832 OUT.gpkg IN.gpkg, say, writes it",
             file=path.name,
         )
     return Polygons(path, chosen.crs, shapes, _classes(named, path, column, scheme))
@@ -79,8 +78,6 @@ class PolygonLabels:
     background: int = NODATA
     _shapes: NDArray[np.object_] = field(init=False, repr=False)
     _tree: STRtree = field(init=False, repr=False)
-
-    doubt = ""
 
     def __post_init__(self) -> None:
         """Brings the polygons onto the grid's pixels, once."""
@@ -108,6 +105,10 @@ class PolygonLabels:
         )
         return drawn
 
+    def expected(self, found: str) -> str:
+        """See `Labels`; never needed, as unknown classes are refused when polygons are read."""
+        return "a class"
+
     def touching(self) -> int:
         """How many polygons touch the raster."""
         return len(self._tree.query(shapely.box(0, 0, self.grid.width, self.grid.height)))
@@ -120,28 +121,27 @@ class PolygonLabels:
 def _classes(
     named: list[object], path: Path, column: str, scheme: ClassScheme
 ) -> NDArray[np.uint8]:
-    by_name: dict[object, int] = {name: value for value, name in enumerate(scheme.names)}
-    by_name |= {key: value for value in range(len(scheme)) for key in (value, str(value))}
-    unknown = Counter(str(name) for name in named if name not in by_name)
+    values: dict[object, int] = {}
+    unknown: dict[object, BadOption] = {}
+    for name in set(named):
+        try:
+            values[name] = scheme.find(name)
+        except BadOption as error:
+            unknown[name] = error
     if unknown:
-        listed = ", ".join(f"{name!r} ({n} polygons)" for name, n in unknown.most_common(5))
-        nearest = {name: _nearest(name, scheme) for name, _ in unknown.most_common(5)}
-        meant = ", ".join(f"{near!r} for {name!r}" for name, near in nearest.items())
+        counts = Counter(name for name in named if name in unknown).most_common(5)
+        listed = ", ".join(f"{str(name)!r} ({n} polygons)" for name, n in counts)
+        nearest = {str(name): unknown[name].params.get("nearest") for name, _ in counts}
+        meant = ", ".join(f"{near!r} for {name!r}" for name, near in nearest.items() if near)
         raise BadLabels(
             f"{path.name}: unknown values {listed} in the column {column!r}; expected one of "
-            f"{', '.join(scheme.names)}, or their numbers; the nearest is {meant}",
+            f"{', '.join(scheme.names)}, their titles or numbers"
+            + (f"; the nearest is {meant}" if meant else ""),
             file=path.name,
-            unknown=dict(unknown.most_common(5)),
+            unknown={str(name): n for name, n in counts},
             nearest=nearest,
         )
-    return np.array([by_name[name] for name in named], np.uint8)
-
-
-def _nearest(name: str, scheme: ClassScheme) -> str:
-    """The class whose name or title is most like a text."""
-    known = {land_class.name: land_class.name for land_class in scheme.classes}
-    known |= {land_class.title.lower(): land_class.name for land_class in scheme.classes}
-    return known[get_close_matches(name.lower(), known, n=1, cutoff=0.0)[0]]
+    return np.array([values[name] for name in named], np.uint8)
 
 
 def _in_pixels(polygons: Polygons, grid: Grid) -> NDArray[np.object_]:
