@@ -173,11 +173,10 @@ def read_pam(path: Path) -> tuple[Affine | None, CRS | None, dict[int, BandNotes
         BadSidecar: It is no XML of GDAL's, or says what makes no sense.
     """
     text = _text(path, "pam")
-    # Without declarations and entities there is nothing to expand and nothing to fetch.
-    if "<!" in re.sub(r"<!--.*?-->", "", text, flags=re.S):
-        raise _bad(path, "pam", "holds a declaration")
     try:
-        root = ET.fromstring(text)
+        root = ET.fromstring(text, ET.XMLParser(target=_Undeclared()))
+    except _Declaration:
+        raise _bad(path, "pam", "holds a declaration") from None
     except ET.ParseError as error:
         raise _bad(path, "pam", f"cannot be parsed ({error})") from None
     if root.tag != "PAMDataset":
@@ -185,14 +184,26 @@ def read_pam(path: Path) -> tuple[Affine | None, CRS | None, dict[int, BandNotes
     srs = (root.findtext("SRS") or "").strip()
     bands = {}
     for band in root.findall("PAMRasterBand"):
-        number = _number(band.get("band"), path)
-        if number is not None and number >= 1:
+        number = (band.get("band") or "").strip()
+        if re.fullmatch(r"[0-9]{1,5}", number):
             bands[int(number)] = _band_notes(band, path)
     return (
         _pam_transform(root.findtext("GeoTransform"), path),
         _crs(srs, path, "pam") if srs else None,
         bands,
     )
+
+
+class _Declaration(Exception):
+    """A document type is declared."""
+
+
+class _Undeclared(ET.TreeBuilder):
+    """Ends where a document type begins: without one there are no entities to expand or fetch."""
+
+    def doctype(self, *_: str | None) -> None:
+        """Called by the parser, which alone knows what is a comment, before it reads what is in."""
+        raise _Declaration
 
 
 def _band_notes(band: ET.Element, path: Path) -> BandNotes:
@@ -204,10 +215,13 @@ def _band_notes(band: ET.Element, path: Path) -> BandNotes:
         return found[:200] or None
 
     colour = text("ColorInterp")
+    scale, offset = number("Scale"), number("Offset")
+    if scale == 0 or not all(math.isfinite(each) for each in (scale, offset) if each is not None):
+        raise _bad(path, "pam", f"has the scale {scale} and the offset {offset}")
     return BandNotes(
         nodata=number("NoDataValue"),
-        scale=number("Scale"),
-        offset=number("Offset"),
+        scale=scale,
+        offset=offset,
         unit=text("UnitType"),
         colour=None if colour is None else colour.casefold(),
         description=text("Description"),
