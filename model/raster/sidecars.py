@@ -9,6 +9,7 @@ import math
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from affine import Affine
@@ -53,10 +54,8 @@ class Sidecars:
     """The sidecars of one raster.
 
     Attributes:
-        world: Transform of a world file, of pixels' upper left corners.
-        world_file: Its file.
-        prj: Coordinate reference system (CRS) of a .prj.
-        prj_file: Its file.
+        world_file: A world file; `world` reads it where nothing else says the transform.
+        prj_file: A .prj; `prj` reads it likewise.
         pam_transform: Of the .aux.xml.
         pam_crs: Likewise.
         bands: Likewise, by band, counted from 1.
@@ -64,15 +63,31 @@ class Sidecars:
         mask_file: A .msk, 0 where there are no data.
     """
 
-    world: Affine | None = None
     world_file: Path | None = None
-    prj: CRS | None = None
     prj_file: Path | None = None
     pam_transform: Affine | None = None
     pam_crs: CRS | None = None
     bands: dict[int, BandNotes] = field(default_factory=dict)
     pam_file: Path | None = None
     mask_file: Path | None = None
+
+    @cached_property
+    def world(self) -> Affine | None:
+        """Transform of the world file, of pixels' upper left corners.
+
+        Raises:
+            BadSidecar: It cannot be understood.
+        """
+        return None if self.world_file is None else read_world(self.world_file)
+
+    @cached_property
+    def prj(self) -> CRS | None:
+        """Coordinate reference system (CRS) of the .prj.
+
+        Raises:
+            BadSidecar: It cannot be understood.
+        """
+        return None if self.prj_file is None else read_prj(self.prj_file)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -101,11 +116,9 @@ class Sidecars:
         Raises:
             BadSidecar: One cannot be understood.
         """
-        found = cls(mask_file=files.get("mask"))
-        if (path := files.get("world")) is not None:
-            found = replace(found, world=read_world(path), world_file=path)
-        if (path := files.get("prj")) is not None:
-            found = replace(found, prj=read_prj(path), prj_file=path)
+        found = cls(
+            mask_file=files.get("mask"), world_file=files.get("world"), prj_file=files.get("prj")
+        )
         if (path := files.get("pam")) is not None:
             transform, crs, bands = read_pam(path)
             found = replace(found, pam_transform=transform, pam_crs=crs, bands=bands, pam_file=path)

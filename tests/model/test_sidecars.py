@@ -175,10 +175,28 @@ def test_a_mask_of_another_size_is_refused(make_tiff: Make, photo: Make) -> None
     ],
 )
 def test_what_makes_no_sense_is_refused_and_named(make_tiff: Make, name: str, content: str) -> None:
-    path = make_tiff("h.tif", np.zeros((48, 48), "float32"))
+    path = bare(make_tiff)
     path.with_name(name).write_text(content)
     with pytest.raises(InputError, match=name.replace(".", r"\.")):
         GeoTiff(path, Role.HEIGHT)
+
+
+def test_what_is_not_needed_is_not_read(make_tiff: Make) -> None:
+    path = make_tiff("h.tif", np.zeros((48, 48), "float32"))
+    path.with_name("h.prj").write_text("Projection GEOGRAPHIC\nParameters\n")
+    path.with_name("h.tfw").write_text("")
+    with GeoTiff(path, Role.HEIGHT) as source:
+        assert source.remarks == []
+
+
+@pytest.mark.parametrize("scale", [0.0, float("nan"), float("inf")])
+def test_a_scale_without_sense_is_told_and_not_applied(make_tiff: Make, scale: float) -> None:
+    path = make_tiff("h.tif", np.full((48, 48), 3, "float32"))
+    with rasterio.open(path, "r+") as raster:
+        raster.scales = (scale,)
+    with GeoTiff(path, Role.HEIGHT) as source:
+        assert source.scale == 1
+        assert [remark.code for remark in source.remarks] == ["raster.scale"]
 
 
 def test_what_a_sidecar_names_is_passed_over(make_tiff: Make) -> None:
