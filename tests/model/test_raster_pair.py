@@ -158,12 +158,12 @@ def test_a_closed_forest_passes_once_somebody_says_so(photo: Make, heights: Make
 
 def test_a_town_of_towers_passes_once_somebody_says_so(photo: Make, make_tiff: Make) -> None:
     values = np.zeros((48, 48), "float32")
-    values[:, :20] = 300
+    values[:, :20] = 300.5
     path = make_tiff("h.tif", values)
     with pytest.raises(UnclearUnit, match="--height-unit m"):
         whole(photo(), path)
     options = ReadingOptions(height_unit="m")
-    assert whole(photo(), path, options=options).arrays["ndsm"].max() == 300
+    assert whole(photo(), path, options=options).arrays["ndsm"].max() == 300.5
 
 
 def test_a_terrain_model_from_another_level_is_refused(photo: Make, heights: Make) -> None:
