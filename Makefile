@@ -13,7 +13,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 export ORTHO HEIGHT DTM
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check lint types contracts unit acceptance slow test-servers lock clean
+.PHONY: help demo serve test check lint types contracts unit acceptance slow soak test-servers lock clean
 
 help:  ## Show this list.
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -43,13 +43,16 @@ contracts: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.installed-dev
-	$(PYTEST) -n $(WORKERS) -q -m "not acceptance"
+	$(PYTEST) -n $(WORKERS) -q -m "not acceptance and not soak"
 
 acceptance: $(VENV)/.installed-dev
 	$(PYTEST) -n $(WAITING_WORKERS) --dist loadgroup -q -m "acceptance and not slow"
 
 slow: $(VENV)/.installed-dev  ## What takes minutes and is left out of `make test`: more benchmarks, longer random tests.
 	$(PYTEST) -q -m slow
+
+soak: $(VENV)/.installed-dev  ## The long form of random tests: thousands of files, valid and damaged.
+	$(PYTEST) -q -m soak
 
 test-servers:
 	@deploy/install-test-servers.sh

@@ -4,14 +4,15 @@
 
 Held-out towns are mapped whole and with gaps (holes, ragged outlines, stripes) in the orthophoto,
 in the heights and in both. The rows say which share of the pixels farther than 32 pixels from a gap
-keeps its class. The last rows are about the raster's rim: the error of its outermost 64 pixels by
-that of the rest, of the town as it is and as it is cut out of a larger map.
+keeps its class. The last rows are about the raster's rim: how much of its outermost 64 pixels is
+right, and of the rest, of towns cut out of larger ones, which go on beyond it; and of the same
+pixels in the map of the larger town, where the network sees what lies around them.
 """
 
 import argparse
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from training.town import Town, draw_town
 FIRST_SEED = 500_000
 FAR_PX = 32
 RIM_PX = 64
+AROUND_PX = 128
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,8 @@ def main() -> None:
     found: dict[str, list[float]] = defaultdict(list)
     for seed in range(FIRST_SEED, FIRST_SEED + args.towns):
         town = draw_town(seed, args.size)
-        for name, value in measure(mapper, town, args.shares):
+        figures = [*measure(mapper, town, args.shares), *measure_rim(mapper, seed, args.size)]
+        for name, value in figures:
             found[name].append(value)
     rows: list[Row] = [
         {"what": name, "mean": f"{np.mean(values):.2f}", "worst": f"{np.min(values):.2f}"}
@@ -140,11 +143,25 @@ def measure(mapper: Mapper, town: Town, shares: list[float]) -> Iterator[tuple[s
     sparse_map = mapper.map(town, sparse, sparse)
     right = (sparse_map == town.truth)[~sparse & (town.truth != NODATA)]
     yield "mostly empty windows: right, %", 100 * float(right.mean())
-    wrong = whole != town.truth
-    rim = np.ones(wrong.shape, bool)
+
+
+def measure_rim(mapper: Mapper, seed: int, size: int) -> Iterator[tuple[str, float]]:
+    """Figures of the rim of a town that is cut out of a larger one."""
+    larger = draw_town(seed, size + 2 * AROUND_PX)
+    inner = slice(AROUND_PX, AROUND_PX + size)
+    town = replace(
+        larger,
+        ortho=larger.ortho[:, inner, inner],
+        ndsm=larger.ndsm[inner, inner],
+        truth=larger.truth[inner, inner],
+    )
+    rim = np.ones(town.truth.shape, bool)
     rim[RIM_PX:-RIM_PX, RIM_PX:-RIM_PX] = False
-    yield "right at the rim, %", 100 - 100 * float(wrong[rim].mean())
-    yield "right elsewhere, %", 100 - 100 * float(wrong[~rim].mean())
+    right = mapper.map(town) == town.truth
+    yield "right at the rim, %", 100 * float(right[rim].mean())
+    yield "right elsewhere, %", 100 * float(right[~rim].mean())
+    seen = mapper.map(larger)[inner, inner] == town.truth
+    yield "right at the rim, seen in a larger map, %", 100 * float(seen[rim].mean())
 
 
 def near(gap: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:

@@ -69,6 +69,16 @@ def prefer_own() -> None:
 
 
 @cache
+def share_grids() -> None:
+    """Let pyproj see the grids of the folder that rasterio follows; its database stays its own."""
+    from pyproj import datadir
+
+    folder = os.environ.get("PROJ_DATA")
+    if folder and folder not in datadir.get_data_dir().split(os.pathsep):
+        datadir.append_data_dir(folder)
+
+
+@cache
 def require_proj_data() -> None:
     """Refuse to go on without a database of coordinate reference systems.
 

@@ -8,6 +8,7 @@ file.
 """
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -26,8 +27,9 @@ Names = Mapping[str, str]
 _WAITING = 16
 """Requests that may wait for one: each holds a thread, and 40 threads serve everybody."""
 
+# `rio edit-info --crs` is another program's.
 _OPTION = re.compile(
-    r"(?<![\w-])--("
+    r"(?<![\w-])(?<!edit-info )--("
     + "|".join(name.replace("_", "-") for name in (*NAMES, "dtm", "no_collar"))
     + r")(?![\w-])"
 )
@@ -36,13 +38,17 @@ _OF_CORRECTIONS = re.compile(r"(?<![\w-])--(column|layer)(?![\w-])")
 _GRACE_S = 10
 """For starting the interpreter, and for the child's own time limit to speak first."""
 
-ENVIRONMENT = gdal.FENCE | {
+ENVIRONMENT: dict[str, str] = gdal.FENCE | {
     "GDAL_PAM_ENABLED": "NO",
     "GDAL_CACHEMAX": "64",
     "GDAL_NUM_THREADS": "1",
     # Each thread of these reserves address space, which the child's limit counts.
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
+}
+# Whose data are followed is the child's to say (model/geodata.py), as in a worker.
+ENVIRONMENT |= {
+    name: os.environ[name] for name in ("PROJ_DATA", "PROJ_LIB", "GDAL_DATA") if name in os.environ
 }
 """The child's whole environment."""
 

@@ -27,7 +27,7 @@ def kind_of(name: str) -> str | None:
 
 
 def names_of(raster: str) -> dict[str, str]:
-    """Lower-case names of a raster's sidecars, with their kind."""
+    """Case-folded names of a raster's sidecars, with their kind."""
     whole = raster.casefold()
     stem = whole.rpartition(".")[0] or whole
     worlds = dict.fromkeys((stem + ending for ending in _WORLD), "world")

@@ -27,6 +27,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
         pytest.param("start", ["--size", "small", "--repeat", "1"], 5, marks=slow),
         pytest.param("engine", ["--sizes", "300", "--repeat", "1"], 5, marks=slow),
         ("raster", ["--size", "520", "--calls", "2"], 20),
+        pytest.param("gaps", ["--towns", "1", "--size", "320", "--shares", "0.1"], 13, marks=slow),
         pytest.param("reading", ["--size", "300", "--repeat", "1"], 6, marks=slow),
         pytest.param("peers", ["--size", "300", "--repeat", "1"], 3, marks=slow),
         pytest.param("workers", ["--workers", "2", "--towns", "4", "--parts", "2"], 1, marks=slow),

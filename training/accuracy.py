@@ -32,9 +32,11 @@ def accuracy(classes: Path, truth: Path) -> dict[str, Any]:
     with _open(classes) as mapped, _open(truth) as true:
         if mapped.shape != true.shape:
             raise InputError(f"{classes} has {mapped.shape} pixels, {truth} has {true.shape}")
-        gsd_m = Grid(true.height, true.width, true.transform, true.crs).gsd_m
-        pixel_m2 = None if gsd_m is None else gsd_m**2
+        grid = Grid(true.height, true.width, true.transform, true.crs)
         for _, window in true.block_windows(1):
+            # Pixels differ in size over a large raster, not over a block.
+            middle = window.row_off + window.height // 2, window.col_off + window.width // 2
+            pixel_m2 = grid.pixel_area_m2(*middle)
             confusion.add(_read(true, window), _read(mapped, window), pixel_m2)
     return confusion.summary()
 

@@ -9,6 +9,7 @@ from rasterio.crs import CRS
 from model.errors import BadOption, CrsMissing
 from model.raster.crs_text import names_files
 from model.raster.grid import Grid
+from model.raster.mending import write_crs
 from model.raster.remark import Remark
 from model.raster.vertical import horizontal
 
@@ -24,7 +25,10 @@ _FORMS = (
 
 
 def agree_crs(
-    ortho: Grid, height: Grid, given: str | None = None
+    ortho: Grid,
+    height: Grid,
+    given: str | None = None,
+    files: tuple[str, str] = ("ortho", "heights"),
 ) -> tuple[Grid, Grid, list[Remark]]:
     """Give a raster without a CRS the one that it must be in.
 
@@ -39,6 +43,7 @@ def agree_crs(
         height: The height raster's.
         given: A CRS as the caller typed it, "EPSG:25832" for instance, for each of the two that
             names none.
+        files: Names of the two files, for messages.
 
     Returns:
         Both grids, and what was decided.
@@ -50,34 +55,34 @@ def agree_crs(
     """
     if given is not None:
         option = parse_crs(given)
-        ortho, of_ortho = _with_given(ortho, option, given, "orthophoto")
-        height, of_height = _with_given(height, option, given, "height raster")
+        ortho, of_ortho = _with_given(ortho, option, given, f"{files[0]}: the orthophoto")
+        height, of_height = _with_given(height, option, given, f"{files[1]}: the height raster")
         return ortho, height, of_ortho + of_height
     if ortho.crs == height.crs or (_places(ortho.crs) and _places(height.crs)):
         return ortho, height, []
-    lacking, other, lacks, has = (
-        (ortho, height, "orthophoto", "height raster")
-        if _rank(ortho.crs) < _rank(height.crs)
-        else (height, ortho, "height raster", "orthophoto")
-    )
+    ortho_lacks = _rank(ortho.crs) < _rank(height.crs)
+    lacking, other = (ortho, height) if ortho_lacks else (height, ortho)
+    lacks, has = ("orthophoto", "height raster")[:: 1 if ortho_lacks else -1]
+    file = files[0 if ortho_lacks else 1]
     known = _describe(other.crs)
     shared = _shared_percent(lacking, other)
     found = "no coordinate reference system" if lacking.crs is None else "a local CRS alone"
     if shared < SAME_NUMBERS_PERCENT:
         raise CrsMissing(
-            f"the {lacks} has {found}, the {has} has {known}, and they share {shared:.0f} % of "
-            f"their coordinates; expected one in both: name the {lacks}'s with --crs "
-            "(--crs EPSG:25832), or write it into the file with gdal_edit.py -a_srs",
+            f"{file}: the {lacks} has {found}, the {has} has {known}, and they share "
+            f"{shared:.0f} % of their coordinates; expected one in both: --crs EPSG:25832, for "
+            f"instance, names what is missing, {write_crs(file)} writes it into the file",
+            file=file,
             lacking=lacks,
             shared_percent=round(shared, 1),
         )
     taken = replace(lacking, crs=horizontal(other.crs))
     remark = Remark(
         code="crs.taken_over",
-        message=f"the {lacks} has {found}; its coordinates are those of the {has}, so {known} is "
-        "taken for both: --crs names another",
+        message=f"{file}: the {lacks} has {found}; its coordinates are those of the {has}, so "
+        f"{known} is taken for both: --crs names another",
     )
-    return (taken, other, [remark]) if lacking is ortho else (other, taken, [remark])
+    return (taken, other, [remark]) if ortho_lacks else (other, taken, [remark])
 
 
 def parse_crs(text: str) -> CRS:
@@ -107,14 +112,14 @@ def parse_crs(text: str) -> CRS:
 
 def _with_given(grid: Grid, crs: CRS, text: str, name: str) -> tuple[Grid, list[Remark]]:
     if not _places(grid.crs):
-        told = Remark(code="crs.given", message=f"the {name} is in {text}, as --crs says")
+        told = Remark(code="crs.given", message=f"{name} is in {text}, as --crs says")
         return replace(grid, crs=crs), [told]
     if grid.crs == crs:
         return grid, []
     told = Remark(
         code="crs.given",
-        message=f"the {name} names {_describe(grid.crs)} itself, which counts: --crs {text} is for "
-        "rasters that name none; gdal_edit.py -a_srs writes another into the file",
+        message=f"{name} names {_describe(grid.crs)} itself, which counts: --crs {text} is for "
+        f"rasters that name none; {write_crs()} writes another into the file",
     )
     return grid, [told]
 

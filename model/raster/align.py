@@ -12,6 +12,7 @@ from model.errors import CrsMissing, NoOverlap
 from model.raster.gdal import gdal
 from model.raster.geotiff import GeoTiff
 from model.raster.grid import Grid
+from model.raster.mending import write_crs
 from model.raster.values.heights import HeightValues
 from model.raster.vertical import horizontal
 from model.raster.warp import Warp
@@ -59,7 +60,7 @@ def place(ortho: Grid, height: Grid, name: str = "the height raster") -> Placeme
         lacking = "orthophoto" if ortho.crs is None else "height raster"
         raise CrsMissing(
             f"the {lacking} has no coordinate reference system, the other has one; expected one "
-            "in both or in none: gdal_edit.py -a_srs writes it",
+            f"in both or in none: {write_crs()} writes it",
             lacking=lacking,
         )
     rows = (np.arange(_SAMPLES) + 0.5) * ortho.height / _SAMPLES
@@ -76,7 +77,7 @@ def place(ortho: Grid, height: Grid, name: str = "the height raster") -> Placeme
         raise NoOverlap(
             f"{name} covers {overlap_percent:.1f} % of the orthophoto; expected at least "
             f"{MIN_OVERLAP_PERCENT:.0f} %: are both of the same place? mfnet inspect shows where "
-            "each lies, gdal_edit.py -a_srs mends a wrong coordinate reference system",
+            f"each lies, {write_crs()} mends a wrong coordinate reference system",
             overlap_percent=round(overlap_percent, 1),
             minimum_percent=MIN_OVERLAP_PERCENT,
         )

@@ -22,6 +22,8 @@ _SPACING_M = 25_000.0
 """Between them: areas then differ from a bilinear surface by 2e-6 at most."""
 _MOST_NODES = 257
 _METRES_A_DEGREE = 111_320.0
+_SLIP_DEGREES = 1e-9
+"""By which rounding may carry the edge of a raster that ends at a pole beyond it."""
 _SEGMENT_STEP = 1e-5
 _MOST_SEGMENTS = 256
 
@@ -32,7 +34,8 @@ class PixelAreas:
 
     Attributes:
         kind: `geodesic`: on the ellipsoid; `planar`: in the projection's plane, which is as good or
-            all that is known; None where the CRS has no unit.
+            all that is known of a CRS without an ellipsoid; None where the CRS has no unit, or a
+            part of the raster no place on its ellipsoid.
         distortion: Area in the plane by that on the ellipsoid, at the centre; None if unknown.
         edges: Column edges of segments in which a row's pixels count as equally large.
     """
@@ -51,21 +54,15 @@ class PixelAreas:
         NaN where nothing is known.
         """
         centres = (self.edges[:-1] + self.edges[1:]) / 2
-        return self._pixel * self._interpolated(row + 0.5, centres)
+        return self._pixel * self._scale(row + 0.5, centres)
 
     def of_pixel(self, row: int, column: int) -> float | None:
         """Square metres of a pixel; None where nothing is known."""
-        area = float(self._pixel * self._interpolated(row + 0.5, np.array([column + 0.5]))[0])
+        area = float(self._pixel * self._scale(row + 0.5, column + 0.5))
         return area if math.isfinite(area) else None
 
-    def _interpolated(self, row: float, columns: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Bilinear between the nodes."""
-        upper = int(np.clip(np.searchsorted(self._rows, row) - 1, 0, max(len(self._rows) - 2, 0)))
-        lower = min(upper + 1, len(self._rows) - 1)
-        height = self._rows[lower] - self._rows[upper]
-        share = (row - self._rows[upper]) / height if height else 0.0
-        line = (1 - share) * self._scales[upper] + share * self._scales[lower]
-        return np.asarray(np.interp(columns, self._columns, line))
+    def _scale(self, row: float, columns: NDArray[np.float64] | float) -> NDArray[np.float64]:
+        return _bilinear(self._rows, self._columns, self._scales, row, columns)
 
 
 def pixel_areas(height: int, width: int, transform: Affine, crs: CRS | None) -> PixelAreas:
@@ -84,7 +81,7 @@ def pixel_areas(height: int, width: int, transform: Affine, crs: CRS | None) -> 
     per_unit = plane or _METRES_A_DEGREE
     pixel = float(abs(transform.determinant))
     geodesic = _geodesic(crs)
-    planar = math.nan if plane is None else plane**2
+    planar = math.nan if plane is None else plane * plane  # ** raises where a unit is too long
     scales: NDArray[np.float64] = np.full((2, 2), planar)
     kind: Literal["geodesic", "planar"] | None = None if plane is None else "planar"
     distortion = None
@@ -92,17 +89,33 @@ def pixel_areas(height: int, width: int, transform: Affine, crs: CRS | None) -> 
         rows = _nodes(height, per_unit * math.hypot(transform.b, transform.e))
         columns = _nodes(width, per_unit * math.hypot(transform.a, transform.d))
         found = _measured(geodesic, transform, rows, columns, _CELL_M / per_unit)
-        if np.isfinite(found).all():
-            factors = planar / found
-            middle = float(factors[len(rows) // 2, len(columns) // 2])
-            distortion = middle if math.isfinite(middle) else None
-            if plane is None or float(np.abs(factors - 1).max()) > DISTORTION:
+        if not np.isfinite(found).all():
+            kind, planar = None, math.nan
+        elif plane is None:
+            kind, scales = "geodesic", found
+        else:
+            distortion = planar / float(_bilinear(rows, columns, found, height / 2, width / 2))
+            if float(np.abs(planar / found - 1).max()) > DISTORTION:
                 kind, scales = "geodesic", found
     if kind != "geodesic":
         rows, columns = np.array([0.0, height]), np.array([0.0, width])
         scales = np.full((2, 2), planar)
     edges = _segments(width, scales)
     return PixelAreas(kind, distortion, edges, pixel, rows, columns, scales)
+
+
+def _bilinear(
+    rows: NDArray[np.float64],
+    columns: NDArray[np.float64],
+    nodes: NDArray[np.float64],
+    row: float,
+    at_columns: NDArray[np.float64] | float,
+) -> NDArray[np.float64]:
+    """Of nodes (rows, columns), at columns of one row."""
+    upper = int(np.clip(np.searchsorted(rows, row) - 1, 0, len(rows) - 2))
+    share = (row - rows[upper]) / (rows[upper + 1] - rows[upper])
+    line = (1 - share) * nodes[upper] + share * nodes[upper + 1]
+    return np.asarray(np.interp(at_columns, columns, line))
 
 
 def _nodes(length: int, pixel_m: float) -> NDArray[np.float64]:
@@ -115,7 +128,7 @@ def _segments(width: int, scales: NDArray[np.float64]) -> NDArray[np.int64]:
     """So many that the pixels of one differ by a hundred-thousandth at most."""
     with np.errstate(invalid="ignore", divide="ignore"):
         change = np.abs(np.diff(scales, axis=1)).sum(axis=1) / np.abs(scales).min(axis=1)
-    most = float(np.nan_to_num(change.max(), posinf=0.0))
+    most = float(np.nan_to_num(change, posinf=0.0).max())
     count = int(min(max(1, math.ceil(most / _SEGMENT_STEP)), _MOST_SEGMENTS, width))
     return np.unique(np.round(np.linspace(0, width, count + 1)).astype(np.int64))
 
@@ -187,9 +200,15 @@ def _measured(
     with np.errstate(all="ignore"):
         lon, lat = geodesic.to_degrees(corners_x.ravel(), corners_y.ravel())
     lon, lat = np.reshape(lon, corners_x.shape), np.reshape(lat, corners_x.shape)
-    usable = np.isfinite(lon).all(-1) & np.isfinite(lat).all(-1) & (np.abs(lat) <= 90).all(-1)
+    usable = np.isfinite(lon).all(-1) & np.isfinite(lat).all(-1)
+    across = usable & (np.abs(lat) > 90).any(-1)
+    usable &= ~across
     areas = np.full(x.shape, np.nan)
     for node in zip(*np.nonzero(usable), strict=True):
         areas[node] = abs(geodesic.geod.polygon_area_perimeter(lon[node], lat[node])[0])
     areas[areas == 0] = np.nan
-    return areas / side**2
+    # A raster of degrees may end at a pole, where its pixels shrink to nothing.
+    with np.errstate(invalid="ignore"):
+        areas[across & (np.abs(lat.mean(-1)) <= 90 + _SLIP_DEGREES)] = 0.0
+    with np.errstate(all="ignore"):  # a side in units that no ground has
+        return areas / np.float64(side) ** 2

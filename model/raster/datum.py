@@ -9,6 +9,7 @@ import numpy as np
 from rasterio.crs import CRS
 from rasterio.warp import transform
 
+from model.geodata import share_grids
 from model.raster.grid import Grid
 from model.raster.remark import Remark
 from model.raster.vertical import as_pyproj, horizontal
@@ -67,7 +68,9 @@ def datum_remarks(ortho: Grid, height: Grid, name: str) -> list[Remark]:
         message += (
             f"; the grid {found.missing}, for {found.missing_accuracy_m:g} m, is missing here. "
             "Reproject the heights to the orthophoto's CRS where PROJ has the grid: "
-            f"projsync --file {found.missing} fetches it, gdalwarp -t_srs reprojects"
+            f"projsync --file {found.missing} "
+            "fetches it, gdalwarp -t_srs reprojects; or let PROJ_DATA name a folder with the grid "
+            "and a copy of rasterio's proj_data"
         )
     return [Remark(code="crs.accuracy", message=message)]
 
@@ -86,6 +89,7 @@ def operation(source: CRS | None, target: CRS | None, at: np.ndarray) -> Operati
     Returns:
         None where the two share a datum, and where PROJ cannot say.
     """
+    share_grids()
     at_gdal = _moved_by_gdal(source, target, at)
     found = None
     # A CRS by its code is the database's of that PROJ; by its WKT it may be another version's.

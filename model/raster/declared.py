@@ -39,17 +39,21 @@ class Declared:
         self._name, self._dataset, self._sidecars = name, dataset, sidecars
         self.remarks: list[Remark] = []
         placed = has_transform and not dataset.transform.is_identity
+        own = dataset.transform if placed else None
+        # What is not needed is not read: many a .prj lies beside a raster that has its CRS inside.
+        needs_world = own is None and sidecars.pam_transform is None
+        needs_prj = not dataset.crs and sidecars.pam_crs is None
         self.transform: Affine | None = self._first(
             "the transform",
             (sidecars.pam_transform, sidecars.pam_file),
-            (dataset.transform if placed else None, None),
-            (sidecars.world, sidecars.world_file),
+            (own, None),
+            (sidecars.world if needs_world else None, sidecars.world_file),
         )
         self.crs: CRS | None = self._first(
             "the coordinate reference system",
             (sidecars.pam_crs, sidecars.pam_file),
             (dataset.crs or None, None),
-            (sidecars.prj, sidecars.prj_file),
+            (sidecars.prj if needs_prj else None, sidecars.prj_file),
         )
         if sidecars.mask_file is not None:
             self._tell(sidecars.mask_file, "the mask")

@@ -23,6 +23,7 @@ from model.raster.declared import Declared
 from model.raster.gdal import CACHE_BYTES, OPEN_OPTIONS, gdal
 from model.raster.grid import Grid
 from model.raster.mask import MaskFile
+from model.raster.mending import write_crs
 from model.raster.remark import Remark
 from model.raster.sample import sample_windows
 from model.raster.screening import Layout, screen
@@ -98,12 +99,13 @@ class GeoTiff:
         self.remarks: list[Remark] = []
         self.layout: Layout = screen(path, palette=role is Role.LABELS)
         self.sidecars = Sidecars.beside(path) if sidecars is None else sidecars
-        self._mask = MaskFile.of(self.sidecars, self.layout)
+        self._mask: MaskFile | None = None
         with gdal(path, CACHE_BYTES), warnings.catch_warnings():
             # A file without a transform is refused below, in our words.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             self.dataset = rasterio.open(path, driver="GTiff", **OPEN_OPTIONS)
         try:
+            self._mask = MaskFile.of(self.sidecars, self.layout)
             with gdal(path):
                 self._declared = Declared(
                     path.name,
@@ -119,6 +121,7 @@ class GeoTiff:
                 self.nodata = tuple(map(self._declared.nodata, self.bands))
                 self.scale = self._declared.scale(self.bands[0])
                 self.offset = self._declared.offset(self.bands[0])
+                self._drop_senseless_scale()
                 self.unit = self._declared.unit(self.bands[0])
                 flags = self.dataset.mask_flag_enums[self.bands[0] - 1]
                 self._masked = MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
@@ -189,6 +192,16 @@ class GeoTiff:
         declared = self._masked or self.alpha is not None or None not in self.nodata
         declared = declared or self._mask is not None
         return declared or bool(np.issubdtype(self.dtype, np.floating))
+
+    def _drop_senseless_scale(self) -> None:
+        """A scale that makes all values one, or none: the numbers are taken as they are stored."""
+        if self.scale == 0 or not np.isfinite([self.scale, self.offset]).all():
+            message = (
+                f"{self.path.name}: scale {self.scale:g} and offset {self.offset:g} make no sense "
+                "and are not applied"
+            )
+            self.remarks.append(Remark(code="raster.scale", message=message))
+            self.scale, self.offset = 1.0, 0.0
 
     def _choose_bands(self, options: ReadingOptions) -> None:
         name, dataset = self.path.name, self.dataset
@@ -284,7 +297,7 @@ class GeoTiff:
         if wrong := senseless(transform, dataset.height, dataset.width, crs):
             raise NotGeoreferenced(
                 f"{name}: {wrong}: gdal_edit.py -a_ullr LEFT TOP RIGHT BOTTOM writes the corners, "
-                "-a_srs the coordinate reference system",
+                f"{write_crs(name)} the coordinate reference system",
                 file=name,
             )
         return Grid(dataset.height, dataset.width, transform, crs)

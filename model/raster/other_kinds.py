@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from model.raster.mending import CONVERT
+
 START_BYTES = 1024
 """Bytes of a file's start that `of_content` looks at."""
 
-_TRANSLATE = "gdal_translate IN OUT.tif makes one"
+_TRANSLATE = f"{CONVERT} makes one"
 _UNPACK = "unpack it and name the GeoTIFF that was inside"
 _RASTERIZE = "grid it first, with PDAL's writers.gdal for instance"
 _TIFF_ENDINGS = (".tif", ".tiff", ".gtiff")

@@ -126,7 +126,10 @@ class RasterPair:
                     opened.append(sources[-1])
             stamps += tuple(Stamp.of(file) for each in opened for file in each.sidecars.files)
             for source in sources:
-                picture.grid, source.grid, told = agree_crs(picture.grid, source.grid, options.crs)
+                picture.grid, source.grid, told = agree_crs(
+                    *(picture.grid, source.grid, options.crs),
+                    (picture.path.name, source.path.name),
+                )
                 source.remarks += told
             aligned = [AlignedHeight(source, picture.grid) for source in sources]
             terrain = aligned[1] if dtm is not None else None

@@ -13,6 +13,7 @@ from pathlib import Path
 from model.errors import RasterForbidden, RasterTooLarge, RasterUnreadable, WrongType
 from model.raster import tags
 from model.raster.crs_text import names_files
+from model.raster.mending import write_crs
 from model.raster.tags import Directory, walk
 
 
@@ -260,7 +261,7 @@ def _check_crs(raw: bytes, name: str) -> None:
     if names_files(raw.decode("latin-1")):
         raise RasterForbidden(
             f"{name}: its coordinate reference system names a grid or file; expected one that "
-            "needs none: gdal_edit.py -a_srs EPSG:25832, for instance, writes another",
+            f"needs none: {write_crs(name)}, for instance, writes another",
             file=name,
         )
 

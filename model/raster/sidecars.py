@@ -9,6 +9,7 @@ import math
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from affine import Affine
@@ -53,10 +54,8 @@ class Sidecars:
     """The sidecars of one raster.
 
     Attributes:
-        world: Transform of a world file, of pixels' upper left corners.
-        world_file: Its file.
-        prj: Coordinate reference system (CRS) of a .prj.
-        prj_file: Its file.
+        world_file: A world file; `world` reads it where nothing else says the transform.
+        prj_file: A .prj; `prj` reads it likewise.
         pam_transform: Of the .aux.xml.
         pam_crs: Likewise.
         bands: Likewise, by band, counted from 1.
@@ -64,15 +63,31 @@ class Sidecars:
         mask_file: A .msk, 0 where there are no data.
     """
 
-    world: Affine | None = None
     world_file: Path | None = None
-    prj: CRS | None = None
     prj_file: Path | None = None
     pam_transform: Affine | None = None
     pam_crs: CRS | None = None
     bands: dict[int, BandNotes] = field(default_factory=dict)
     pam_file: Path | None = None
     mask_file: Path | None = None
+
+    @cached_property
+    def world(self) -> Affine | None:
+        """Transform of the world file, of pixels' upper left corners.
+
+        Raises:
+            BadSidecar: It cannot be understood.
+        """
+        return None if self.world_file is None else read_world(self.world_file)
+
+    @cached_property
+    def prj(self) -> CRS | None:
+        """Coordinate reference system (CRS) of the .prj.
+
+        Raises:
+            BadSidecar: It cannot be understood.
+        """
+        return None if self.prj_file is None else read_prj(self.prj_file)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -101,11 +116,9 @@ class Sidecars:
         Raises:
             BadSidecar: One cannot be understood.
         """
-        found = cls(mask_file=files.get("mask"))
-        if (path := files.get("world")) is not None:
-            found = replace(found, world=read_world(path), world_file=path)
-        if (path := files.get("prj")) is not None:
-            found = replace(found, prj=read_prj(path), prj_file=path)
+        found = cls(
+            mask_file=files.get("mask"), world_file=files.get("world"), prj_file=files.get("prj")
+        )
         if (path := files.get("pam")) is not None:
             transform, crs, bands = read_pam(path)
             found = replace(found, pam_transform=transform, pam_crs=crs, bands=bands, pam_file=path)
@@ -173,11 +186,10 @@ def read_pam(path: Path) -> tuple[Affine | None, CRS | None, dict[int, BandNotes
         BadSidecar: It is no XML of GDAL's, or says what makes no sense.
     """
     text = _text(path, "pam")
-    # Without declarations and entities there is nothing to expand and nothing to fetch.
-    if "<!" in re.sub(r"<!--.*?-->", "", text, flags=re.S):
-        raise _bad(path, "pam", "holds a declaration")
     try:
-        root = ET.fromstring(text)
+        root = ET.fromstring(text, ET.XMLParser(target=_Undeclared()))
+    except _Declaration:
+        raise _bad(path, "pam", "holds a declaration") from None
     except ET.ParseError as error:
         raise _bad(path, "pam", f"cannot be parsed ({error})") from None
     if root.tag != "PAMDataset":
@@ -185,14 +197,26 @@ def read_pam(path: Path) -> tuple[Affine | None, CRS | None, dict[int, BandNotes
     srs = (root.findtext("SRS") or "").strip()
     bands = {}
     for band in root.findall("PAMRasterBand"):
-        number = _number(band.get("band"), path)
-        if number is not None and number >= 1:
+        number = (band.get("band") or "").strip()
+        if re.fullmatch(r"[0-9]{1,5}", number):
             bands[int(number)] = _band_notes(band, path)
     return (
         _pam_transform(root.findtext("GeoTransform"), path),
         _crs(srs, path, "pam") if srs else None,
         bands,
     )
+
+
+class _Declaration(Exception):
+    """A document type is declared."""
+
+
+class _Undeclared(ET.TreeBuilder):
+    """Ends where a document type begins: without one there are no entities to expand or fetch."""
+
+    def doctype(self, *_: str | None) -> None:
+        """Called by the parser, which alone knows what is a comment, before it reads what is in."""
+        raise _Declaration
 
 
 def _band_notes(band: ET.Element, path: Path) -> BandNotes:
@@ -204,10 +228,13 @@ def _band_notes(band: ET.Element, path: Path) -> BandNotes:
         return found[:200] or None
 
     colour = text("ColorInterp")
+    scale, offset = number("Scale"), number("Offset")
+    if scale == 0 or not all(math.isfinite(each) for each in (scale, offset) if each is not None):
+        raise _bad(path, "pam", f"has the scale {scale} and the offset {offset}")
     return BandNotes(
         nodata=number("NoDataValue"),
-        scale=number("Scale"),
-        offset=number("Offset"),
+        scale=scale,
+        offset=offset,
         unit=text("UnitType"),
         colour=None if colour is None else colour.casefold(),
         description=text("Description"),

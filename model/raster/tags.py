@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from model.errors import NotGeoTiff, RasterForbidden, RasterMissing, RasterUnreadable
 from model.raster import other_kinds
+from model.raster.mending import CONVERT, write_crs
 
 WIDTH = 256
 HEIGHT = 257
@@ -46,7 +47,7 @@ _NUMBERS = frozenset(
 )
 _TEXTS = {
     GDAL_METADATA: ("GDAL metadata", "gdal_translate -co COPY_SRC_MDD=NO leaves them out"),
-    GEO_TEXTS: ("names of its CRS", "gdal_edit.py -a_srs writes another"),
+    GEO_TEXTS: ("names of its CRS", f"{write_crs()} writes another"),
 }
 # Bytes a value of each TIFF type, by the type's number; the letters are struct's for the integers.
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
@@ -133,7 +134,7 @@ def _not_geotiff(name: str, start: bytes) -> NotGeoTiff:
     if kind is None:
         return NotGeoTiff(
             f"{name}: the file does not start like a TIFF; expected a GeoTIFF: if GDAL reads it, "
-            "gdal_translate IN OUT.tif makes one",
+            f"{CONVERT} makes one",
             file=name,
         )
     return NotGeoTiff(f"{name}: {kind.found}; expected a GeoTIFF: {kind.mend}", file=name)

@@ -121,9 +121,7 @@ def _link_sidecars(services: Services, caller: Caller, raster: Path, name: str) 
     with services.database.reading() as session:
         found = UploadRepository(session).newest(caller.key_id, list(names))
     # The usual name of a kind comes last in `names`, and counts where there are several.
-    files = {
-        names[each]: services.storage.upload(found[each].id) for each in names if each in found
-    }
+    files = {names[each]: services.storage.upload(found[each]) for each in names if each in found}
     sidecars.link(raster, files)
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,12 @@ def gdal_translate(*arguments: str | Path) -> None:
     creation = dict(value.split("=", 1) for name, value in known if name == "-co")
     driver = next((value for name, value in known if name == "-of"), "GTiff")
     rasterio.shutil.copy(source, target, driver=driver, **creation)
+
+
+def rio(*arguments: str | Path) -> None:
+    """Run rasterio's command line, which is installed with it."""
+    program = Path(sys.executable).with_name("rio")
+    subprocess.run([program, *map(str, arguments)], check=True, timeout=60, capture_output=True)
 
 
 def run(program: str, *arguments: str | Path) -> None:

@@ -1,5 +1,8 @@
 """Which CRS a raster without one is in, and what a CRS says of heights."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 from affine import Affine
@@ -9,8 +12,11 @@ from model.errors import BadOption, CrsMissing
 from model.raster.agreement import agree_crs, parse_crs
 from model.raster.geotiff import GeoTiff, Role
 from model.raster.grid import Grid
+from model.raster.pair import RasterPair
+from model.raster.values.options import ReadingOptions
 from model.raster.vertical import horizontal, vertical_datum, vertical_remarks, vertical_unit
-from tests.model.conftest import MakeTiff
+from tests.model.conftest import MakeTiff, at
+from tests.model.programs import rio
 
 UTM = CRS.from_epsg(25832)
 LOCAL = CRS.from_wkt('LOCAL_CS["site",UNIT["metre",1],AXIS["E",EAST],AXIS["N",NORTH]]')
@@ -51,7 +57,7 @@ def test_other_coordinates_are_refused_with_the_option_that_names_the_crs(
     with pytest.raises(CrsMissing, match=r"--crs EPSG:25832") as caught:
         agree_crs(*(pair if ortho_lacks else reversed(pair)))
     assert caught.value.params["shared_percent"] == 49
-    assert "gdal_edit.py -a_srs" in caught.value.message
+    assert "rio edit-info --crs EPSG:25832" in caught.value.message
 
 
 def test_two_local_ones_are_the_same_and_none_is_invented() -> None:
@@ -171,3 +177,15 @@ def test_the_vertical_part_is_seen_in_files_of_either_version(
     with GeoTiff(path, Role.HEIGHT) as source:
         assert vertical_unit(source.crs) == pytest.approx(1200 / 3937)
         assert source.scale == 1
+
+
+def test_the_commands_that_the_refusal_names_mend_the_pair(
+    photo: Callable[..., Path], heights: Callable[..., Path]
+) -> None:
+    ortho, height = photo(), heights(crs=None, transform=at(0.5, east=20))
+    with pytest.raises(CrsMissing) as caught:
+        RasterPair.open(ortho, height)
+    assert caught.value.message.startswith("ndsm.tif: the height raster has no")
+    RasterPair.open(ortho, height, options=ReadingOptions(crs="EPSG:25832")).close()
+    rio("edit-info", "--crs", "EPSG:25832", height)
+    RasterPair.open(ortho, height).close()

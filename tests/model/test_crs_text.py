@@ -17,6 +17,7 @@ from model.errors import RasterForbidden
 from model.raster.crs_text import names_files
 from model.raster.screening import screen
 from tests.model.conftest import MakeTiff
+from tests.model.programs import rio
 
 BESSEL = (
     'GEOGCS["x",DATUM["y",SPHEROID["Bessel 1841",6377397.155,299.1528128]{}],'
@@ -105,9 +106,13 @@ def crafted(make_tiff: MakeTiff, name: str, grids: str) -> Path:
     return with_esri_string(path, bonne(grids))
 
 
-def test_a_crs_that_gdal_would_follow_to_a_file_is_refused(make_tiff: MakeTiff) -> None:
-    with pytest.raises(RasterForbidden, match=r"a\.tif: its coordinate.*-a_srs EPSG:25832"):
+def test_a_crs_that_gdal_would_follow_to_a_file_is_refused(
+    make_tiff: MakeTiff, tmp_path: Path
+) -> None:
+    with pytest.raises(RasterForbidden, match=r"a\.tif: its coordinate.*--crs EPSG:25832 a\.tif"):
         screen(crafted(make_tiff, "a.tif", "/etc/passwd"))
+    rio("edit-info", "--crs", "EPSG:25832", tmp_path / "a.tif")
+    assert screen(tmp_path / "a.tif").width == 48
     assert screen(crafted(make_tiff, "b.tif", "@null")).width == 48
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 
 from tests.model.conftest import MakeTiff
 
@@ -105,6 +106,38 @@ def test_a_copy_of_the_same_version_may_hold_more_grids(tmp_path: Path) -> None:
     assert report(tmp_path, code, PROJ_LIB=f"/nonexistent{os.pathsep}{tmp_path}").split() == [
         str(tmp_path)
     ]
+
+
+@needs_own
+def test_a_grid_that_was_added_is_used_and_no_longer_told_as_missing(tmp_path: Path) -> None:
+    """Beside a copy of the database lies a grid of two seconds of arc, which is found again."""
+    (tmp_path / "proj.db").symlink_to(OWN / "proj.db")
+    name = "uk_os_OSTN15_NTv2_OSGBtoETRS.tif"
+    shape = {"width": 11, "height": 11, "count": 2, "dtype": "float32"}
+    corner = Affine(1, 0, -5.5, 0, -1, 56.5)
+    with rasterio.open(
+        tmp_path / name, "w", "GTiff", **shape, crs="EPSG:4277", transform=corner
+    ) as f:
+        f.update_tags(TYPE="HORIZONTAL_OFFSET", AREA_OR_POINT="Point", target_crs_epsg_code="4258")
+        f.update_tags(2, positive_value="east")
+        f.descriptions = ("latitude_offset", "longitude_offset")
+        f.units = ("arc-second", "arc-second")
+        f.write(np.full((2, 11, 11), 2, "float32"))
+    code = (
+        "import numpy as np\n"
+        "from model.raster.datum import operation\n"
+        "from rasterio.crs import CRS\n"
+        "from rasterio.warp import transform\n"
+        "british, ours = CRS.from_epsg(27700), CRS.from_epsg(4258)\n"
+        "lon, lat = transform(CRS.from_epsg(4277), ours, [-0.1], [51.5])\n"
+        "print((lon[0] + 0.1) * 3600, (lat[0] - 51.5) * 3600)\n"
+        "found = operation(british, ours, np.array([530000, 180000]))\n"
+        "print(found.accuracy_m, found.missing)\n"
+    )
+    shift, told = report(tmp_path, code, PROJ_DATA=str(tmp_path)).splitlines()
+    assert [float(value) for value in shift.split()] == pytest.approx([2, 2], abs=1e-4)
+    assert told == "0.03 None"
+    assert report(tmp_path, code).splitlines()[1] == f"3.0 {name}"
 
 
 def test_the_command_line_follows_none(heights: Callable[..., Path], tmp_path: Path) -> None:

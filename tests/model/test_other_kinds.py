@@ -28,7 +28,7 @@ from model.raster.geotiff import GeoTiff, Role
 from model.raster.inspection import inspect_alone
 from model.raster.screening import COMPRESSIONS, Limits, screen
 from tests.model.conftest import MakeTiff
-from tests.model.programs import gdal_translate, run
+from tests.model.programs import gdal_translate, rio, run
 from tests.model.test_raster_tags import PLAIN, tiff
 
 
@@ -162,6 +162,16 @@ def test_other_rasters_become_one_by_the_command_named(
         gdal_translate(other, tmp_path / "mended.tif")
         with GeoTiff(tmp_path / "mended.tif", Role.HEIGHT) as mended:
             assert (mended.grid.height, mended.grid.width) == (60, 60)
+
+
+def test_a_vrt_becomes_one_by_rasterios_command(make_tiff: MakeTiff, tmp_path: Path) -> None:
+    make_tiff("source.tif", np.arange(3600, dtype="uint8").reshape(60, 60))
+    rasterio.shutil.copy(tmp_path / "source.tif", tmp_path / "a.vrt", driver="VRT")
+    with pytest.raises(NotGeoTiff, match=r"a\.vrt: a VRT.*rio convert IN OUT\.tif"):
+        screen(tmp_path / "a.vrt")
+    rio("convert", tmp_path / "a.vrt", tmp_path / "mended.tif")
+    with GeoTiff(tmp_path / "mended.tif", Role.HEIGHT) as mended:
+        assert (mended.grid.height, mended.grid.width) == (60, 60)
 
 
 CONTENTS = {

@@ -6,7 +6,7 @@ import numpy as np
 import pyproj
 import pytest
 from affine import Affine
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rasterio.crs import CRS
 
@@ -15,6 +15,7 @@ from model.raster.grid import Grid
 from model.raster.statistics import ClassAreas
 
 LOCAL = 'LOCAL_CS["site",UNIT["US survey foot",0.3048006096]]'
+GEOSTATIONARY = "+proj=geos +h=35785831 +lon_0=0 +datum=WGS84"
 
 
 def on_ellipsoid(grid: Grid, rows: tuple[int, int], columns: tuple[int, int]) -> float:
@@ -76,6 +77,9 @@ GRIDS = {
         CRS.from_epsg(3857),
     ),
     "south-up": Grid(40, 40, Affine(1e3, 0, 1.2e6, 0, 1e3, 8.4e6), CRS.from_epsg(3857)),
+    "degrees, to the north pole": north_up("EPSG:4326", 8, 90, 0.05),
+    "degrees, to the south pole": north_up("EPSG:4326", 8, -88, 0.05),
+    "degrees, across 180": north_up("EPSG:4326", 179, 10, 0.05),
     "across 180 degrees": north_up("EPSG:3832", 3.3e6, 1e6, 5e3),
 }
 
@@ -113,6 +117,12 @@ def test_the_statistics_say_which_areas_they_have() -> None:
     assert found["distortion"] == pytest.approx(1.87, abs=0.02)
 
 
+def test_the_distortion_is_that_of_the_centre() -> None:
+    grid = north_up("EPSG:3857", 1.2e6, 8_399_737, 0.5e3)  # 20 km, over which it grows by 0.5 %
+    middle = on_ellipsoid(grid, (19, 21), (19, 21))
+    assert grid.areas.distortion == pytest.approx(4 * 0.5e3**2 / middle, rel=1e-5)
+
+
 def test_a_local_crs_has_the_areas_of_its_plane() -> None:
     grid = Grid(2, 2, Affine(10, 0, 0, 0, -10, 0), CRS.from_wkt(LOCAL))
     assert (grid.areas.kind, grid.areas.distortion) == ("planar", None)
@@ -125,6 +135,9 @@ def test_a_local_crs_has_the_areas_of_its_plane() -> None:
         Grid(4, 4, Affine(1, 0, 0, 0, -1, 0), None),
         Grid(4, 4, Affine(40, 0, -100, 0, -40, 100), CRS.from_epsg(4326)),
         Grid(4, 4, Affine(1e200, 0, 0, 0, -1e200, 0), CRS.from_epsg(4326)),
+        north_up("EPSG:4326", 8, 90.1, 0.05, size=4),  # its upper rows lie beyond the pole
+        north_up(GEOSTATIONARY, -5.5e6, 5.5e6, 2.75e6, size=4),  # its corners lie beside the earth
+        Grid(4, 4, Affine(1, 0, 0, 0, -1, 0), CRS.from_wkt('LOCAL_CS["site",UNIT["x",1e200]]')),
     ],
 )
 def test_unknown_areas_are_unknown(grid: Grid) -> None:
@@ -140,6 +153,7 @@ def test_unknown_areas_are_unknown(grid: Grid) -> None:
     gsd=st.sampled_from([0.02, 0.5, 30.0, 2000.0]),
     epsg=st.sampled_from([3857, 3395, 4326]),
 )
+@example(lat=1.0, lon=0.0, gsd=0.02, epsg=3395)  # distorts by 0.03 %: planar
 def test_anywhere_on_earth(lat: float, lon: float, gsd: float, epsg: int) -> None:
     x, y = pyproj.Transformer.from_crs(4326, epsg, always_xy=True).transform(lon, lat)
     gsd = gsd / 111_320 if epsg == 4326 else gsd
@@ -149,5 +163,6 @@ def test_anywhere_on_earth(lat: float, lon: float, gsd: float, epsg: int) -> Non
     expected = on_ellipsoid(around, (0, 8), (0, 8)) * abs(
         grid.transform.determinant / around.transform.determinant
     )
-    found = summary(grid, np.zeros((8, 8), np.uint8))["total"]["area_m2"]
-    assert found == pytest.approx(expected, rel=2e-4)
+    found = summary(grid, np.zeros((8, 8), np.uint8))
+    rel = 2e-4 if found["area"] == "geodesic" else 1e-3
+    assert found["total"]["area_m2"] == pytest.approx(expected, rel=rel)

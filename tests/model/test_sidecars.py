@@ -157,15 +157,46 @@ def test_a_mask_of_another_size_is_refused(make_tiff: Make, photo: Make) -> None
             "h.tif.aux.xml",
             '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><PAMDataset>&b;</PAMDataset>',
         ),
+        (  # a declaration between what looks like a comment, and is none
+            "h.tif.aux.xml",
+            "<?a <!-- ?><!DOCTYPE a [<!ENTITY b 'ft'>]><?a --> ?><PAMDataset>"
+            "<PAMRasterBand band='1'><UnitType>&b;</UnitType></PAMRasterBand></PAMDataset>",
+        ),
+        ("h.tif.aux.xml", "<!--" * 200_000),
         ("h.tif.aux.xml", "<PAMDataset>" + " " * (2 << 20) + "</PAMDataset>"),
+        *(
+            (
+                "h.tif.aux.xml",
+                f"<PAMDataset><PAMRasterBand band='1'>{number}</PAMRasterBand></PAMDataset>",
+            )
+            for number in ("<Scale>0</Scale>", "<Scale>inf</Scale>", "<Offset>nan</Offset>")
+        ),
         ("h.tif.msk", "<VRTDataset rasterXSize='48' rasterYSize='48'/>"),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_named(make_tiff: Make, name: str, content: str) -> None:
-    path = make_tiff("h.tif", np.zeros((48, 48), "float32"))
+    path = bare(make_tiff)
     path.with_name(name).write_text(content)
     with pytest.raises(InputError, match=name.replace(".", r"\.")):
         GeoTiff(path, Role.HEIGHT)
+
+
+def test_what_is_not_needed_is_not_read(make_tiff: Make) -> None:
+    path = make_tiff("h.tif", np.zeros((48, 48), "float32"))
+    path.with_name("h.prj").write_text("Projection GEOGRAPHIC\nParameters\n")
+    path.with_name("h.tfw").write_text("")
+    with GeoTiff(path, Role.HEIGHT) as source:
+        assert source.remarks == []
+
+
+@pytest.mark.parametrize("scale", [0.0, float("nan"), float("inf")])
+def test_a_scale_without_sense_is_told_and_not_applied(make_tiff: Make, scale: float) -> None:
+    path = make_tiff("h.tif", np.full((48, 48), 3, "float32"))
+    with rasterio.open(path, "r+") as raster:
+        raster.scales = (scale,)
+    with GeoTiff(path, Role.HEIGHT) as source:
+        assert source.scale == 1
+        assert [remark.code for remark in source.remarks] == ["raster.scale"]
 
 
 def test_what_a_sidecar_names_is_passed_over(make_tiff: Make) -> None:
@@ -177,6 +208,25 @@ def test_what_a_sidecar_names_is_passed_over(make_tiff: Make) -> None:
     )
     with GeoTiff(path, Role.HEIGHT) as source:
         assert source.remarks == []
+
+
+@pytest.mark.parametrize("band", ["inf", "1e400", "nan", "0", "-1", "1.5", "", "9" * 5000])
+def test_a_band_that_no_raster_has_is_passed_over(make_tiff: Make, band: str) -> None:
+    path = make_tiff("h.tif", np.zeros((48, 48), "float32"))
+    path.with_name("h.tif.aux.xml").write_text(
+        f"<PAMDataset><PAMRasterBand band='{band}'><Scale>2</Scale></PAMRasterBand></PAMDataset>"
+    )
+    with GeoTiff(path, Role.HEIGHT) as source:
+        assert (source.scale, source.remarks) == (1.0, [])
+
+
+def test_comments_and_cdata_are_no_declarations(make_tiff: Make) -> None:
+    path = make_tiff("h.tif", np.zeros((48, 48), "float32"))
+    path.with_name("h.tif.aux.xml").write_text(
+        "<?xml version='1.0'?><!-- <!DOCTYPE a> --><PAMDataset><PAMRasterBand band='1'>"
+        "<UnitType><![CDATA[ft]]></UnitType></PAMRasterBand></PAMDataset>"
+    )
+    assert as_we_do(path)["unit"] == "ft"
 
 
 def test_a_pipe_beside_a_raster_is_refused_and_not_waited_for(make_tiff: Make) -> None:

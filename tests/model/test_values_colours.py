@@ -235,23 +235,48 @@ def test_collars_are_the_plain_pieces_joined_to_the_rim(seed: int, share: float)
         rows, columns = window.toslices()
         return values[:, rows, columns], np.ones((window.height, window.width), bool)
 
-    reached = np.zeros((side, side), bool)
-    queue = [(r, c) for r in range(side) for c in range(side) if r in (0, 63) or c in (0, 63)]
-    while queue:
-        row, column = queue.pop()
-        inside = 0 <= row < side and 0 <= column < side
-        if inside and plain[row, column] and not reached[row, column]:
-            reached[row, column] = True
-            queue += [(row + 1, column), (row - 1, column), (row, column + 1), (row, column - 1)]
+    expected = flood(plain, seeds(plain))
+    if expected.sum() < 256:
+        expected[:] = False
     found = np.zeros((side, side), bool)
     for collar in find_collars(read, side, side, 255.0, columns_are_cheap=True):
         valid = np.ones((side, side), bool)
         collar.clear(valid, Window(0, 0, side, side))
         assert collar.pixels == (~valid).sum()
         found |= ~valid
-    assert not (found & ~reached).any()
-    # Pieces are left out below the least size, and such as touch the rim in a few pixels alone.
-    left_out = reached & ~found
-    if left_out.any():
-        pieces, touching = left_out.sum(), left_out[[0, -1]].sum() + left_out[:, [0, -1]].sum()
-        assert pieces < 256 or touching < 64
+    assert np.array_equal(found, expected)
+
+
+def seeds(plain: np.ndarray) -> list[tuple[int, int]]:
+    """Plain pixels of the rim that lie in a run of 16 or more along it, or of one from a corner."""
+    last = len(plain) - 1
+    sides = [
+        [(0, i) for i in range(last + 1)],
+        [(last, i) for i in range(last + 1)],
+        [(i, 0) for i in range(last + 1)],
+        [(i, last) for i in range(last + 1)],
+    ]
+    found = []
+    for line in sides:
+        run: list[tuple[int, int]] = []
+        for pixel in [*line, None]:
+            if pixel is not None and plain[pixel]:
+                run.append(pixel)
+                continue
+            in_corner = run and (run[0] == line[0] or run[-1] == line[-1])
+            if len(run) >= 16 or (in_corner and line in sides[:2]):
+                found += run
+            run = []
+    return found
+
+
+def flood(plain: np.ndarray, queue: list[tuple[int, int]]) -> np.ndarray:
+    """Plain pixels that are joined to some, side by side."""
+    reached = np.zeros(plain.shape, bool)
+    while queue:
+        row, column = queue.pop()
+        inside = 0 <= row < len(plain) and 0 <= column < len(plain)
+        if inside and plain[row, column] and not reached[row, column]:
+            reached[row, column] = True
+            queue += [(row + 1, column), (row - 1, column), (row, column + 1), (row, column - 1)]
+    return reached

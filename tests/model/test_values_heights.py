@@ -166,6 +166,17 @@ def test_fill_values_that_nobody_declared_are_missing(
     assert {"height.wild", "height.fill"} & set(codes(report))
 
 
+def test_a_round_number_over_a_third_is_missing_and_a_tower_is_not(read: Any) -> None:
+    stored = town().astype("float32")
+    stored[:40] = 100
+    found, report = read(stored)
+    assert np.isnan(found[:40]).all()
+    assert codes(report)[0] == "height.fill"
+    tower = town().astype("float32")
+    tower[40:60, 40:60] = 61.37 + np.random.default_rng(3).random((20, 20)) * 0.2
+    assert np.allclose(read(tower)[0], tower, atol=1e-5)
+
+
 @pytest.mark.parametrize("value", [-8566.333, 32767.0, 3.4e38])
 def test_one_wild_pixel_is_missing(read: Any, value: float) -> None:
     stored = town().astype("float32")

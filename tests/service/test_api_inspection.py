@@ -6,9 +6,12 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+import rasterio
+from rasterio.errors import NotGeoreferencedWarning
 
-from service import inspection
+from service import inspection, sidecars
 from service.errors import Busy, InspectionBroken, Refused
 from service.inspection import ENVIRONMENT, Inspector
 
@@ -81,6 +84,31 @@ def test_the_child_knows_no_secret_and_no_folder_of_ours(child, monkeypatch):
     told = inspector().file(Path("a.tif"), {})
     told.pop("LC_CTYPE", None)  # Python's own, where the locale is C
     assert told == ENVIRONMENT | {"cwd": "/"}
+
+
+@pytest.mark.filterwarnings("ignore", category=NotGeoreferencedWarning)
+def test_a_sidecar_places_an_upload_and_is_called_what_its_sender_calls_it(tmp_path):
+    raster, world, pam = tmp_path / "0af3", tmp_path / "77bd", tmp_path / "9c1e"
+    form = {"driver": "GTiff", "count": 3, "height": 64, "width": 64, "dtype": "uint8"}
+    with rasterio.open(raster, "w", **form) as file:
+        file.write(np.random.default_rng(1).integers(0, 255, (3, 64, 64), dtype=np.uint8))
+    names = {"0af3": "ortho.tif"}
+    with pytest.raises(Refused, match=r"ortho\.tfw") as refused:
+        inspector().file(raster, names)
+    assert refused.value.code == "raster.not_georeferenced"
+
+    world.write_text("0.5\n0\n0\n-0.5\n500000.25\n5699999.75\n")
+    assert inspector().file(world, {"77bd": "ortho.tfw"}, "world")["suits"] == ["sidecar"]
+    sidecars.link(raster, {"world": world})
+    report = inspector().file(raster, names)
+    assert "orthophoto" in report["suits"]
+    assert report["raster"]["transform"] == [0.5, 0, 500_000, 0, -0.5, 5_700_000]
+    assert "ortho.tfw" in json.dumps(report)
+
+    pam.write_text("<!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]><PAMDataset>&b;")
+    with pytest.raises(Refused, match=r"ortho\.tif\.aux\.xml"):
+        inspector().file(pam, {"9c1e": "ortho.tif.aux.xml"}, "pam")
+    assert not any(ours in json.dumps(report) for ours in ("0af3", "77bd"))
 
 
 def test_no_more_children_than_there_are_places():

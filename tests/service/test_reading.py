@@ -51,6 +51,7 @@ def test_what_a_job_says_the_engine_reads() -> None:
         ("expected one of a, b: --layer a", "expected one of a, b: layer a"),
         ("the layer '--model' of a--dtm.gpkg", "the layer '--model' of a--dtm.gpkg"),
         ("gdalwarp -tr 0.1 0.1", "gdalwarp -tr 0.1 0.1"),
+        ("--crs C, or rio edit-info --crs C", "inputs.crs C, or rio edit-info --crs C"),
     ],
 )
 def test_messages_name_the_inputs_of_a_job(told: str, shown: str) -> None:

@@ -5,17 +5,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
+from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
 from model.errors import InputError, NotGeoTiff, RasterMissing, RasterUnreadable, WrongClasses
+from model.raster.grid import Grid
 from training.accuracy import accuracy
 
+UTM = from_origin(5e5, 5.4e6, 0.5, 0.5)
 
-def write(path: Path, values_HW: np.ndarray) -> Path:
+
+def write(
+    path: Path,
+    values_HW: np.ndarray,
+    transform: Affine = UTM,
+    crs: str = "EPSG:25832",
+) -> Path:
     height, width = values_HW.shape
     profile = {"driver": "GTiff", "count": 1, "height": height, "width": width, "dtype": "uint8"}
-    transform = from_origin(5e5, 5.4e6, 0.5, 0.5)
-    profile |= {"transform": transform, "crs": "EPSG:25832"}
+    profile |= {"transform": transform, "crs": crs}
     with rasterio.open(path, "w", tiled=True, **profile) as file:
         file.write(values_HW, 1)
         file.write_colormap(1, {0: (255, 255, 255, 255), 1: (0, 0, 255, 255)})  # as a map has one
@@ -37,6 +46,21 @@ def test_accuracy_counts_every_pixel_once(tmp_path):
     road = found["classes"]["impervious_surface"]
     more_pixels = int(((mapped == 0) & known).sum()) - int(((truth == 0) & known).sum())
     assert road["area_error_m2"] == pytest.approx(more_pixels / 4)  # of half a metre a side
+
+
+def test_each_part_of_a_large_raster_has_its_own_areas(tmp_path):
+    # 100 km of web Mercator at 60 degrees north: those of its north are 2.7 % smaller.
+    transform = from_origin(1.2e6, 8.4e6, 100, 100)
+    truth, mapped = np.zeros((1000, 64), np.uint8), np.zeros((1000, 64), np.uint8)
+    mapped[:200] = 1
+    found = accuracy(
+        write(tmp_path / "map.tif", mapped, transform, "EPSG:3857"),
+        write(tmp_path / "truth.tif", truth, transform, "EPSG:3857"),
+    )
+    grid = Grid(1000, 64, transform, CRS.from_epsg(3857))
+    north = 64 * sum(grid.pixel_area_m2(row) for row in range(200))
+    building = found["classes"]["building"]
+    assert building["area_error_m2"] == pytest.approx(north, rel=1e-3)
 
 
 def test_rasters_of_two_sizes_are_not_compared(tmp_path):

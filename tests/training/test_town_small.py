@@ -9,8 +9,10 @@ import pytest
 import rasterio
 
 from model import load_model, segment
+from model.classes import NODATA
 from model.library import find, read_config
 from model.raster.inspection import inspect_pair
+from training.gaps import draw_gaps
 from training.metrics import Confusion
 from training.town import Town, draw_town, write_town
 
@@ -37,6 +39,28 @@ def test_it_maps_a_town_that_it_has_never_seen(tmp_path: Path) -> None:
         confusion.add(town.truth, classes.read(1))
     found = confusion.summary()
     assert found["miou"] > 0.75, found
+
+
+@pytest.mark.parametrize("kind", ["holes", "outline"])
+def test_a_gap_leaves_what_lies_apart_from_it_as_it_is(tmp_path: Path, kind: str) -> None:
+    town = draw_town(HELD_OUT_SEED, 512)
+    gap = draw_gaps(np.random.default_rng(1), 512, 512, 0.1, kind)
+    net, maps = load_model("town-small"), []
+    for ortho in (town.ortho, np.where(gap, np.uint8(0), np.maximum(town.ortho, 1))):
+        write_town(tmp_path, replace(town, ortho=ortho))
+        with rasterio.open(tmp_path / "ortho.tif", "r+") as raster:
+            raster.nodata = 0
+        segment(tmp_path / "ortho.tif", tmp_path / "ndsm.tif", net, tmp_path / "c.tif")
+        with rasterio.open(tmp_path / "c.tif") as classes:
+            maps.append(classes.read(1))
+    whole, holed = maps
+    assert np.array_equal(holed == NODATA, gap)
+    rows, columns = np.nonzero(gap)
+    far = np.ones((512, 512), bool)
+    for row, column in zip(rows[::7], columns[::7], strict=True):
+        far[max(row - 36, 0) : row + 37, max(column - 36, 0) : column + 37] = False
+    assert far.sum() > 10_000
+    assert (whole == holed)[far].mean() >= 0.99
 
 
 @pytest.mark.parametrize("seed", [500_000, 500_007, 500_009])

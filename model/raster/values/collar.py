@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
+from model.raster.values.colours import largest_number
+
 Read = Callable[[Window], tuple[NDArray[Any], NDArray[np.bool_]]]
 """Values (3, h, w) and validity (h, w) of a window."""
 
@@ -113,8 +115,15 @@ def _plain(
 ) -> NDArray[np.bool_]:
     """Where all bands of valid pixels (h, w) are black, or white."""
     edge = _LOSSY if values.dtype == np.uint8 and not exact else 0
-    plain = values <= edge if colour == "black" else values >= white - edge
-    return np.asarray(plain.all(axis=0) & valid)
+    if colour == "black":
+        plain = (values <= edge).all(axis=0)
+    else:
+        # Of 8 bits white is 255, whatever contrast the caller has asked for.
+        levels = {largest_number(values.dtype)} | ({white} if values.dtype != np.uint8 else set())
+        plain = np.logical_or.reduce(
+            [(abs(values - np.float32(level)) <= edge).all(axis=0) for level in levels]
+        )
+    return np.asarray(plain & valid)
 
 
 def _rim(height: int, width: int, columns_are_cheap: bool) -> Iterator[Window]:

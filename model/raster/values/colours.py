@@ -80,10 +80,10 @@ def choose_colour_bands(
         return chosen, [Remark(code="ortho.bands", message=message)]
     plain = [i for i, band in enumerate(bands, 1) if band.interpretation != "alpha"]
     if len(plain) < 3:
-        grey = ": --bands 1,1,1 maps a grey picture as it is" if len(plain) == 1 else ""
+        grey = "; --bands 1,1,1 maps a grey picture as it is" if len(plain) == 1 else ""
         raise WrongBands(
             f"{file}: {len(plain)} bands beside alpha; expected red, green, blue in the "
-            f"orthophoto: is the order of the files right? Choose bands with --bands{grey}",
+            f"orthophoto: is the order of the files right? --bands R,G,B chooses three{grey}",
             file=file,
             bands=len(plain),
             expected=3,

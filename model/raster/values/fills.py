@@ -23,6 +23,7 @@ _USUAL = (
 )
 _REPEATED = 1e-3
 """Share of the sample that a fill value takes at least: one in a thousand, and 8 pixels."""
+_LARGE = 0.05
 _APART_USUAL_M, _APART_M, _BELOW_GROUND_M = 3.0, 20.0, 1.5
 """How far a fill value lies from the nearest height: a usual one, any other, and one below ground
 in heights above it, where hardly anything is."""
@@ -107,8 +108,9 @@ def _is_fill(
         return gap_m >= _BELOW_GROUND_M
     if value in _USUAL:
         return gap_m >= max(_APART_USUAL_M, 0.2 * spread_m)
-    # What is no usual fill value may be a tower: heights above ground keep theirs.
-    return not above_ground and gap_m >= max(_APART_M, spread_m)
+    # Above ground it may be a tower, but for a round number over a good part of the place.
+    likely = not above_ground or (float(value).is_integer() and count >= _LARGE * pixels)
+    return likely and gap_m >= max(_APART_M, spread_m)
 
 
 def _spread(values: NDArray[np.float64], counts: NDArray[np.int64]) -> float:

@@ -227,10 +227,11 @@ def _decide_nodata(
     share = 100 * count / max(1, sum(valid.size for valid in sample.valid))
     found = f"{tags.file}: nodata is 0, which {share:.1f} % of the heights are"
     around = np.abs(_around(zeros, sample)) * values.scale
-    if around.size and float(np.median(around)) < _GROUND_M:
+    # Where all of the ground is 0, things that stand on it are around, too: a quarter is enough.
+    if around.size and (low := float(np.quantile(around, 0.25))) < _GROUND_M:
         message = (
-            f"{found}; the heights around them are {np.median(around):.2f} m in the median, so "
-            "they are taken for the ground; --height-nodata 0 if nothing is known there"
+            f"{found}; a quarter of the heights around them is below {low:.2f} m, so they are "
+            "taken for the ground; --height-nodata 0 if nothing is known there"
         )
         return replace(values, nodata=None), [Remark(code="height.nodata_zero", message=message)]
     message = f"{found}; they count as missing; --height-nodata none if 0 is the ground"

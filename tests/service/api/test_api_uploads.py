@@ -189,6 +189,22 @@ def test_what_stands_beside_a_raster_is_sent_before_it(api):
     assert not [path for path in folder.iterdir() if path.name.startswith(got["id"])]
 
 
+@pytest.mark.parametrize(
+    ("sidecar", "raster"),
+    [
+        ("Übersicht.TFW", "Übersicht.tif"),
+        ("Straße.tfw", "Straße.tif"),
+        ("ÅRHUS.TFW", "ÅRHUS.TIF"),
+        ("İzmir.tfw", "İzmir.tif"),
+        ("ortho.tfw", "ORTHO.tif"),
+    ],
+)
+def test_a_raster_of_any_language_gets_its_sidecar(api, sidecar, raster):
+    api.user.put(f"/uploads/{sidecar}", content=b"theirs").raise_for_status()
+    got = api.user.put(f"/uploads/{raster}", content=BODY).json()
+    assert (api.services.storage.uploads / f"{got['id']}.tfw").read_bytes() == b"theirs"
+
+
 def test_a_raster_gets_no_sidecar_of_another_sender(api):
     api.admin.put("/uploads/ortho.tfw", content=b"theirs")
     got = api.user.put("/uploads/ortho.tif", content=BODY).json()
