@@ -73,7 +73,9 @@ def test_heat_maps_lie_on_the_orthophotos_grid(net: MFNet, tmp_path: Path) -> No
         file.write(20 * random.random((1, 280, 300), dtype=np.float32))
     names = net.config.classes.names
     both = {"ortho": torch.rand(1, 3, 256, 256), "ndsm": torch.rand(1, 1, 256, 256)}
-    files = explain(ortho, height, net, names[winner(net, both)], tmp_path / "heat.tif")
+    name = names[winner(net, both)]
+    spelled = name.replace("_", " ").upper()
+    files = explain(ortho, height, net, spelled, tmp_path / "heat.tif")
     assert [path.name for path in files.values()] == ["heat_ortho.tif", "heat_ndsm.tif"]
     peaks = []
     for path in files.values():
@@ -81,6 +83,7 @@ def test_heat_maps_lie_on_the_orthophotos_grid(net: MFNet, tmp_path: Path) -> No
             assert (heat.shape, heat.transform, heat.crs) == (
                 source.shape, source.transform, source.crs,
             )  # fmt: skip
+            assert heat.tags()["MFNET_CLASS"] == name
             values = heat.read(1)
         assert (values[:20] == NODATA).all()
         peaks.append(values[20:].max())
