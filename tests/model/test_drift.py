@@ -151,7 +151,7 @@ def test_many_strange_pixels_are_told_though_all_quantiles_are_usual(
     odd = seen.model_copy(update={"bands": {**seen.bands, "ndsm": (known,)}})
     heights = HEIGHTS[0].copy()
     flat = heights.ravel()
-    flat[: int(SHARE_LIMIT * flat.size) + 60] = 50
+    flat[: int(SHARE_LIMIT * flat.size) + 60] = 50.3
     found = judged(make_tiff, odd, TILES[0], heights)
     assert codes(found) == ["drift.ndsm"]
     assert "% of the pixels lie outside of" in found.remarks[0].message
