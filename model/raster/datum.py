@@ -1,7 +1,6 @@
 """How exactly coordinates can be moved between two coordinate reference systems (CRSs)."""
 
 import math
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +9,7 @@ from rasterio.crs import CRS
 from rasterio.warp import transform
 
 from model.geodata import share_grids
+from model.raster.gdal import ignored
 from model.raster.grid import Grid
 from model.raster.remark import Remark
 from model.raster.vertical import as_pyproj, horizontal
@@ -169,8 +169,7 @@ def _missing(ours: Any, theirs: Any, at: np.ndarray) -> tuple[float, str] | None
     lon, lat = Transformer.from_crs(ours, "EPSG:4326", always_xy=True).transform(*at)
     side = _AREA_DEGREES
     area = AreaOfInterest(lon - side, lat - side, lon + side, lat + side)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that the best one is missing
+    with ignored(UserWarning):  # that the best one is missing
         group = TransformerGroup(ours, theirs, always_xy=True, area_of_interest=area)
     found = [
         (each.accuracy, grid.short_name)

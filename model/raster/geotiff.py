@@ -1,6 +1,5 @@
 """Opens one GeoTIFF of a stranger and reads it: pixels, and which of them are valid."""
 
-import warnings
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -20,7 +19,7 @@ from model.errors import (
     WrongType,
 )
 from model.raster.declared import Declared
-from model.raster.gdal import CACHE_BYTES, OPEN_OPTIONS, gdal
+from model.raster.gdal import CACHE_BYTES, OPEN_OPTIONS, gdal, ignored
 from model.raster.grid import Grid
 from model.raster.mask import MaskFile
 from model.raster.mending import write_crs
@@ -100,9 +99,8 @@ class GeoTiff:
         self.layout: Layout = screen(path, palette=role is Role.LABELS)
         self.sidecars = Sidecars.beside(path) if sidecars is None else sidecars
         self._mask: MaskFile | None = None
-        with gdal(path, CACHE_BYTES), warnings.catch_warnings():
-            # A file without a transform is refused below, in our words.
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        # A file without a transform is refused below, in our words.
+        with gdal(path, CACHE_BYTES), ignored(NotGeoreferencedWarning):
             self.dataset = rasterio.open(path, driver="GTiff", **OPEN_OPTIONS)
         try:
             self._mask = MaskFile.of(self.sidecars, self.layout)
@@ -277,6 +275,7 @@ class GeoTiff:
             return self.grid.crs  # a sidecar's
         with (
             rasterio.Env(GTIFF_REPORT_COMPD_CS="YES"),
+            ignored(NotGeoreferencedWarning),
             rasterio.open(self.path, driver="GTiff", **OPEN_OPTIONS) as raster,
         ):
             return raster.crs

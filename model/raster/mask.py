@@ -1,6 +1,5 @@
 """A mask file beside a raster."""
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
 from model.errors import BadSidecar
-from model.raster.gdal import CACHE_BYTES, OPEN_OPTIONS, gdal
+from model.raster.gdal import CACHE_BYTES, OPEN_OPTIONS, gdal, ignored
 from model.raster.screening import Layout, screen
 from model.raster.sidecars import Sidecars
 
@@ -33,8 +32,8 @@ class MaskFile:
                 "with gdal_translate -b mask, or remove the file",
                 file=path.name,
             )
-        with gdal(path, CACHE_BYTES), warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # it lies as the raster does
+        # It lies where the raster does, and need not say so.
+        with gdal(path, CACHE_BYTES), ignored(NotGeoreferencedWarning):
             self._dataset = rasterio.open(path, driver="GTiff", **OPEN_OPTIONS)
 
     @classmethod

@@ -6,10 +6,8 @@ the machine's memory, as soon as an environment is left.
 
 import os
 import threading
-import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -20,7 +18,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from model.raster.gdal import CACHE_BYTES, OPEN_OPTIONS, gdal
+from model.raster.gdal import CACHE_BYTES, OPEN_OPTIONS, gdal, ignored
 
 MAX_OPEN = 64
 """Entries a thread; a tile has three files at most, and a process is allowed 1,024 as a rule."""
@@ -91,18 +89,6 @@ class OpenFiles:
         return entries
 
 
-_FILTERS = threading.Lock()
-
-
-@contextmanager
-def unplaced() -> Iterator[None]:
-    """In it, files may be opened that do not say where they lie, without rasterio's warning."""
-    # The lock: catch_warnings changes the whole process's filters.
-    with _FILTERS, warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        yield
-
-
 def open_raster(path: Path) -> DatasetReader:
     """Opens a TIFF or JPEG that may lie nowhere on the ground; no sidecar is looked at.
 
@@ -111,5 +97,5 @@ def open_raster(path: Path) -> DatasetReader:
     """
     jpeg = path.suffix.lower() in (".jpg", ".jpeg")
     driver, options = ("JPEG", {}) if jpeg else ("GTiff", OPEN_OPTIONS)
-    with gdal(path, CACHE_BYTES), unplaced():
+    with gdal(path, CACHE_BYTES), ignored(NotGeoreferencedWarning):
         return rasterio.open(path, driver=driver, **options)

@@ -5,11 +5,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import rasterio
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
 from model.errors import OutputNotWritable
-from model.raster.gdal import gdal
-from training.datasets.files import open_raster, unplaced
+from model.raster.gdal import gdal, ignored
+from training.datasets.files import open_raster
 
 TILE_PX = 256
 
@@ -57,7 +58,7 @@ def _convert(path: Path, copy: Path) -> None:
             "blockysize": TILE_PX,
             "compress": "deflate",
         }
-        with unplaced():
+        with ignored(NotGeoreferencedWarning):
             out = rasterio.open(copy, "w", **options)
         with out:
             for row in range(0, source.height, TILE_PX):
