@@ -1,7 +1,6 @@
 """What the engine is told to do: a job's row, with its uploads' ids as paths."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from service.attempt import AttemptFailed
@@ -68,15 +67,17 @@ class Orders:
             for name, value in job.inputs.items()
             if name not in (*_RASTERS, *NAMES, "model", "model_sha256")
         }
-        paths = {
-            name: str(self._path(name, upload_id))
+        uploads = {
+            name: self._upload(name, upload_id)
             for name in _RASTERS
             if (upload_id := job.inputs.get(name)) is not None
         }
+        paths = {name: str(self._storage.upload(upload.id)) for name, upload in uploads.items()}
         return {
             "process": job.process,
             "step": step,
             **paths,
+            "names": {upload.id: upload.name for upload in uploads.values()},
             **self._model(job),
             "models_dir": str(self._settings.models_dir.resolve()),
             "options": options,
@@ -90,10 +91,6 @@ class Orders:
             return {"model": ref}
         path = self._storage.models.path(sha256)
         return {"model": str(path), "model_sha256": sha256, "model_ref": ref}
-
-    def _path(self, name: str, upload_id: str) -> Path:
-        self._upload(name, upload_id)
-        return self._storage.upload(upload_id)
 
     def _upload(self, name: str, upload_id: str) -> Upload:
         with self._database.reading() as session:

@@ -59,6 +59,7 @@ class Segmenter:
         with RasterPair.open(
             Path(order["ortho"]), Path(order["height"]), dtm=dtm, options=options
         ) as pair:
+            pair.report = pair.report.renamed(order.get("names", {}))
             job = Segmentation(
                 pair,
                 predictor,

@@ -1,6 +1,9 @@
 """What is known of a raster or pair before it is used: for `mfnet inspect` and for job records."""
 
+import json
 import math
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -132,6 +135,23 @@ class PairReport(BaseModel):
     def all_remarks(self) -> list[Remark]:
         """What was decided or is odd about the pair, then how it differs from the training."""
         return [*self.remarks, *(self.drift.remarks if self.drift else [])]
+
+    def renamed(self, names: Mapping[str, str]) -> "PairReport":
+        """The same with other names of the files, in the remarks, too.
+
+        Args:
+            names: The names that people know, by the files' own.
+        """
+        text = self.model_dump_json()
+        for ours, theirs in names.items():
+            for ending in (".tfw", ".prj"):  # which stand in place of a raster's own ending
+                text = text.replace(ours + ending, _in_json(Path(theirs).stem + ending))
+            text = text.replace(ours, _in_json(theirs))
+        return PairReport.model_validate_json(text)
+
+
+def _in_json(text: str) -> str:
+    return json.dumps(text)[1:-1]
 
 
 def describe(source: GeoTiff) -> RasterReport:

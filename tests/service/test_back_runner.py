@@ -79,6 +79,9 @@ def test_a_real_engine_computes_refuses_and_computes_again(tmp_path: Path) -> No
         altered = _last_reply(engine, {**order, **told})["error"]
         assert (altered["code"], altered["input_fault"]) == ("model.altered", False)
         pid = engine.pid
+        (tmp_path / "out" / "classes.tif").unlink()
+        named = _last_reply(engine, {**order, "names": {"ortho.tif": 'Größe "1".tif'}})
+        assert named["done"]["pair"]["ortho"]["file"] == 'Größe "1".tif'
         assert "done" in _last_reply(engine, order)
         assert engine.pid == pid
     finally:
