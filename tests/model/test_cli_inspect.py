@@ -1,9 +1,9 @@
 """`mfnet` as a process: exit status, messages, JSON, and no traceback ever."""
 
 import json
-import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 Make = Callable[..., Path]
+PEAK_OF = Path(__file__).parents[1] / "support/peak_of.py"
 SWEEP_SECONDS = 10
 SWEEP_BYTES = 1 << 30
 
@@ -33,16 +34,13 @@ def mfnet(*arguments: object) -> Said:
 
 def measured(*arguments: object) -> Said:
     """The same, with the process's own time and largest memory."""
-    command = [sys.executable, "-m", "model.cli", *map(str, arguments)]
-    read_end, write_end = os.pipe()
-    started = time.monotonic()
-    child = subprocess.Popen(command, stdout=write_end, stderr=write_end)
-    os.close(write_end)
-    with os.fdopen(read_end) as output:
-        text = output.read()
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    return Said(child.returncode, text, text, time.monotonic() - started, usage.ru_maxrss << 10)
+    with tempfile.NamedTemporaryFile() as peak:
+        command = [sys.executable, "-I", "-S", PEAK_OF, peak.name]
+        command += [sys.executable, "-m", "model.cli", *map(str, arguments)]
+        started = time.monotonic()
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        seconds = time.monotonic() - started
+        return Said(done.returncode, done.stdout, done.stdout, seconds, int(peak.read()))
 
 
 def test_help_imports_nothing_heavy() -> None:
