@@ -40,6 +40,9 @@ _READING: dict[str, Any] = {
         str | None,
         typer.Option(help="Of the heights: m, dm, cm, mm, ft, us-ft, or metres a step (0.2)."),
     ],
+    "dtm_unit": Annotated[
+        str | None, typer.Option(help="Of the terrain model, where it differs from HEIGHT's.")
+    ],
     "height_offset": Annotated[
         float | None,
         typer.Option(help="Metres to add to heights above ground; 0: they are right as they are."),

@@ -111,13 +111,15 @@ def explain(
     options: "ReadingOptions",
 ) -> None:
     """Show what the orthophoto and the heights each contribute to a class, as heat maps."""
-    from model.console import emit, progress
+    from model.console import emit, progress, tell_remarks
+    from model.raster.inspection import inspect_pair
 
-    checked_model(model, models_dir)
+    config = checked_model(model, models_dir)
     from model import load_model
     from model.inference.explain import explain as write_heat
     from model.panel import write_heat_panel
 
+    tell_remarks(inspect_pair(ortho, height, dtm=dtm, model=config, options=options, quick=True))
     net = load_model(model, models_dir)
     target = net.config.classes.names[net.config.classes.find(target)]
     with progress("explaining", "windows", as_json=as_json) as advance:
@@ -158,9 +160,12 @@ def panel(
     options: "ReadingOptions",
 ) -> None:
     """Draw a result for people: orthophoto, heights, map and legend in one picture."""
+    from model.console import tell_remarks
     from model.outputs import beside
     from model.panel import write_panel
+    from model.raster.inspection import inspect_pair
 
+    tell_remarks(inspect_pair(ortho, height, dtm=dtm, options=options, quick=True))
     statistics = statistics or beside(classes, "statistics.json")
     write_panel(ortho, height, classes, statistics, out, dtm=dtm, truth=truth, options=options)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -59,6 +60,12 @@ def progress(stage: str, unit: str, *, as_json: bool) -> Iterator[Advance]:
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(stage, total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def tell_remarks(report: PairReport) -> None:
+    """Say on stderr what was decided or is odd about a pair."""
+    for remark in report.all_remarks:
+        typer.echo(f"Note: {remark.message}", err=True)
 
 
 def show_pair(report: PairReport) -> None:

@@ -50,7 +50,7 @@ def predict(
     Writes a Cloud Optimized GeoTIFF on the orthophoto's grid, with colours and names for QGIS
     beside it, and the square metres of each class.
     """
-    from model.console import emit, progress, show_areas
+    from model.console import emit, progress, show_areas, tell_remarks
     from model.outputs import beside, check_outputs
     from model.raster.inspection import inspect_pair
     from model.raster.least_sure import write_least_sure
@@ -62,8 +62,7 @@ def predict(
         report = inspect_pair(
             ortho, height, dtm=dtm, model=config, options=options, progress=advance
         )
-    for remark in report.all_remarks:
-        typer.echo(f"Note: {remark.message}", err=True)
+    tell_remarks(report)
     from model import load_model, segment
 
     files = {"classes": out, "statistics": statistics or beside(out, "statistics.json")}

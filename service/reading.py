@@ -45,6 +45,12 @@ class ReadingInputs(BaseModel):
         title="Unit of the heights",
         description="m, dm, cm, mm, ft, us-ft, or metres a step such as 0.2",
     )
+    dtm_unit: str | None = Field(
+        default=None,
+        max_length=40,
+        title="Unit of the terrain model",
+        description="where it is another than the heights'",
+    )
     height_offset: float | None = Field(
         default=None,
         allow_inf_nan=False,

@@ -221,7 +221,9 @@ def scan(source: GeoTiff, read: Read, progress: Progress | None = None) -> Scan:
             progress(round(share * source.layout.declared_bytes), source.layout.declared_bytes)
     if not count:
         raise NoData(
-            f"{source.path.name}: not one valid pixel: all are nodata, transparent or NaN",
+            f"{source.path.name}: not one valid pixel: all are nodata, transparent or NaN; "
+            "expected at least one with data: look at its mask and at the declared nodata value, "
+            f"which rio edit-info --unset-nodata {source.path.name} takes away",
             file=source.path.name,
         )
     return Scan(count, low, high)

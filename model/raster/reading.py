@@ -75,22 +75,11 @@ def decide(
         AmbiguousInput: Two readings fit; the message names the option that chooses.
         RasterUnreadable: A block of the sample cannot be decoded.
     """
-    remarks = [*ortho.remarks]
     windows = list(sample_windows(ortho.grid.height, ortho.grid.width))
     colours = _Colours(ortho, windows, options)
-    for part in (height, dtm):
-        if part is not None:
-            values, told = decide_heights(
-                _tags(part.source),
-                _sample_below(part),
-                options,
-                above_ground=dtm is None,
-            )
-            part.interpret(values)
-            remarks += told
     limits = ABOVE_GROUND_M if options.height_nodata != "none" else (-np.inf, np.inf)
     above, told = _decide_level(height, dtm, windows, options, limits)
-    remarks += [*colours.remarks, *told]
+    remarks = [*ortho.remarks, *colours.remarks, *told]
     missing = np.concatenate(
         [~np.isfinite(h)[valid] for h, valid in zip(above, colours.valid, strict=True)]
     )
@@ -207,6 +196,7 @@ def _tags(source: GeoTiff) -> HeightTags:
         unit=source.unit,
         vertical_unit_m=vertical_unit(source.crs),
         nodata=source.nodata[0],
+        is_dtm=source.role is Role.DTM,
     )
 
 
@@ -242,16 +232,16 @@ def _decide_level(
     source = Source(
         file=height.source.path.name,
         with_dtm=dtm is not None,
-        integers=bool(np.issubdtype(height.source.dtype, np.integer)) and height.source.scale == 1,
+        integers=_counts_steps(height.source),
         bits=8 * height.source.dtype.itemsize,
+        alike=dtm is None or _counts_steps(dtm.source) == _counts_steps(height.source),
     )
+    parts = [(height, _sample_below(height))] + ([(dtm, _sample_below(dtm))] if dtm else [])
+    remarks = _interpret(parts, options)
     above = _above(height, dtm, windows)
-    remarks: list[Remark] = []
-    if not (height.values.unit_known or (dtm is not None and dtm.values.unit_known)):
-        unit_m, remarks = decide_unit(np.concatenate([h.ravel() for h in above]), source)
-        for part in (height, dtm):
-            if part is not None:
-                part.interpret(part.values.in_unit(unit_m))
+    if not any(part.values.unit_known for part, _ in parts):
+        unit_m, told = decide_unit(np.concatenate([h.ravel() for h in above]), source)
+        remarks = [*_interpret(parts, options, unit_m), *told]
         above = _above(height, dtm, windows)
     offset = np.float32(options.height_offset or 0.0)
     pixels = np.concatenate([h.ravel() for h in above]) + offset
@@ -265,6 +255,28 @@ def _decide_level(
     for values in above:
         values[~possible(values, limits)] = np.nan
     return above, remarks
+
+
+def _interpret(
+    parts: Sequence[tuple[AlignedHeight, HeightSample]],
+    options: ReadingOptions,
+    unit_m: float | None = None,
+) -> list[Remark]:
+    """Decides what the numbers of one height raster mean, or of a surface and a terrain model."""
+    remarks = []
+    for part, sample in parts:
+        tags = _tags(part.source)
+        values, told = decide_heights(
+            tags, sample, options, above_ground=len(parts) == 1, unit_m=unit_m
+        )
+        part.interpret(values)
+        remarks += told
+    return remarks
+
+
+def _counts_steps(source: GeoTiff) -> bool:
+    """Whether heights are whole numbers of a step that nobody names."""
+    return bool(np.issubdtype(source.dtype, np.integer)) and source.scale == 1
 
 
 def _above(

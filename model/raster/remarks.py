@@ -26,23 +26,29 @@ def pair_remarks(
 
 
 def _ortho_remarks(ortho: GeoTiff) -> list[Remark]:
-    remarks = []
+    remarks, name = [], ortho.path.name
     extra = ortho.layout.bands - len(ortho.bands) - (ortho.alpha is not None)
     if extra > 0:
         remarks.append(
-            _remark("ortho.extra_bands", f"bands {ortho.bands} are used, {extra} more are not")
+            _remark(
+                "ortho.extra_bands",
+                f"{name}: bands {', '.join(map(str, ortho.bands))} are used as red, green, blue, "
+                f"{extra} more {'is' if extra == 1 else 'are'} not; --bands chooses others",
+            )
         )
     if ortho.grid.crs is None:
         remarks.append(
-            _remark("crs.none", "no coordinate reference system: areas in m² will be unknown")
+            _remark(
+                "crs.none", f"{name}: no coordinate reference system: areas in m² will be unknown"
+            )
         )
     elif ortho.grid.areas.kind == "geodesic" and ortho.grid.crs.is_projected:
         remarks.append(
             _remark(
                 "crs.distorts",
-                f"this projection shows areas {ortho.grid.areas.distortion or 1:.4g} times as "
-                "large as they are on the ground here; those in the statistics are true ones, on "
-                "the ellipsoid",
+                f"{name}: its projection shows areas {ortho.grid.areas.distortion or 1:.4g} times "
+                "as large as they are on the ground here; those in the statistics are true ones, "
+                "on the ellipsoid",
             )
         )
     return remarks

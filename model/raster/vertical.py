@@ -9,6 +9,7 @@ from rasterio.crs import CRS
 from model.raster.remark import Remark
 
 _UPRIGHT = ("up", "down")
+_DEPTH = "depth below "
 
 
 def vertical_unit(crs: CRS | None) -> float | None:
@@ -39,7 +40,7 @@ def vertical_datum(crs: CRS | None) -> str | None:
         if axis is not None:
             name = part.name if part.datum is None else part.datum.name
             name = str(name) if part.is_vertical else f"ellipsoid of {name}"
-            return f"depth below {name}" if axis.direction == "down" else name
+            return f"{_DEPTH}{name}" if axis.direction == "down" else name
     return None
 
 
@@ -67,6 +68,12 @@ def vertical_remarks(rasters: Sequence[tuple[str, CRS | None]]) -> list[Remark]:
     if factors and max(factors) > 1.0001 * min(factors):
         told = ", ".join(f"{name} of {unit:.7g} m" for name, unit in units)
         remarks.append(f"vertical axes have different units: {told}; each is read in its own")
+    remarks += [
+        f"{name}: its CRS counts downwards ({datum}); the numbers are read as heights, upwards: "
+        f"gdal_calc.py -A {name} --calc=-A --outfile=OUT.tif turns depths round"
+        for name, datum in datums
+        if datum.startswith(_DEPTH)
+    ]
     return [Remark(code="crs.vertical", message=message) for message in remarks]
 
 

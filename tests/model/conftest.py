@@ -10,6 +10,8 @@ import rasterio
 from affine import Affine
 from rasterio.crs import CRS
 
+from model.raster.sample import sample_windows
+
 UTM = CRS.from_epsg(25832)
 ORIGIN = (500_000.0, 5_700_000.0)
 
@@ -59,19 +61,34 @@ def make_tiff(tmp_path: Path) -> MakeTiff:
 
 
 @pytest.fixture
-def damage() -> Callable[..., None]:
-    """Spoil the compressed strip that holds a raster row; row 48 of 600 is in no sample."""
+def damage() -> Callable[[Path], int]:
+    """Spoil a compressed tile that no sample of a square raster reads; returns its first row."""
 
-    def spoil(path: Path, row: int) -> None:
+    def spoil(path: Path) -> int:
         with rasterio.open(path) as raster:
-            strip = row // raster.block_shapes[0][0]
-            offset = raster.get_tag_item(f"BLOCK_OFFSET_0_{strip}", "TIFF", bidx=1)
-            size = raster.get_tag_item(f"BLOCK_SIZE_0_{strip}", "TIFF", bidx=1)
+            row, column = _unsampled(raster.height, raster.block_shapes[0][0])
+            block = f"{column}_{row}"
+            first_row = row * raster.block_shapes[0][0]
+            offset = raster.get_tag_item(f"BLOCK_OFFSET_{block}", "TIFF", bidx=1)
+            size = raster.get_tag_item(f"BLOCK_SIZE_{block}", "TIFF", bidx=1)
         content = bytearray(path.read_bytes())
         content[int(offset) : int(offset) + int(size)] = b"\xff" * int(size)
         path.write_bytes(content)
+        return first_row
 
     return spoil
+
+
+def _unsampled(side: int, block: int) -> tuple[int, int]:
+    """Row and column, in blocks, of a block without a sampled pixel."""
+    seen = {
+        (row // block, column // block)
+        for window in sample_windows(side, side)
+        for row in (window.row_off, window.row_off + window.height - 1)
+        for column in (window.col_off, window.col_off + window.width - 1)
+    }
+    blocks = range(side // block)
+    return next((r, c) for r in blocks for c in blocks if r and (r, c) not in seen)
 
 
 @pytest.fixture

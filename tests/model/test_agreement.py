@@ -151,6 +151,12 @@ def test_different_levels_and_units_are_told() -> None:
     assert "dsm.tif of 0.3048006 m, dtm.tif of 1 m" in unit.message
 
 
+def test_depths_are_told() -> None:
+    (depth,) = vertical_remarks([("h.tif", CRS.from_user_input("EPSG:25832+5831"))])
+    assert "counts downwards" in depth.message
+    assert "--calc=-A" in depth.message
+
+
 def test_the_same_level_under_another_name_and_undeclared_ones_are_not_told() -> None:
     esri = CRS.from_wkt(
         'COMPD_CS["x",' + UTM.to_wkt() + ',VERT_CS["NAVD_1988",VERT_DATUM["North_American_'

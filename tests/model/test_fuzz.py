@@ -76,7 +76,9 @@ def check_valid(folder: Path, ortho: Spec, height: Spec, place: Place) -> None:
     metres, known = geotiffs.read_heights(files[1])
     assume(valid.any())
     assume(known.any())
-    options = ReadingOptions(white=1.0, height_offset=0.0, height_unit="m")
+    # Where 0 is nodata, a crowd of low heights would make it the ground.
+    zero = 0.0 if height.nodata == 0 else None
+    options = ReadingOptions(white=1.0, height_offset=0.0, height_unit="m", height_nodata=zero)
     with RasterPair.open(*files, options=options) as pair:
         rows = pair.read(0, ortho.height)
         with rasterio.open(files[0]) as raster:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from model.errors import AmbiguousInput, BadOption, NotAboveGround, UnclearUnit
 from model.raster.pair import RasterPair
 from model.raster.report import PairReport
+from model.raster.sample import sample_windows
 from model.raster.values.fills import find_fills
 from model.raster.values.options import ReadingOptions
 from model.raster.values.units import metres_of, unit_name
@@ -68,6 +69,13 @@ def codes(report: PairReport) -> list[str]:
     ("text", "metres"),
     [
         *(("m", 1), ("Metre", 1), ("meters", 1), ("metre above ground", 1), ("m (NAVD88)", 1)),
+        *(
+            ("meters NAVD88", 1),
+            ("ft NAVD88", 0.3048),
+            ("m EGM2008", 1),
+            ("'", 0.3048),
+            ("′", 0.3048),
+        ),
         *(("ft", 0.3048), ("Foot", 0.3048), ("feet", 0.3048), ("international foot", 0.3048)),
         *(("US survey foot", 1200 / 3937), ("us-ft", 1200 / 3937), ("ftUS", 1200 / 3937)),
         *(("cm", 0.01), ("Centimetre", 0.01), ("dm", 0.1), ("mm", 0.001), ("0.2", 0.2)),
@@ -138,6 +146,43 @@ def test_what_fits_several_units_is_asked_for(read: Any, stored: np.ndarray, fit
     found, report = read(stored, options={"height_unit": "0.05"})
     assert np.allclose(found, stored * 0.05, atol=1e-4)
     assert report.reading.options == {"height_unit": "0.05"}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "unit", "value"),
+    [
+        *(("int16", "cm", 9999), ("int16", "cm", 32766), ("uint16", "cm", 65534)),
+        *(("int16", "dm", 9999), ("int16", "cm", -9999), ("int32", "mm", 999_999)),
+    ],
+)
+def test_fill_values_are_found_in_the_unit_that_is_concluded(
+    read: Any, dtype: str, unit: str, value: int
+) -> None:
+    metres = town()
+    stored = (metres / metres_of(unit)).round().astype(dtype)
+    stored[40:60, 30:100] = value
+    found, report = read(stored)
+    assert "height.unit" in codes(report)
+    assert np.isnan(found[40:60, 30:100]).all()
+    assert ("height.fill" in codes(report)) or ("height.wild" in codes(report))
+    kept = np.isfinite(found)
+    assert kept.sum() == SIDE * SIDE - 20 * 70
+    np.testing.assert_allclose(found[kept], metres[kept], atol=0.06)
+
+
+def test_surface_and_terrain_in_different_units_are_read_in_theirs(read: Any) -> None:
+    ground = np.full((SIDE, SIDE), 42.0, "float32")
+    surface = ((town() + 42) * 100).astype("uint16")
+    with pytest.raises(NotAboveGround, match=r"--height-unit, --dtm-unit"):
+        read(surface, dtm=ground)
+    found, _ = read(surface, dtm=ground, options={"height_unit": "cm", "dtm_unit": "m"})
+    np.testing.assert_allclose(found, town(), atol=0.02)
+
+
+def test_one_unit_is_not_concluded_for_two_kinds_of_numbers(read: Any) -> None:
+    coast = np.full((SIDE, SIDE), 1.0, "float32")
+    with pytest.raises(UnclearUnit, match=r"--height-unit cm .*--dtm-unit"):
+        read(((town() + 1) * 100).astype("uint16"), dtm=coast)
 
 
 def test_scale_and_offset_count_before_the_unit(read: Any, make_tiff: Make, photo: Make) -> None:
@@ -227,6 +272,18 @@ def test_nodata_0_above_ground_is_the_ground_where_the_surroundings_say_so(read:
     assert np.array_equal(np.isnan(found), stored == 0)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "unit"), [("int16", "cm"), ("int16", "dm"), ("int32", "mm"), ("uint8", "m")]
+)
+def test_nodata_0_is_the_ground_in_any_unit(read: Any, dtype: str, unit: str) -> None:
+    shrubs = 0.8 * (np.random.default_rng(1).random((SIDE, SIDE)) < 0.1)
+    stored = ((town() + shrubs - 0.1).clip(0) / metres_of(unit)).round().astype(dtype)
+    found, report = read(stored, nodata=0)
+    assert "height.nodata_zero" in codes(report)
+    assert "height.level" not in codes(report)
+    assert np.isfinite(found).all()
+
+
 def test_nodata_0_on_a_roof_is_a_hole(read: Any) -> None:
     stored = town().astype("float32") + 0.01
     stored[:, :60] += 6
@@ -266,6 +323,42 @@ def test_another_level_than_the_grounds_is_asked_for(read: Any, shift: float) ->
 
 def test_a_small_difference_of_level_is_told(read: Any) -> None:
     assert codes(read((town() - 0.8).astype("float32"))[1]) == ["height.level"]
+
+
+def test_what_stands_on_the_ground_is_no_level_of_it(read: Any) -> None:
+    metres = np.full((SIDE, SIDE), 16.0) + np.random.default_rng(0).random((SIDE, SIDE)) * 0.3
+    metres[:20] = town()[:20]
+    assert "height.level" not in codes(read(metres.astype("float32"))[1])
+
+
+def test_heights_without_a_difference_are_told_or_refused(read: Any) -> None:
+    flat = np.zeros((SIDE, SIDE), "float32")
+    assert codes(read(flat)[1]) == ["height.flat"]
+    surface = (town() + 40).astype("float32")
+    with pytest.raises(NotAboveGround, match="the same heights"):
+        read(surface, dtm=surface)
+    assert codes(read(surface, dtm=surface, options={"height_offset": 0.0})[1]) == []
+
+
+@pytest.mark.parametrize(("base", "code"), [(150.0, 0.0), (150.0, -99.0), (0.0, 999.0)])
+def test_a_gap_that_no_sample_sees_is_missing(
+    photo: Make, make_tiff: Make, base: float, code: float
+) -> None:
+    side = 640
+    terrain = np.full((side, side), base) + np.random.default_rng(0).random((side, side))
+    unseen = np.ones((side, side), bool)
+    for window in sample_windows(side, side):
+        unseen[window.toslices()] = False
+    gap = unseen & (np.indices((side, side))[0] < 60)
+    ground = np.where(gap & (base > 0), code, terrain).astype("float32")
+    above = np.where(gap & (base == 0), code, np.kron(town(), np.ones((5, 5))))
+    surface = above.astype("float32") + (ground if base else 0)
+    names = {"height": make_tiff("s.tif", surface)}
+    if base:
+        names["dtm"] = make_tiff("t.tif", ground)
+    with RasterPair.open(photo(side=side), **names) as pair:
+        known = pair.read(0, side).valid["ndsm"]
+    assert (known == ~gap).all()
 
 
 @pytest.mark.parametrize("low", [3.0, 12.0, 157.0])

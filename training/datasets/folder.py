@@ -150,6 +150,7 @@ class Folder:
         try:
             with RasterPair.open(ortho, height, dtm=dtm, options=options) as pair:
                 grid, decisions = pair.grid, pair.decisions.without_sample()
+                remarks = pair.report.remarks
         except InputError as error:
             raise _as_manifest_says(error, entry.name) from error
         truth = self._labels(labels, grid)
@@ -157,7 +158,7 @@ class Folder:
         rasters = PairRasters(ortho, height, dtm, options, decisions, self._files)
         tile = FileTile(entry.name, grid.height, grid.width, rasters, truth)
         ground = entry.sha256.get("ortho", entry.ortho.as_posix())
-        return PlacedTile(tile, grid, entry.split, ground, decisions.remarks)
+        return PlacedTile(tile, grid, entry.split, ground, remarks)
 
     def _file(self, entry: TileEntry, kind: Kind, path: Path | None) -> Path:
         if path is None:
@@ -226,14 +227,18 @@ def _as_manifest_says(error: InputError, tile: str) -> InputError:
 
 def _reading_remarks(tiles: Sequence[PlacedTile]) -> list[str]:
     """How the tiles' rasters are read: once a kind of remark, with the first tile as an example."""
-    found: dict[str, list[str]] = {}
-    for placed in tiles:
+    found: dict[str, dict[int, str]] = {}
+    for number, placed in enumerate(tiles):
         for remark in placed.remarks:
-            found.setdefault(remark.code, []).append(remark.message)
-    return [
-        messages[0] if len(messages) == 1 else f"{messages[0]} (and {len(messages) - 1} more tiles)"
-        for messages in found.values()
-    ]
+            found.setdefault(remark.code, {}).setdefault(number, remark.message)
+    return [_with_others(list(messages.values())) for messages in found.values()]
+
+
+def _with_others(messages: Sequence[str]) -> str:
+    """The first of the messages, and on how many more tiles there is one."""
+    if len(messages) == 1:
+        return messages[0]
+    return f"{messages[0]} (and {len(messages) - 1} more tiles)"
 
 
 def draw_parts(

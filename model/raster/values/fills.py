@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 ABSOLUTE_M = (-500.0, 9000.0)
 """Surfaces and terrain, from the Dead Sea's shore to Mount Everest."""
-ABOVE_GROUND_M = (-50.0, 1000.0)
+ABOVE_GROUND_M = (-50.0, 850.0)
 """Heights above ground, from an open pit under an old terrain model to the highest tower."""
 
 _USUAL = (
@@ -24,7 +24,11 @@ _USUAL = (
 _REPEATED = 1e-3
 """Share of the sample that a fill value takes at least: one in a thousand, and 8 pixels."""
 _LARGE = 0.05
+_ENOUGH = 1024
+"""Sampled heights, of which the range of a place is concluded."""
 _APART_USUAL_M, _APART_M, _BELOW_GROUND_M = 3.0, 20.0, 1.5
+_APART_TOWER_M = 150.0
+_FINE_M = 0.1
 """How far a fill value lies from the nearest height: a usual one, any other, and one below ground
 in heights above it, where hardly anything is."""
 
@@ -56,16 +60,34 @@ def find_fills(stored: NDArray[np.generic], unit_m: float, *, above_ground: bool
     """
     values, counts = np.unique(stored, return_counts=True)
     values = values.astype(np.float64)
+    fine = np.issubdtype(stored.dtype, np.floating) or unit_m < _FINE_M
     found = []
     for ends_low in (True, False):
         while len(values) > 1:
             end = 0 if ends_low else -1
-            if not _is_fill(values, counts, unit_m, len(stored), ends_low, above_ground):
+            if not _is_fill(values, counts, unit_m, len(stored), ends_low, above_ground, fine):
                 break
             found.append(Fill(float(values[end]), float(counts[end] / len(stored))))
             kept = slice(1, None) if ends_low else slice(None, -1)
             values, counts = values[kept], counts[kept]
     return sorted(found, key=lambda fill: fill.value)
+
+
+def far_from_all(
+    stored: NDArray[np.generic], unit_m: float, *, above_ground: bool
+) -> tuple[float, ...]:
+    """Usual fill values that no sampled height is near, wherever else they may be in the raster.
+
+    Args:
+        stored: As for `find_fills`, without those that it has found.
+    """
+    if stored.size < _ENOUGH:
+        return ()
+    values, counts = np.unique(stored, return_counts=True)
+    low, high = float(values[0]), float(values[-1])
+    apart = max(_APART_M, unit_m * _spread(values.astype(np.float64), counts)) / unit_m
+    codes = _USUAL if above_ground else (0.0, *_USUAL)
+    return tuple(code for code in codes if code < low - apart or code > high + apart)
 
 
 def possible(metres: NDArray[np.floating], limits: tuple[float, float]) -> NDArray[np.bool_]:
@@ -94,6 +116,7 @@ def _is_fill(
     pixels: int,
     ends_low: bool,
     above_ground: bool,
+    fine: bool,
 ) -> bool:
     """Whether the lowest, or highest, of the sorted values stands for nothing."""
     value, count = (values[0], counts[0]) if ends_low else (values[-1], counts[-1])
@@ -109,8 +132,10 @@ def _is_fill(
     if value in _USUAL:
         return gap_m >= max(_APART_USUAL_M, 0.2 * spread_m)
     # Above ground it may be a tower, but for a round number over a good part of the place.
-    likely = not above_ground or (float(value).is_integer() and count >= _LARGE * pixels)
-    return likely and gap_m >= max(_APART_M, spread_m)
+    if not above_ground or (float(value).is_integer() and count >= _LARGE * pixels):
+        return gap_m >= max(_APART_M, spread_m)
+    # No roof is level to the last digit of a measurement so far above everything else.
+    return fine and gap_m >= max(_APART_TOWER_M, spread_m)
 
 
 def _spread(values: NDArray[np.float64], counts: NDArray[np.int64]) -> float:

@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 
 from model.errors import UnclearUnit
 from model.raster.remark import Remark
-from model.raster.values.fills import ABSOLUTE_M, Fill, find_fills, possible, type_extremes
+from model.raster.values.fills import (
+    ABSOLUTE_M,
+    Fill,
+    far_from_all,
+    find_fills,
+    possible,
+    type_extremes,
+)
 from model.raster.values.options import ReadingOptions
 from model.raster.values.units import metres_of, says_nothing, unit_name
 
@@ -18,8 +25,9 @@ _SAME_UNIT = 1e-4
 # unit is known, the limits are those of millimetres.
 _MEASURED_SHARE, _MEASURED_VALUES = 0.05, 16
 _MILLIMETRES = 1000.0
-_GROUND_M = 1.0
-"""Heights below this are near enough to the ground for a gap among them to be ground, too."""
+_GROUND_M, _GROUND_STEPS = 1.0, 1.5
+"""Heights below this, or of one stored step, are near enough to the ground for a gap among them to
+be ground, too."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,7 @@ class HeightTags:
         unit: The band's unit as it is written there.
         vertical_unit_m: Metres a unit of the CRS's vertical axis, if it has one.
         nodata: The declared value.
+        is_dtm: The raster is a terrain model that will be subtracted.
     """
 
     file: str
@@ -43,6 +52,7 @@ class HeightTags:
     unit: str | None = None
     vertical_unit_m: float | None = None
     nodata: float | None = None
+    is_dtm: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,19 +111,14 @@ class HeightValues:
         metres[~(known & possible(metres, self.limits_m))] = np.nan
         return metres
 
-    def in_unit(self, unit_m: float) -> "HeightValues":
-        """The same values, a unit being so many metres, now that it is known."""
-        return replace(
-            self,
-            scale=self.scale * unit_m,
-            offset_m=self.offset_m * unit_m,
-            limits_m=ABSOLUTE_M if np.isfinite(self.limits_m[0]) else self.limits_m,
-            unit_known=True,
-        )
-
 
 def decide_heights(
-    tags: HeightTags, sample: HeightSample, options: ReadingOptions, *, above_ground: bool
+    tags: HeightTags,
+    sample: HeightSample,
+    options: ReadingOptions,
+    *,
+    above_ground: bool,
+    unit_m: float | None = None,
 ) -> tuple[HeightValues, list[Remark]]:
     """Decides what the numbers of one height raster mean.
 
@@ -122,15 +127,18 @@ def decide_heights(
         sample: Of its pixels.
         options: What the caller knows better.
         above_ground: It is read as heights above ground, not as a surface or terrain model.
+        unit_m: Metres a unit where neither tags nor options name one.
 
     Returns:
-        The values, and what was decided. Where neither tags nor options name a unit it is taken
-        for a metre, `unit_known` is False, and `level.decide_unit` has the last word.
+        The values, and what was decided. Where nobody names a unit it is taken for a metre, and
+        `unit_known` is False: `level.decide_unit` concludes it from these values, and whoever asks
+        decides once more with it, since what is missing depends on the unit.
 
     Raises:
         UnclearUnit: The tags contradict each other, or name a unit that nobody knows.
     """
-    unit_m, remarks = _declared_unit(tags, options)
+    declared_m, remarks = _declared_unit(tags, options)
+    unit_m = unit_m if declared_m is None else declared_m
     values = HeightValues(
         scale=tags.scale * (unit_m or 1.0),
         offset_m=tags.offset * (unit_m or 1.0),
@@ -169,15 +177,16 @@ def is_value(stored: NDArray[Any], value: float | None) -> NDArray[np.bool_]:
 
 def _declared_unit(tags: HeightTags, options: ReadingOptions) -> tuple[float | None, list[Remark]]:
     """Metres a unit, by option, band or CRS; None where none of them says it."""
-    if options.height_unit is not None:
-        chosen = metres_of(options.height_unit)
-        assert chosen is not None, options.height_unit
+    option = "--dtm-unit" if tags.is_dtm else "--height-unit"
+    if (name := options.unit_of(is_dtm=tags.is_dtm)) is not None:
+        chosen = metres_of(name)
+        assert chosen is not None, name
         return chosen, []
     of_band = None if says_nothing(tags.unit) else metres_of(tags.unit or "")
     if of_band is None and not says_nothing(tags.unit):
         raise UnclearUnit(
             f"{tags.file}: the band's unit is {tags.unit!r}, which is no unit of height; expected "
-            "metres or feet: say what they are in with --height-unit m (or ft, us-ft, cm, …)",
+            f"metres or feet: say what they are in with {option} m (or ft, us-ft, cm, …)",
             file=tags.file,
             unit=tags.unit,
             option="height_unit",
@@ -186,8 +195,8 @@ def _declared_unit(tags: HeightTags, options: ReadingOptions) -> tuple[float | N
     if of_band is not None and of_crs is not None and abs(of_band / of_crs - 1) > _SAME_UNIT:
         raise UnclearUnit(
             f"{tags.file}: the band's unit is {tags.unit!r}, the vertical unit of its coordinate "
-            f"reference system is {unit_name(of_crs)}; expected one: choose with --height-unit "
-            f"{unit_name(of_band)} or --height-unit {unit_name(of_crs)}",
+            f"reference system is {unit_name(of_crs)}; expected one: choose with {option} "
+            f"{unit_name(of_band)} or {option} {unit_name(of_crs)}",
             file=tags.file,
             option="height_unit",
         )
@@ -199,7 +208,7 @@ def _declared_unit(tags: HeightTags, options: ReadingOptions) -> tuple[float | N
         Remark(
             code="height.unit",
             message=f"{tags.file}: heights are in {unit_name(unit_m)} by {by} and are converted to "
-            f"metres (× {unit_m:.9g}); --height-unit m if they are metres",
+            f"metres (× {unit_m:.9g}); {option} m if they are metres",
         )
     ]
 
@@ -227,10 +236,12 @@ def _decide_nodata(
     share = 100 * count / max(1, sum(valid.size for valid in sample.valid))
     found = f"{tags.file}: nodata is 0, which {share:.1f} % of the heights are"
     around = np.abs(_around(zeros, sample)) * values.scale
+    step = values.scale if np.issubdtype(tags.dtype, np.integer) else 0.0
+    near = max(_GROUND_M, _GROUND_STEPS * step)
     # Where all of the ground is 0, things that stand on it are around, too: a quarter is enough.
-    if around.size and (low := float(np.quantile(around, 0.25))) < _GROUND_M:
+    if around.size and (low := float(np.quantile(around, 0.25))) < near:
         message = (
-            f"{found}; a quarter of the heights around them is below {low:.2f} m, so they are "
+            f"{found}; a quarter of the heights around them is at most {low:.2f} m, so they are "
             "taken for the ground; --height-nodata 0 if nothing is known there"
         )
         return replace(values, nodata=None), [Remark(code="height.nodata_zero", message=message)]
@@ -263,7 +274,10 @@ def _find_missing(
     extremes = tuple(float(value) for value in type_extremes(tags.dtype))
     kept = possible(metres, limits) & ~np.isin(pixels, extremes)
     fills = find_fills(pixels[kept], values.scale, above_ground=above_ground)
-    missing = (*extremes, *(fill.value for fill in fills))
+    filled = tuple(fill.value for fill in fills)
+    measured = pixels[kept & ~np.isin(pixels, filled)]
+    unseen = far_from_all(measured, values.scale, above_ground=above_ground)
+    missing = (*extremes, *filled, *unseen)
     remarks = list(_fill_remarks(tags.file, fills, pixels, ~kept))
     return replace(values, missing=missing, limits_m=limits), remarks
 

@@ -33,7 +33,7 @@ _UNITS = {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001}
 _LEAST_PIXELS = 1024
 """Fewer are a piece of a roof or a tree as well as of a place: nothing is concluded from them."""
 _LEVEL_BIN_M = 0.5
-_LEVEL_SHARE = 0.15
+_LEVEL_SHARE, _LOWER_SHARE = 0.15, 0.01
 _LEVEL_ASKED_M, _LEVEL_TOLD_M = 1.0, 0.4
 _BELOW_ASKED, _BELOW_TOLD = 0.15, 0.02
 
@@ -47,12 +47,15 @@ class Source:
         with_dtm: A terrain model has been subtracted.
         integers: They are stored as whole numbers.
         bits: Of a stored value.
+        alike: Heights and terrain model are stored in the same way: both as whole numbers, or
+            neither.
     """
 
     file: str
     with_dtm: bool = False
     integers: bool = False
     bits: int = 32
+    alike: bool = True
 
 
 def percentiles(heights: NDArray[np.floating]) -> dict[str, float]:
@@ -95,10 +98,11 @@ def decide_unit(heights: NDArray[np.floating], source: Source) -> tuple[float, l
         return 1.0, []
     fitting = [unit for unit, m in _UNITS.items() if _HIGH_M[0] <= high * m <= _HIGH_M[1]]
     # Eight bits are also steps of 0.2 m, or a picture of heights without any unit.
-    if source.integers and source.bits > 8 and len(fitting) == 1:
+    if source.integers and source.bits > 8 and len(fitting) == 1 and source.alike:
         unit = fitting[0]
+        numbers = "differences to the terrain model" if source.with_dtm else "whole numbers"
         message = (
-            f"{source.file}: whole numbers, 99 % of them up to {high:.0f}, are read as {unit}, "
+            f"{source.file}: {numbers}, 99 % of them up to {high:.0f}, are read as {unit}, "
             f"which makes {high * _UNITS[unit]:.1f} m; --height-unit m if they are metres"
         )
         return _UNITS[unit], [Remark(code="height.unit", message=message)]
@@ -107,7 +111,9 @@ def decide_unit(heights: NDArray[np.floating], source: Source) -> tuple[float, l
     )
     guesses = guesses or "--height-unit dm, cm, mm, ft, or metres a step"
     certain = "" if "m" in fitting else f"; --height-unit m if they are metres ({high:.0f} m)"
-    surface = "" if source.with_dtm else "; if this is a surface model (DSM), pass --dtm DTM"
+    surface = "; if this is a surface model (DSM), pass --dtm DTM"
+    if source.with_dtm:
+        surface = "; --dtm-unit where the terrain model's is another"
     raise UnclearUnit(
         f"{source.file}: the unit of the heights is not declared, and 1 % of them are above "
         f"{high:.0f}; expected metres, or a unit in the file: choose {guesses}{certain}{surface}",
@@ -144,6 +150,14 @@ def check_above_ground(
     finite = heights[np.isfinite(heights)].astype(np.float64)
     if confirmed or len(finite) < _LEAST_PIXELS:
         return []
+    if source.with_dtm and found["p1"] == found["p99"] == 0:
+        raise _refusal(
+            "surface model and terrain model have the same heights",
+            "pass the surface model (DSM) as HEIGHT and the terrain model (DTM) with --dtm; if "
+            "nothing stands there, --height-offset 0",
+            found,
+            source,
+        )
     level, share = _ground_level(finite)
     below = float((finite < -_LEVEL_ASKED_M).mean())
     if source.with_dtm and found["p75"] <= _LEVEL_ASKED_M and found["p5"] < -2.5 and below > 0.1:
@@ -155,7 +169,9 @@ def check_above_ground(
             source,
         )
     lower = float((finite < level - _LEVEL_ASKED_M).mean())
-    if below > _BELOW_ASKED or (level > _LEVEL_ASKED_M and share > _LEVEL_SHARE and lower < 0.01):
+    if below > _BELOW_ASKED or (
+        level > _LEVEL_ASKED_M and share > _LEVEL_SHARE and lower < _LOWER_SHARE
+    ):
         what = f"the ground seems to lie at {level:.1f} m, not at 0"
         if abs(level) <= _LEVEL_TOLD_M:
             what = f"{100 * below:.0f} % of the heights are more than 1 m below the ground"
@@ -167,17 +183,18 @@ def check_above_ground(
             found,
             source,
         )
-    return _remarks(found, level, share, below, source)
+    return _remarks(found, level, share, lower, below, source)
 
 
 def _refuse_absolute(found: dict[str, float], source: Source) -> None:
     high = found["p1"] > MAX_P1_M or found["p50"] > MAX_P50_M
     if high or found["p50"] < MIN_P50_M:
         advice = (
-            "check that height raster and --dtm count from the same level and in the same unit "
-            "(--height-unit)"
+            "check that both files are in the units that they are read in (--height-unit, "
+            "--dtm-unit) and count from the same level (--height-offset)"
             if source.with_dtm
-            else "if this is a surface model (DSM), pass the terrain model with --dtm DTM"
+            else "if this is a surface model (DSM), pass the terrain model with --dtm DTM; if they "
+            f"count from another level, --height-offset {-found['p5']:.1f} or so"
         )
         raise _refusal(
             f"heights from {found['p1']:.1f} m to {found['p99']:.1f} m (1st and 99th percentile) "
@@ -216,18 +233,30 @@ def _ground_level(heights: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _remarks(
-    found: dict[str, float], level: float, share: float, below: float, source: Source
+    found: dict[str, float],
+    level: float,
+    share: float,
+    lower: float,
+    below: float,
+    source: Source,
 ) -> list[Remark]:
+    if found["p1"] == found["p99"]:
+        message = (
+            f"{source.file}: all heights are {found['p1']:.1f} m: the map comes from the "
+            "orthophoto alone"
+        )
+        return [Remark(code="height.flat", message=message)]
     if found["p1"] < USUAL_P1_M[0]:
         message = (
             f"{source.file}: heights down to {found['p1']:.1f} m: is a nodata value undeclared?"
         )
         return [Remark(code="height.below_ground", message=message)]
-    if below > _BELOW_TOLD or (abs(level) > _LEVEL_TOLD_M and share > _LEVEL_SHARE):
-        message = (
-            f"{source.file}: the ground lies at {level:.1f} m and {100 * below:.0f} % of the "
-            f"heights are more than 1 m below 0; --height-offset {-level:.1f} if they count from "
-            "another level"
-        )
+    # A level above 0 that something lies below is a roof, a lawn on a hill, a hedge.
+    off = level < -_LEVEL_TOLD_M or (level > _LEVEL_TOLD_M and lower < _LOWER_SHARE)
+    if below > _BELOW_TOLD or (off and share > _LEVEL_SHARE):
+        what = f"the ground lies at {level:.1f} m"
+        if below > _BELOW_TOLD:
+            what += f" and {100 * below:.0f} % of the heights are more than 1 m below 0"
+        message = f"{source.file}: {what}; {_other_level(level, source)}"
         return [Remark(code="height.level", message=message)]
     return []

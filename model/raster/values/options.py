@@ -53,6 +53,9 @@ class ReadingOptions(BaseModel):
         description="of the heights and the terrain model: m, dm, cm, mm, ft, us-ft, or metres a "
         "step",
     )
+    dtm_unit: Annotated[str, AfterValidator(_unit)] | None = Field(
+        default=None, description="of the terrain model, where it is another than the heights'"
+    )
     height_offset: float | None = Field(
         default=None,
         allow_inf_nan=False,
@@ -83,6 +86,10 @@ class ReadingOptions(BaseModel):
             name = str(first["loc"][0]).replace("_", "-")
             reason = first["msg"].removeprefix("Value error, ")
             raise BadOption(f"--{name}: {reason}", option=name) from None
+
+    def unit_of(self, *, is_dtm: bool) -> str | None:
+        """The unit that was given for a height raster, or for a terrain model."""
+        return self.dtm_unit or self.height_unit if is_dtm else self.height_unit
 
     def chosen(self) -> dict[str, Any]:
         """Those that were given, as JSON values."""

@@ -31,7 +31,10 @@ _SPELLINGS = {
 _UNIT_OF = {spelling: unit for unit, all_ in _SPELLINGS.items() for spelling in all_.split()}
 _SAYS_NOTHING = frozenset({"", "unknown", "none", "na", "unitless", "unspecified", "dn"})
 # What stands behind the unit's name in real files: `metres above ground`, `m (NAVD88)`.
-_REMAINDER = re.compile(r"\b(above|over|under|below|of|agl|asl|amsl|msl|navd|ngvd|egm|height)\b")
+_REMAINDER = re.compile(
+    r"\b(above|over|under|below|of|agl|asl|amsl|msl|navd\w*|ngvd\w*|egm\w*|nap|dhhn\w*|ellips\w*|height)\b"
+)
+_PRIME_IS_FOOT = frozenset({"'", "′", "’"})
 
 
 def metres_of(text: str) -> float | None:
@@ -39,6 +42,8 @@ def metres_of(text: str) -> float | None:
     try:
         number = float(text)
     except ValueError:
+        if text.strip() in _PRIME_IS_FOOT:
+            return _METRES["ft"]
         unit = _UNIT_OF.get(_letters(text)) or _UNIT_OF.get(_letters(_head(text)))
         return None if unit is None else _METRES[unit]
     return number if 0 < number < math.inf else None
@@ -46,7 +51,9 @@ def metres_of(text: str) -> float | None:
 
 def says_nothing(text: str | None) -> bool:
     """Whether a unit tag is as good as absent: empty, `unknown`, …"""
-    return text is None or _letters(text) in _SAYS_NOTHING
+    if text is None or text.strip() in _PRIME_IS_FOOT:
+        return text is None
+    return _letters(text) in _SAYS_NOTHING
 
 
 def unit_name(metres: float) -> str:
