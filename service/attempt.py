@@ -1,42 +1,16 @@
-"""One order, from the engine's taking it to its last word; and how an attempt may end."""
+"""One order, from the engine's taking it to its last word."""
 
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 from service.engine import Engine, EngineDied
 from service.jobs import Failure
+from service.outcomes import AttemptFailed, Beat, Leaving
 from service.settings import Settings
-
-Beat = Callable[..., None]
-"""Renews a lease, with what is done and its total, and where the engine says it what that is;
-raises where the lease is lost."""
 
 _LISTEN_S = 0.25  # how long a request to leave may stay unnoticed
 _PROGRESS_S = 1.0  # how often progress is written while it changes
-
-
-class LeaseLost(Exception):
-    """The job or part was cancelled, or another worker has it."""
-
-
-class Leaving(Exception):
-    """This worker was asked to end."""
-
-
-class AttemptFailed(Exception):
-    """The engine, or what it was to work on, failed.
-
-    Args:
-        failure: Why.
-        last: There is no point in another attempt, though the caller is not at fault.
-    """
-
-    def __init__(self, failure: Failure, *, last: bool = False) -> None:
-        super().__init__(failure.message)
-        self.failure = failure
-        self.last = last
 
 
 class Foreman:

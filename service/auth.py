@@ -4,32 +4,17 @@ A user sees what was made with the same key; an admin sees everybody's. What a c
 does not exist for them: 404. What everybody may know of and only an admin may do: 403.
 """
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from service.caller import Caller
+from service.dependencies import ServicesOf
 from service.errors import Forbidden, Unauthorized
 from service.repository.keys import KeyRepository
-from service.services import ServicesOf
 
 _bearer = HTTPBearer(auto_error=False, description="an API key, from `mfnet keys create`")
-
-
-@dataclass(frozen=True)
-class Caller:
-    """The holder of a valid key.
-
-    Attributes:
-        key_id: Owner of what this request creates.
-        name: Of the key and its id, for logs that people read.
-        scope: The only owner whose things this request sees; None sees everybody's.
-    """
-
-    key_id: str
-    name: str
-    scope: str | None
 
 
 def caller(

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from service.auth import Caller
+from service.caller import Caller
 from service.errors import (
     NoSuchJob,
     NoSuchTile,

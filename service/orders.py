@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from service.attempt import AttemptFailed
 from service.database import Database
 from service.jobs import Failure, cut
+from service.outcomes import AttemptFailed
 from service.reading import NAMES, reading_of
 from service.repository.uploads import UploadRepository
 from service.settings import Settings

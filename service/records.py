@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
-from service.attempt import LeaseLost, Leaving
 from service.database import AWAY, Database
+from service.outcomes import LeaseLost, Leaving
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ import typer
 from service.options import DataDir, settings_of
 
 if TYPE_CHECKING:
-    from service.auth import Caller
+    from service.caller import Caller
     from service.models import Ref
     from service.services import Services
     from service.tables import Model
@@ -144,7 +144,7 @@ def _services(data_dir: Path | None) -> Iterator["Services"]:
 
 def _admin(services: "Services") -> "Caller":
     """Whose job it is: the oldest admin's."""
-    from service.auth import Caller
+    from service.caller import Caller
     from service.repository.keys import KeyRepository
 
     with services.database.reading() as session:

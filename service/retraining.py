@@ -6,12 +6,13 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from service.attempt import AttemptFailed, Beat, Foreman
+from service.attempt import Foreman
 from service.database import Database
 from service.errors import ModelAltered, ServiceError
 from service.jobs import RETRAIN, SEGMENT, Failure, State
 from service.manifest import write_manifest
 from service.models import Ref
+from service.outcomes import AttemptFailed, Beat
 from service.reading import reading_of
 from service.repository.jobs import JobRepository
 from service.repository.keys import KeyRepository

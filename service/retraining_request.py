@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from service.auth import Caller
+from service.caller import Caller
 from service.errors import BadTrainingFolder, NoLabelledTiles, NoSuchTile, TilesDiffer
 from service.jobs import RETRAIN
 from service.manifest import class_names

@@ -1,9 +1,6 @@
 """What a request needs besides its caller: made once, handed to each endpoint."""
 
 from dataclasses import dataclass
-from typing import Annotated
-
-from fastapi import Depends, Request
 
 from service.database import Database
 from service.inspection import Inspector
@@ -44,11 +41,3 @@ def make_services(settings: Settings) -> Services:
         inspector=inspector,
         registry=Registry(database, storage.models, inspector),
     )
-
-
-def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
-    return services
-
-
-ServicesOf = Annotated[Services, Depends(_services)]

@@ -7,9 +7,10 @@ from contextlib import suppress
 
 from sqlalchemy.orm import Session
 
-from service.attempt import AttemptFailed, Beat, Foreman, LeaseLost, Leaving
+from service.attempt import Foreman
 from service.jobs import FINAL, Failure, State, abandoned, parts_percent, percent
 from service.orders import Orders
+from service.outcomes import AttemptFailed, Beat, LeaseLost, Leaving
 from service.records import Records
 from service.repository.jobs import JobRepository
 from service.repository.parts import PartRepository

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from service.auth import Caller
+from service.caller import Caller
 from service.errors import IdempotencyMismatch, NoSuchModel, NoSuchUpload, Refused
 from service.jobs import SEGMENT
 from service.models import Ref

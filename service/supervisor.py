@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
-from service.attempt import AttemptFailed, Foreman, LeaseLost, Leaving
+from service.attempt import Foreman
 from service.database import Database
 from service.engine import Engine
 from service.jobs import FINAL, RETRAIN, Failure, State, percent
 from service.orders import Orders
+from service.outcomes import AttemptFailed, LeaseLost, Leaving
 from service.records import Records
 from service.repository.jobs import JobRepository
 from service.repository.parts import PartRepository

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from model.config import ModelConfig
 from training.datasets.base import Pool
-from training.optimizer import OptimizerRecipe
+from training.optimizer_recipe import OptimizerRecipe
 from training.processes import Processes
 from training.samples import Batch, collate
 

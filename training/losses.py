@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.classes import NODATA, ClassScheme
+from model.classes import NODATA
 from model.errors import BadRecipe
 from training.datasets.base import Pool
-from training.optimizer import OptimizerRecipe
+from training.optimizer_recipe import OptimizerRecipe, require_one_a_class
 
 HEAVIEST = 10.0
 """No balanced class weight is above this or below its inverse: a class of a few pixels would
@@ -38,19 +38,6 @@ def build_loss(recipe: OptimizerRecipe, pool: Pool) -> "SegmentationLoss":
             )
         weights = balanced_weights(pool.census.pixels)
     return SegmentationLoss(weights, recipe.dice)
-
-
-def require_one_a_class(weights: Sequence[float], scheme: ClassScheme) -> None:
-    """Refuses class weights of another number than the classes'.
-
-    Raises:
-        BadRecipe: Names the classes.
-    """
-    if len(weights) != len(scheme):
-        raise BadRecipe(
-            f"optimizer.class_weights are {len(weights)}; expected {len(scheme)}, for "
-            f"{', '.join(scheme.names)}"
-        )
 
 
 def balanced_weights(pixels_K: NDArray[np.int64]) -> tuple[float, ...]:

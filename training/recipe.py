@@ -14,8 +14,7 @@ from model.errors import BadRecipe
 from model.network.fusion import FUSIONS
 from model.network.tuning import TUNINGS
 from training.datasets.recipe import DataRecipe, check_data, data_part
-from training.losses import require_one_a_class
-from training.optimizer import OptimizerRecipe
+from training.optimizer_recipe import OptimizerRecipe, require_one_a_class
 from training.recipe_part import RecipePart
 from training.recipe_text import read_toml, write_toml
 

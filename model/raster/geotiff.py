@@ -13,11 +13,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
-from model.errors import (
-    NotGeoreferenced,
-    WrongBands,
-    WrongType,
-)
+from model.errors import NotGeoreferenced, WrongBands, WrongType
 from model.raster.declared import Declared
 from model.raster.gdal import CACHE_BYTES, OPEN_OPTIONS, gdal, ignored
 from model.raster.grid import Grid

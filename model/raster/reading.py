@@ -17,12 +17,7 @@ from model.raster.stamp import Stamp
 from model.raster.values.collar import Collar, find_collars
 from model.raster.values.colours import decide_white
 from model.raster.values.fills import ABOVE_GROUND_M, possible
-from model.raster.values.heights import (
-    HeightSample,
-    HeightTags,
-    HeightValues,
-    decide_heights,
-)
+from model.raster.values.heights import HeightSample, HeightTags, HeightValues, decide_heights
 from model.raster.values.level import Source, check_above_ground, decide_unit, percentiles
 from model.raster.values.options import ReadingOptions
 from model.raster.vertical import vertical_unit

@@ -3,9 +3,9 @@
 from fastapi import APIRouter
 from kombu.exceptions import OperationalError
 
+from service.dependencies import ServicesOf
 from service.errors import NotReady
 from service.schemas import Health
-from service.services import ServicesOf
 
 router = APIRouter(prefix="/health", tags=["health"])
 

@@ -5,12 +5,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 
 from service.auth import CallerOf
+from service.dependencies import ServicesOf
 from service.errors import NoSuchJob
 from service.interval import Interval, interval
 from service.jobs import State
 from service.repository.jobs import JobRepository
 from service.schemas import JobList, Link, StatusInfo, moment
-from service.services import ServicesOf
 from service.tables import Job
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])

@@ -5,7 +5,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from service import metrics
 from service.auth import AdminOf
-from service.services import ServicesOf
+from service.dependencies import ServicesOf
 
 router = APIRouter(tags=["health"])
 

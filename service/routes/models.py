@@ -5,18 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from service.auth import AdminOf, CallerOf
-from service.model_schemas import (
-    ModelDetail,
-    ModelEvents,
-    ModelInfo,
-    ModelList,
-    Replacement,
-)
+from service.dependencies import ServicesOf
+from service.model_schemas import ModelDetail, ModelEvents, ModelInfo, ModelList, Replacement
 from service.model_schemas import ModelEvent as Event
 from service.models import NAME, Ref
 from service.repository.models import ModelRepository
 from service.schemas import moment
-from service.services import ServicesOf
 from service.tables import Model, ModelEvent
 
 router = APIRouter(prefix="/models", tags=["models"])

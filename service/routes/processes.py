@@ -6,17 +6,10 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from service import processes, retraining_request, submission
 from service.auth import AdminOf, CallerOf
+from service.dependencies import ServicesOf
 from service.model_schemas import ExecuteRetrain
 from service.routes.jobs import status_info
-from service.schemas import (
-    Execute,
-    Link,
-    Process,
-    ProcessList,
-    ProcessSummary,
-    StatusInfo,
-)
-from service.services import ServicesOf
+from service.schemas import Execute, Link, Process, ProcessList, ProcessSummary, StatusInfo
 from service.tables import Job
 
 router = APIRouter(prefix="/processes", tags=["processes"])

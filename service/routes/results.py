@@ -5,14 +5,16 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
 
-from service.auth import Caller, CallerOf
+from service.auth import CallerOf
+from service.caller import Caller
+from service.dependencies import ServicesOf
 from service.errors import JobBroken, JobFailed, NoSuchResult, ResultGone, ResultNotReady
 from service.jobs import State
 from service.processes import media_type
 from service.repository.jobs import JobRepository
 from service.routes.jobs import found
 from service.schemas import Link
-from service.services import Services, ServicesOf
+from service.services import Services
 from service.tables import Job
 
 router = APIRouter(prefix="/jobs/{job_id}/results", tags=["results"])

@@ -7,11 +7,11 @@ from fastapi.responses import FileResponse
 
 from service import corrections
 from service.auth import CallerOf
+from service.dependencies import ServicesOf
 from service.errors import NoSuchResult
 from service.processes import media_type
 from service.repository.tiles import TileRepository
 from service.schemas import Link, moment
-from service.services import ServicesOf
 from service.tables import Tile
 from service.tile_schemas import Correction, TileInfo, TileList
 

@@ -9,13 +9,15 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from sqlalchemy.exc import IntegrityError
 
 from service import sidecars
-from service.auth import Caller, CallerOf
+from service.auth import CallerOf
+from service.caller import Caller
+from service.dependencies import ServicesOf
 from service.errors import NoSuchUpload, UploadInUse
 from service.repository.jobs import JobRepository
 from service.repository.tiles import TileRepository
 from service.repository.uploads import UploadRepository
 from service.schemas import UploadInfo, UploadList, moment
-from service.services import Services, ServicesOf
+from service.services import Services
 from service.tables import Upload
 from service.uploads import Received, announced_sha256, checked_name, receive
 

@@ -9,8 +9,9 @@ from typing import Any
 import engine_stub
 import pytest
 
-from service.attempt import AttemptFailed, Foreman, LeaseLost, Leaving
+from service.attempt import Foreman
 from service.engine import Engine
+from service.outcomes import AttemptFailed, LeaseLost, Leaving
 from service.settings import Settings
 
 STUB = Path(engine_stub.__file__)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from model.config import NDSM, ORTHO, EncoderConfig, ModelConfig
 from training.batches import batches, in_order, own_parts, part_samples
 from training.datasets.base import Pool
-from training.optimizer import OptimizerRecipe
+from training.optimizer_recipe import OptimizerRecipe
 from training.processes import Processes
 from training.samples import Sample
 

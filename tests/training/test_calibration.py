@@ -12,13 +12,7 @@ from small_runs import TOML, held_out_pool, use_tiny
 from model.classes import NODATA
 from model.inference.predictor import Predictor
 from model.network.mfnet import MFNet
-from training.calibration import (
-    COLDEST,
-    HOTTEST,
-    _mean_logits,
-    calibrate,
-    fit_temperature,
-)
+from training.calibration import COLDEST, HOTTEST, _mean_logits, calibrate, fit_temperature
 from training.check import some_windows
 from training.datasets.base import Area
 from training.datasets.towns import TownTile

@@ -10,7 +10,7 @@ from model.classes import MMHUNAN
 from model.errors import BadRecipe
 from training.datasets.base import Pool
 from training.losses import balanced_weights, build_loss
-from training.optimizer import OptimizerRecipe
+from training.optimizer_recipe import OptimizerRecipe
 
 
 def recipe(**values: Any) -> OptimizerRecipe:

@@ -11,7 +11,8 @@ from torch.optim.lr_scheduler import MultiStepLR
 
 from model.config import NDSM, ORTHO, EncoderConfig, ModelConfig
 from model.network.mfnet import MFNet
-from training.optimizer import OptimizerRecipe, build_optimizer, decaying
+from training.optimizer import build_optimizer, decaying
+from training.optimizer_recipe import OptimizerRecipe
 from training.schedule import rate_factor
 
 ENCODER = EncoderConfig(

@@ -20,14 +20,7 @@ from model.raster.vertical import horizontal
 from model.raster.warp import Warp
 from training.datasets.encoding import UNKNOWN, Colours, Encoding, Numbers
 from training.datasets.files import OpenFiles
-from training.datasets.labels import (
-    Findings,
-    as_text,
-    declared_note,
-    examine,
-    expected,
-    labelled,
-)
+from training.datasets.labels import Findings, as_text, declared_note, examine, expected, labelled
 from training.datasets.stored import LabelFile, Stored, decode
 
 _DECLARED = 256
