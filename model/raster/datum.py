@@ -9,8 +9,8 @@ from rasterio.crs import CRS
 from rasterio.warp import transform
 
 from model.geodata import share_grids
-from model.raster.gdal import ignored
 from model.raster.grid import Grid
+from model.raster.ignored_warnings import ignored
 from model.raster.remark import Remark
 from model.raster.vertical import as_pyproj, horizontal
 

@@ -1,7 +1,5 @@
 """The border to GDAL: what it may do with a stranger's file, and what becomes of its errors."""
 
-import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,20 +19,6 @@ GDAL_OPTIONS = {
 }
 OPEN_OPTIONS = {"OVERVIEW_LEVEL": "NONE", "GEOREF_SOURCES": "INTERNAL"}
 CACHE_BYTES = 16 << 20
-
-_FILTERS = threading.Lock()
-
-
-@contextmanager
-def ignored(category: type[Warning]) -> Iterator[None]:
-    """In it, no warning of the category is shown; one thread at a time.
-
-    Python's filters of warnings belong to the whole process: two threads that change them and set
-    them back undo each other's change.
-    """
-    with _FILTERS, warnings.catch_warnings():
-        warnings.simplefilter("ignore", category)
-        yield
 
 
 @contextmanager

@@ -15,8 +15,9 @@ from rasterio.windows import Window
 
 from model.errors import NotGeoreferenced, WrongBands, WrongType
 from model.raster.declared import Declared
-from model.raster.gdal import CACHE_BYTES, OPEN_OPTIONS, gdal, ignored
+from model.raster.gdal import CACHE_BYTES, OPEN_OPTIONS, gdal
 from model.raster.grid import Grid
+from model.raster.ignored_warnings import ignored
 from model.raster.mask import MaskFile
 from model.raster.mending import write_crs
 from model.raster.remark import Remark

@@ -8,7 +8,8 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
 from model.errors import BadSidecar
-from model.raster.gdal import CACHE_BYTES, OPEN_OPTIONS, gdal, ignored
+from model.raster.gdal import CACHE_BYTES, OPEN_OPTIONS, gdal
+from model.raster.ignored_warnings import ignored
 from model.raster.screening import Layout, screen
 from model.raster.sidecars import Sidecars
 

@@ -9,7 +9,8 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
 from model.errors import OutputNotWritable
-from model.raster.gdal import gdal, ignored
+from model.raster.gdal import gdal
+from model.raster.ignored_warnings import ignored
 from training.datasets.files import open_raster
 
 TILE_PX = 256
