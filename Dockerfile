@@ -11,6 +11,7 @@ COPY requirements.lock ./
 RUN --mount=type=cache,target=/root/.cache/uv \
     uv pip install --python /opt/mfnet/bin/python --require-hashes -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
+COPY mfnet mfnet
 COPY model model
 COPY training training
 COPY service service

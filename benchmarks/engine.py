@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from report import RESULTS, report
 from torch import Tensor, nn
 
-from model.config import NDSM, ORTHO
-from model.inference.sweep import Sweep
-from model.inference.windows import WindowPlan
-from model.raster.normalize import scaling
+from mfnet.model.config import NDSM, ORTHO
+from mfnet.model.inference.sweep import Sweep
+from mfnet.model.inference.windows import WindowPlan
+from mfnet.model.raster.normalize import scaling
 
 WINDOW, STRIDE, BATCH, CLASSES = 256, 128, 10, 6
 Engine = Callable[[int], tuple[float, NDArray[np.integer]]]

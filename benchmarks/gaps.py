@@ -21,14 +21,14 @@ import torch
 from numpy.typing import NDArray
 from report import RESULTS, Row, report
 
-from model import load_model
-from model.classes import NODATA
-from model.inference.predictor import Predictor
-from model.inference.sweep import Sweep
-from model.inference.windows import WindowPlan
-from model.raster.normalize import scalings
-from training.gaps import GAPS, draw_gaps
-from training.town import Town, draw_town
+from mfnet.model import load_model
+from mfnet.model.classes import NODATA
+from mfnet.model.inference.predictor import Predictor
+from mfnet.model.inference.sweep import Sweep
+from mfnet.model.inference.windows import WindowPlan
+from mfnet.model.raster.normalize import scalings
+from mfnet.training.gaps import GAPS, draw_gaps
+from mfnet.training.town import Town, draw_town
 
 FIRST_SEED = 500_000
 FAR_PX = 32

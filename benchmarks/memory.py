@@ -24,8 +24,8 @@ from report import RESULTS, report
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.config import ENCODERS, ModelConfig
-from model.inference.segment import segment
+from mfnet.model.config import ENCODERS, ModelConfig
+from mfnet.model.inference.segment import segment
 
 
 class TrivialNetwork(nn.Module):

@@ -30,9 +30,9 @@ from numpy.typing import NDArray
 from rasterio.transform import from_origin
 from report import RESULTS, Row, report
 
-from model.config import NDSM
-from model.inference.segment import segment
-from model.inference.windows import WindowPlan
+from mfnet.model.config import NDSM
+from mfnet.model.inference.segment import segment
+from mfnet.model.inference.windows import WindowPlan
 
 Result = tuple[float, NDArray[np.integer]]
 """Seconds and classes (H, W)."""

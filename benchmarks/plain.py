@@ -20,10 +20,10 @@ from segment_anything.modeling.image_encoder import (
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.network.mfnet import MFNet
-from model.network.tuning.lora import ALPHA, RANK, LowRank
-from model.network.tuning.mmadapter import MMAdapter
-from model.network.tuning.mmlora import MMLoRA
+from mfnet.model.network.mfnet import MFNet
+from mfnet.model.network.tuning.lora import ALPHA, RANK, LowRank
+from mfnet.model.network.tuning.mmadapter import MMAdapter
+from mfnet.model.network.tuning.mmlora import MMLoRA
 
 Streams = list[Tensor]
 """Tokens of each modality, (B, h, w, D)."""

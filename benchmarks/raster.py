@@ -24,20 +24,20 @@ from rasterio.windows import Window
 from report import RESULTS, Row, report
 from watch import Clock, Span, Stage, Stages, Watch, draw
 
-from model.checkpoint import load_model
-from model.config import ModelConfig
-from model.inference import segment as segmentation
-from model.inference import sweep
-from model.inference.blend import RowBand
-from model.inference.predictor import Predictor
-from model.inference.segment import BATCH_SIZE, segment
-from model.inference.strip import Strip
-from model.inference.windows import WindowPlan
-from model.raster.align import AlignedHeight
-from model.raster.cog import CogWriter
-from model.raster.geotiff import GeoTiff
-from model.raster.pair import RasterPair
-from model.raster.statistics import ClassAreas
+from mfnet.model.checkpoint import load_model
+from mfnet.model.config import ModelConfig
+from mfnet.model.inference import segment as segmentation
+from mfnet.model.inference import sweep
+from mfnet.model.inference.blend import RowBand
+from mfnet.model.inference.predictor import Predictor
+from mfnet.model.inference.segment import BATCH_SIZE, segment
+from mfnet.model.inference.strip import Strip
+from mfnet.model.inference.windows import WindowPlan
+from mfnet.model.raster.align import AlignedHeight
+from mfnet.model.raster.cog import CogWriter
+from mfnet.model.raster.geotiff import GeoTiff
+from mfnet.model.raster.pair import RasterPair
+from mfnet.model.raster.statistics import ClassAreas
 
 GSD_M, TILE = 0.2, 512
 STAGES: Stages = {

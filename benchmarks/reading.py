@@ -21,8 +21,8 @@ from measure import peak_mb, take_turns_in_children
 from rasterio.transform import from_origin
 from report import RESULTS, Row, report
 
-from model.inference.windows import WindowPlan
-from model.raster.pair import RasterPair
+from mfnet.model.inference.windows import WindowPlan
+from mfnet.model.raster.pair import RasterPair
 
 LAYOUTS: dict[str, dict[str, Any]] = {
     "tiles of 512": {"tiled": True, "blockxsize": 512, "blockysize": 512},

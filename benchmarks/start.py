@@ -59,8 +59,8 @@ def _measured(what: str, path: Path) -> dict[str, float]:
         return {}
     import torch  # what importing takes is no part of a load
 
-    from model import load_model
-    from model.inference.predictor import Predictor
+    from mfnet.model import load_model
+    from mfnet.model.inference.predictor import Predictor
 
     if what == "job":
         return {**_jobs(path), "peak MB": peak_mb()}
@@ -76,9 +76,9 @@ def _measured(what: str, path: Path) -> dict[str, float]:
 def _make(path: Path) -> None:
     import torch
 
-    from model.checkpoint import save
-    from model.config import ENCODERS, ModelConfig
-    from model.network.mfnet import MFNet
+    from mfnet.model.checkpoint import save
+    from mfnet.model.config import ENCODERS, ModelConfig
+    from mfnet.model.network.mfnet import MFNet
 
     with torch.device("meta"):
         net = MFNet(ModelConfig(encoder=ENCODERS[path.stem]))
@@ -95,7 +95,7 @@ def _jobs(path: Path) -> dict[str, float]:
     import rasterio
     from rasterio.transform import from_origin
 
-    from service.runner import Segmenter
+    from mfnet.service.runner import Segmenter
 
     folder, segmenter = path.parent, Segmenter()
     values = np.random.default_rng(0).integers(0, 255, (4, SIDE, SIDE))

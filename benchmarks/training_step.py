@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from window import random_inputs, random_net
 
-from model.config import ENCODERS
+from mfnet.model.config import ENCODERS
 
 Step = Callable[[], Tensor]
 

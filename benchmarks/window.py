@@ -22,9 +22,9 @@ from roofline import Point, draw_roofline
 from torch import Tensor, nn
 from work import Machine, Work, count, machine_calls, measured
 
-from model.config import ENCODERS, ModelConfig
-from model.inference.predictor import Predictor
-from model.network.mfnet import MFNet
+from mfnet.model.config import ENCODERS, ModelConfig
+from mfnet.model.inference.predictor import Predictor
+from mfnet.model.network.mfnet import MFNet
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 TOLERANCE = {"fp32": 1e-5, "bf16": 2e-2}

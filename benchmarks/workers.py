@@ -24,14 +24,14 @@ import psutil
 import rasterio
 from report import RESULTS, report
 
-from service.database import Database
-from service.queue import Doorbell, make_celery
-from service.repository.jobs import JobRepository
-from service.repository.keys import KeyRepository
-from service.repository.uploads import UploadRepository
-from service.settings import Settings
-from service.storage import Storage
-from service.tables import Job
+from mfnet.service.database import Database
+from mfnet.service.queue import Doorbell, make_celery
+from mfnet.service.repository.jobs import JobRepository
+from mfnet.service.repository.keys import KeyRepository
+from mfnet.service.repository.uploads import UploadRepository
+from mfnet.service.settings import Settings
+from mfnet.service.storage import Storage
+from mfnet.service.tables import Job
 
 SIDE = 1024
 
@@ -48,7 +48,7 @@ class Service:
         with self.database.writing() as session:
             self._owner = KeyRepository(session).create("benchmark", "user")[0].id
         town = folder / "town"
-        command = [sys.executable, "-m", "model.cli", "town", str(town), "--size", str(SIDE)]
+        command = [sys.executable, "-m", "mfnet.model.cli", "town", str(town), "--size", str(SIDE)]
         subprocess.run(command, check=True)
         for name, count in (("tall", towns), ("small", 1)):
             self._upload(name, town, count)
@@ -133,7 +133,14 @@ def measure(service: Service, count: int, part_pixels: int, model: str) -> dict[
 def hire(service: Service, core: int, part_pixels: int) -> psutil.Popen:
     """A worker on one core, and so its engine, with one thread."""
     worker = psutil.Popen(
-        [sys.executable, "-m", "service.cli", "worker", "--data-dir", service.settings.data_dir],
+        [
+            sys.executable,
+            "-m",
+            "mfnet.service.cli",
+            "worker",
+            "--data-dir",
+            service.settings.data_dir,
+        ],
         env={**os.environ, "OMP_NUM_THREADS": "1", "MFNET_PART_PIXELS": str(part_pixels)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -5,11 +5,11 @@
 
 from typing import TYPE_CHECKING, Any
 
-from model.geodata import prefer_own
+from mfnet.model.geodata import prefer_own
 
 if TYPE_CHECKING:
-    from model.checkpoint import load_model
-    from model.inference.segment import segment
+    from mfnet.model.checkpoint import load_model
+    from mfnet.model.inference.segment import segment
 
 __all__ = ["load_model", "segment"]
 
@@ -18,11 +18,11 @@ prefer_own()
 
 def __getattr__(name: str) -> Any:
     if name == "load_model":
-        from model.checkpoint import load_model
+        from mfnet.model.checkpoint import load_model
 
         return load_model
     if name == "segment":
-        from model.inference.segment import segment
+        from mfnet.model.inference.segment import segment
 
         return segment
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from model.config import ModelConfig
+    from mfnet.model.config import ModelConfig
 
 Ortho = Annotated[Path, typer.Argument(help="Orthophoto, a GeoTIFF: red, green, blue (alpha).")]
 Height = Annotated[
@@ -77,7 +77,7 @@ def takes_reading_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def wrapper(**values: Any) -> None:
-        from model.raster.values.options import ReadingOptions
+        from mfnet.model.raster.values.options import ReadingOptions
 
         given = {name: values.pop(name) for name in _READING}
         known = {name: value for name, value in given.items() if value is not None}
@@ -90,8 +90,8 @@ def takes_reading_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def checked_model(name: str, models_dir: Path) -> "ModelConfig":
     """Refuse a model that does not exist or does not take a pair, without loading it."""
-    from model.library import find, read_config
-    from model.raster.normalize import scalings
+    from mfnet.model.library import find, read_config
+    from mfnet.model.raster.normalize import scalings
 
     config = read_config(find(name, models_dir))
     scalings(config, white=1.0)

@@ -11,12 +11,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from model.config import ENCODERS, BaseWeights, EncoderConfig
-from model.download import download, sha256_of
-from model.errors import BadCheckpoint, BaseMissing
-from model.library import read_metadata
-from model.network.encoder import build_vit
-from model.options import require_known
+from mfnet.model.config import ENCODERS, BaseWeights, EncoderConfig
+from mfnet.model.download import download, sha256_of
+from mfnet.model.errors import BadCheckpoint, BaseMissing
+from mfnet.model.library import read_metadata
+from mfnet.model.network.encoder import build_vit
+from mfnet.model.options import require_known
 
 PREFIX = "encoder.vit."
 """Of the base's tensors in `MFNet`'s state dict."""

@@ -12,12 +12,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from model.base import LOAD_ERRORS, PREFIX, base_tensors
-from model.config import ModelConfig
-from model.errors import BadCheckpoint, BadOption
-from model.library import CONFIG_KEY, FORMAT, FORMAT_KEY, NAME, find, installed, read_config
-from model.network.mfnet import MFNet
-from model.released import import_released
+from mfnet.model.base import LOAD_ERRORS, PREFIX, base_tensors
+from mfnet.model.config import ModelConfig
+from mfnet.model.errors import BadCheckpoint, BadOption
+from mfnet.model.library import CONFIG_KEY, FORMAT, FORMAT_KEY, NAME, find, installed, read_config
+from mfnet.model.network.mfnet import MFNet
+from mfnet.model.released import import_released
 
 
 def new_model(config: ModelConfig, models_dir: Path | None = None) -> MFNet:

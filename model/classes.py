@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from model.errors import BadOption
+from mfnet.model.errors import BadOption
 
 NODATA = 255
 """The value of a pixel without a class, in every class raster and in labels to be ignored."""

@@ -9,14 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from model.arguments import Dtm, Height, ModelName, Ortho, checked_model, takes_reading_options
-from model.models_cli import USER_MODELS, Json, ModelsDir
-from model.models_cli import app as models_app
-from model.options import Device
-from model.predict_cli import predict
+from mfnet.model.arguments import (
+    Dtm,
+    Height,
+    ModelName,
+    Ortho,
+    checked_model,
+    takes_reading_options,
+)
+from mfnet.model.models_cli import USER_MODELS, Json, ModelsDir
+from mfnet.model.models_cli import app as models_app
+from mfnet.model.options import Device
+from mfnet.model.predict_cli import predict
 
 if TYPE_CHECKING:
-    from model.raster.values.options import ReadingOptions
+    from mfnet.model.raster.values.options import ReadingOptions
 
 app = typer.Typer(help="Land-cover maps from an orthophoto and a height raster.")
 app.add_typer(models_app, name="models")
@@ -52,13 +59,13 @@ def inspect(
 
     Every block is decoded once, so that damage is found. Exit status 0: usable; 2: refused.
     """
-    from model.limits import limit
+    from mfnet.model.limits import limit
 
     limit(max_memory_mb, max_seconds)
-    from model.console import emit, progress, show_layers, show_pair, show_raster
-    from model.errors import BadOption
-    from model.raster.inspection import inspect_alone, inspect_pair, inspect_sidecar
-    from model.raster.report import PairReport, PolygonsReport
+    from mfnet.model.console import emit, progress, show_layers, show_pair, show_raster
+    from mfnet.model.errors import BadOption
+    from mfnet.model.raster.inspection import inspect_alone, inspect_pair, inspect_sidecar
+    from mfnet.model.raster.report import PairReport, PolygonsReport
 
     if height is None and dtm is not None:
         raise BadOption("--dtm without a height raster; pass the surface model as HEIGHT")
@@ -111,13 +118,13 @@ def explain(
     options: "ReadingOptions",
 ) -> None:
     """Show what the orthophoto and the heights each contribute to a class, as heat maps."""
-    from model.console import emit, progress, tell_remarks
-    from model.raster.inspection import inspect_pair
+    from mfnet.model.console import emit, progress, tell_remarks
+    from mfnet.model.raster.inspection import inspect_pair
 
     config = checked_model(model, models_dir)
-    from model import load_model
-    from model.inference.explain import explain as write_heat
-    from model.panel import write_heat_panel
+    from mfnet.model import load_model
+    from mfnet.model.inference.explain import explain as write_heat
+    from mfnet.model.panel import write_heat_panel
 
     tell_remarks(inspect_pair(ortho, height, dtm=dtm, model=config, options=options, quick=True))
     net = load_model(model, models_dir)
@@ -160,10 +167,10 @@ def panel(
     options: "ReadingOptions",
 ) -> None:
     """Draw a result for people: orthophoto, heights, map and legend in one picture."""
-    from model.console import tell_remarks
-    from model.outputs import beside
-    from model.panel import write_panel
-    from model.raster.inspection import inspect_pair
+    from mfnet.model.console import tell_remarks
+    from mfnet.model.outputs import beside
+    from mfnet.model.panel import write_panel
+    from mfnet.model.raster.inspection import inspect_pair
 
     tell_remarks(inspect_pair(ortho, height, dtm=dtm, options=options, quick=True))
     statistics = statistics or beside(classes, "statistics.json")
@@ -175,7 +182,7 @@ def main() -> None:
 
     Exit status 0: done; 2: the caller's mistake; 1: our fault.
     """
-    from model.errors import InputError, MfnetError
+    from mfnet.model.errors import InputError, MfnetError
 
     arguments = sys.argv[1:]
     debug = "--debug" in arguments

@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from model.classes import ISPRS, ClassScheme
-from model.seen import Seen
+from mfnet.model.classes import ISPRS, ClassScheme
+from mfnet.model.seen import Seen
 
 
 class _Frozen(BaseModel):

@@ -21,7 +21,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from model.raster.report import PairReport, PolygonsReport, RasterReport, SoloReport
+from mfnet.model.raster.report import PairReport, PolygonsReport, RasterReport, SoloReport
 
 Advance = Callable[[int, int], None]
 """Called with what is done and what there is to do."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 
-from model.errors import BadCheckpoint, DownloadFailed
+from mfnet.model.errors import BadCheckpoint, DownloadFailed
 
 _CHUNK_BYTES = 1 << 20
 

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
-from model.errors import GeodataMissing
+from mfnet.model.errors import GeodataMissing
 
 _PROJ = ("PROJ_DATA", "PROJ_LIB")
 # Drivers built for another GDAL, which would be loaded into this one.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from model.config import ModelConfig
-from model.errors import BadCheckpoint, UnknownModel
+from mfnet.model.config import ModelConfig
+from mfnet.model.errors import BadCheckpoint, UnknownModel
 
 PACKAGED = Path(__file__).parent / "weights"
 """Models that come with the project."""

@@ -1,4 +1,4 @@
-"""`mfnet models`: what models there are, and how more come in. Mounted by `model.cli`."""
+"""`mfnet models`: what models there are, and how more come in. Mounted by `mfnet.model.cli`."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,8 +20,8 @@ Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for
 @app.command("list")
 def list_models(models_dir: ModelsDir = USER_MODELS, as_json: Json = False) -> None:
     """List the models by name."""
-    from model.console import emit, show_models
-    from model.library import installed
+    from mfnet.model.console import emit, show_models
+    from mfnet.model.library import installed
 
     models = [_row(path) for path in installed(models_dir)]
     if as_json:
@@ -33,7 +33,7 @@ def list_models(models_dir: ModelsDir = USER_MODELS, as_json: Json = False) -> N
 @app.command("show")
 def show_model(name: str, models_dir: ModelsDir = USER_MODELS) -> None:
     """Show a model's configuration, provenance and measured figures as JSON."""
-    from model.library import find, read_config
+    from mfnet.model.library import find, read_config
 
     typer.echo(read_config(find(name, models_dir)).model_dump_json(indent=2))
 
@@ -45,7 +45,7 @@ def import_model(
     models_dir: ModelsDir = USER_MODELS,
 ) -> None:
     """Make a model of a checkpoint that was trained with the authors' code."""
-    from model.checkpoint import import_file
+    from mfnet.model.checkpoint import import_file
 
     typer.echo(import_file(file, name, models_dir))
 
@@ -63,7 +63,7 @@ def export_model(
     """Write a model to a file, whole or without SAM's frozen weights."""
     import torch
 
-    from model.checkpoint import load_model, save
+    from mfnet.model.checkpoint import load_model, save
 
     net = load_model(name, models_dir)
     save(net, out, torch.float16 if half else torch.float32, full=not delta)
@@ -77,8 +77,8 @@ def fetch(
     as_json: Json = False,
 ) -> None:
     """Download SAM's weights from Meta, resuming and verifying."""
-    from model.base import base_file, fetch_base
-    from model.console import progress
+    from mfnet.model.base import base_file, fetch_base
+    from mfnet.model.console import progress
 
     with progress("downloading", "bytes", as_json=as_json) as advance:
         fetch_base(base, models_dir, advance)
@@ -91,15 +91,15 @@ def import_weights(
     models_dir: ModelsDir = USER_MODELS,
 ) -> None:
     """Take SAM's weights from a file that you have."""
-    from model.base import base_file, import_base
+    from mfnet.model.base import base_file, import_base
 
     typer.echo(base_file(import_base(file, models_dir).encoder, models_dir))
 
 
 def _row(path: Path) -> dict[str, Any]:
     """One model of the list; a damaged file has its error in place of what it holds."""
-    from model.errors import BadCheckpoint
-    from model.library import read_config
+    from mfnet.model.errors import BadCheckpoint
+    from mfnet.model.library import read_config
 
     size = path.stat().st_size
     row: dict[str, Any] = {"name": path.stem, "file": str(path), "bytes": size}

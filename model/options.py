@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from enum import StrEnum
 
-from model.errors import BadOption
+from mfnet.model.errors import BadOption
 
 
 class Blend(StrEnum):

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from model.errors import DiskFull, OutputNotWritable
+from mfnet.model.errors import DiskFull, OutputNotWritable
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 

@@ -12,11 +12,11 @@ from matplotlib.colors import LightSource
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from model.classes import NODATA
-from model.errors import OutputNotWritable, RasterMissing
-from model.raster.gdal import gdal
-from model.raster.pair import RasterPair
-from model.raster.values.options import ReadingOptions
+from mfnet.model.classes import NODATA
+from mfnet.model.errors import OutputNotWritable, RasterMissing
+from mfnet.model.raster.gdal import gdal
+from mfnet.model.raster.pair import RasterPair
+from mfnet.model.raster.values.options import ReadingOptions
 
 _SIDE_PX = 800
 """Longest side of a picture in the panel."""

@@ -5,12 +5,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from model.arguments import Dtm, Height, ModelName, Ortho, checked_model, takes_reading_options
-from model.models_cli import USER_MODELS, Json, ModelsDir
-from model.options import Blend, Device, Precision
+from mfnet.model.arguments import (
+    Dtm,
+    Height,
+    ModelName,
+    Ortho,
+    checked_model,
+    takes_reading_options,
+)
+from mfnet.model.models_cli import USER_MODELS, Json, ModelsDir
+from mfnet.model.options import Blend, Device, Precision
 
 if TYPE_CHECKING:
-    from model.raster.values.options import ReadingOptions
+    from mfnet.model.raster.values.options import ReadingOptions
 
 
 @takes_reading_options
@@ -50,10 +57,10 @@ def predict(
     Writes a Cloud Optimized GeoTIFF on the orthophoto's grid, with colours and names for QGIS
     beside it, and the square metres of each class.
     """
-    from model.console import emit, progress, show_areas, tell_remarks
-    from model.outputs import beside, check_outputs
-    from model.raster.inspection import inspect_pair
-    from model.raster.least_sure import write_least_sure
+    from mfnet.model.console import emit, progress, show_areas, tell_remarks
+    from mfnet.model.outputs import beside, check_outputs
+    from mfnet.model.raster.inspection import inspect_pair
+    from mfnet.model.raster.least_sure import write_least_sure
 
     config = checked_model(model, models_dir)
     check_outputs((ortho, height, dtm, out), (least_sure,))
@@ -63,7 +70,7 @@ def predict(
             ortho, height, dtm=dtm, model=config, options=options, progress=advance
         )
     tell_remarks(report)
-    from model import load_model, segment
+    from mfnet.model import load_model, segment
 
     files = {"classes": out, "statistics": statistics or beside(out, "statistics.json")}
     if confidence or least_sure is not None:

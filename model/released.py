@@ -10,10 +10,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from model.classes import ISPRS, MMHUNAN, ClassScheme
-from model.config import NDSM, ORTHO, EncoderConfig, ModelConfig
-from model.errors import BadCheckpoint
-from model.network.mfnet import MFNet
+from mfnet.model.classes import ISPRS, MMHUNAN, ClassScheme
+from mfnet.model.config import NDSM, ORTHO, EncoderConfig, ModelConfig
+from mfnet.model.errors import BadCheckpoint
+from mfnet.model.network.mfnet import MFNet
 
 # Released name → ours, in the order tried; groups are filled in. Modality x is the orthophoto (0),
 # y the height (1).

@@ -7,9 +7,9 @@ from importlib.metadata import version
 from anyio import to_thread
 from fastapi import FastAPI
 
-from service import http_errors
-from service.middleware import Edge, SmallBodies
-from service.routes import (
+from mfnet.service import http_errors
+from mfnet.service.middleware import Edge, SmallBodies
+from mfnet.service.routes import (
     health,
     jobs,
     landing,
@@ -20,8 +20,8 @@ from service.routes import (
     tiles,
     uploads,
 )
-from service.services import Services, make_services
-from service.settings import Settings
+from mfnet.service.services import Services, make_services
+from mfnet.service.settings import Settings
 
 
 def create_app(settings: Settings) -> FastAPI:

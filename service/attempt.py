@@ -4,10 +4,10 @@ import threading
 import time
 from typing import Any
 
-from service.engine import Engine, EngineDied
-from service.jobs import Failure
-from service.outcomes import AttemptFailed, Beat, Leaving
-from service.settings import Settings
+from mfnet.service.engine import Engine, EngineDied
+from mfnet.service.jobs import Failure
+from mfnet.service.outcomes import AttemptFailed, Beat, Leaving
+from mfnet.service.settings import Settings
 
 _LISTEN_S = 0.25  # how long a request to leave may stay unnoticed
 _PROGRESS_S = 1.0  # how often progress is written while it changes

@@ -9,10 +9,10 @@ from typing import Annotated
 from fastapi import Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from service.caller import Caller
-from service.dependencies import ServicesOf
-from service.errors import Forbidden, Unauthorized
-from service.repository.keys import KeyRepository
+from mfnet.service.caller import Caller
+from mfnet.service.dependencies import ServicesOf
+from mfnet.service.errors import Forbidden, Unauthorized
+from mfnet.service.repository.keys import KeyRepository
 
 _bearer = HTTPBearer(auto_error=False, description="an API key, from `mfnet keys create`")
 

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.demo_cli import demo
-from service.options import DataDir, settings_of
-from service.registry_cli import registry, retrain
+from mfnet.service.demo_cli import demo
+from mfnet.service.options import DataDir, settings_of
+from mfnet.service.registry_cli import registry, retrain
 
 if TYPE_CHECKING:
-    from service.database import Database
+    from mfnet.service.database import Database
 
 app = typer.Typer(no_args_is_help=True)
 keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
@@ -28,7 +28,7 @@ def serve(
     worker: Annotated[bool, typer.Option(help="Run a worker beside the API.")] = True,
 ) -> None:
     """Run the service: the API and one worker. MFNET_… in the environment sets the rest."""
-    from service.serve import serve
+    from mfnet.service.serve import serve
 
     serve(settings_of(data_dir=data_dir, host=host, port=port), worker=worker, tell=typer.echo)
 
@@ -45,8 +45,8 @@ def worker(
     """Run one worker: it takes jobs from the queue and computes them, one at a time."""
     import signal
 
-    from service import worker
-    from service.lifeline import end_with_parent
+    from mfnet.service import worker
+    from mfnet.service.lifeline import end_with_parent
 
     if parent is not None:
         end_with_parent(signal.SIGTERM, parent)
@@ -60,7 +60,7 @@ def create(
     data_dir: DataDir = None,
 ) -> None:
     """Make a key and print it, this once: only its SHA-256 is kept."""
-    from service.repository.keys import KeyRepository
+    from mfnet.service.repository.keys import KeyRepository
 
     if role not in ("user", "admin"):
         raise typer.BadParameter(f"got {role!r}, expected user or admin", param_hint="--role")
@@ -72,7 +72,7 @@ def create(
 @keys.command("list")
 def list_keys(data_dir: DataDir = None) -> None:
     """All keys, without the keys themselves: id, first characters, role, state, name."""
-    from service.repository.keys import KeyRepository
+    from mfnet.service.repository.keys import KeyRepository
 
     with _database(data_dir).reading() as session:
         for key in KeyRepository(session).all():
@@ -85,7 +85,7 @@ def revoke(
     key_id: Annotated[str, typer.Argument(help="From the list.")], data_dir: DataDir = None
 ) -> None:
     """End a key's life, at once."""
-    from service.repository.keys import KeyRepository
+    from mfnet.service.repository.keys import KeyRepository
 
     with _database(data_dir).writing() as session:
         key = KeyRepository(session).revoke(key_id)
@@ -97,8 +97,8 @@ def revoke(
 
 
 def _database(data_dir: Path | None) -> "Database":
-    from service.database import Database
-    from service.storage import Storage
+    from mfnet.service.database import Database
+    from mfnet.service.storage import Storage
 
     settings = settings_of(data_dir=data_dir)
     Storage(settings.data_dir)

@@ -15,8 +15,8 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from service.caller import Caller
-from service.errors import (
+from mfnet.service.caller import Caller
+from mfnet.service.errors import (
     NoSuchJob,
     NoSuchTile,
     NoSuchUpload,
@@ -26,14 +26,14 @@ from service.errors import (
     StorageFull,
     TileInUse,
 )
-from service.jobs import RETRAIN, SEGMENT, State
-from service.reading import reading_of
-from service.repository.jobs import JobRepository
-from service.repository.tiles import TileRepository
-from service.repository.uploads import UploadRepository
-from service.services import Services
-from service.tables import Job, Tile, Upload
-from service.tile_schemas import Correction
+from mfnet.service.jobs import RETRAIN, SEGMENT, State
+from mfnet.service.reading import reading_of
+from mfnet.service.repository.jobs import JobRepository
+from mfnet.service.repository.tiles import TileRepository
+from mfnet.service.repository.uploads import UploadRepository
+from mfnet.service.services import Services
+from mfnet.service.tables import Job, Tile, Upload
+from mfnet.service.tile_schemas import Correction
 
 _RASTERS = ("ortho", "height", "dtm")
 _UNFINISHED = (State.ACCEPTED, State.RUNNING)

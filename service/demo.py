@@ -29,7 +29,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from service.demo_server import DemoFailed, checked, serving
+from mfnet.service.demo_server import DemoFailed, checked, serving
 
 _POLL_S = 0.3
 _BLOCK_BYTES = 1 << 20
@@ -186,7 +186,7 @@ def _mfnet(*arguments: object) -> str:
 
     A process of its own, because the service imports neither rasters nor training.
     """
-    command = [sys.executable, "-m", "model.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "mfnet.model.cli", *map(str, arguments)]
     ran = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if ran.returncode:
         raise DemoFailed(f"mfnet {arguments[0]} failed", ran.returncode)

@@ -28,8 +28,8 @@ def demo(
 
     from rich.console import Console
 
-    from service.demo import Rasters, draw_town, tell
-    from service.demo_server import DemoFailed
+    from mfnet.service.demo import Rasters, draw_town, tell
+    from mfnet.service.demo_server import DemoFailed
 
     if (ortho is None) != (height is None):
         raise typer.BadParameter("an orthophoto needs its height raster: mfnet demo ORTHO HEIGHT")

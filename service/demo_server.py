@@ -69,7 +69,16 @@ def checked(reply: httpx.Response) -> dict[str, Any]:
 
 
 def _start(data_dir: Path, log: Path) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "service.cli", "serve", "--port", "0", "--host", "127.0.0.1"]
+    command = [
+        sys.executable,
+        "-m",
+        "mfnet.service.cli",
+        "serve",
+        "--port",
+        "0",
+        "--host",
+        "127.0.0.1",
+    ]
     with log.open("w") as file:
         return subprocess.Popen(
             [*command, "--data-dir", str(data_dir)],

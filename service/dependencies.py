@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from service.services import Services
+from mfnet.service.services import Services
 
 
 def _services(request: Request) -> Services:

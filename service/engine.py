@@ -19,8 +19,8 @@ import threading
 from collections.abc import Sequence
 from typing import IO, Any
 
-from service import gdal
-from service.settings import environment_without_secrets
+from mfnet.service import gdal
+from mfnet.service.settings import environment_without_secrets
 
 _log = logging.getLogger(__name__)
 

@@ -1,6 +1,7 @@
 """Everything that the service refuses on purpose: one root, one class a cause.
 
-The service does not import `model`, so these stand beside `model.errors` and carry the same three
+The service does not import `model`, so these stand beside `mfnet.model.errors` and carry the same
+three
 things: a stable `code` that programs may rely on, a message (got, expected, what to do), and the
 numbers behind it. `http_errors.py` says which HTTP status each one becomes.
 """
@@ -209,7 +210,7 @@ class TilesDiffer(ServiceError):
 
 
 class Refused(ServiceError):
-    """The inspection refused the file or the pair; the code is one of `model.errors`."""
+    """The inspection refused the file or the pair; the code is one of `mfnet.model.errors`."""
 
     def __init__(self, code: str, message: str, **params: Any) -> None:
         super().__init__(message, **params)

@@ -17,8 +17,8 @@ from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from service import errors
-from service.database import AWAY
+from mfnet.service import errors
+from mfnet.service.database import AWAY
 
 logger = logging.getLogger(__name__)
 

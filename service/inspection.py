@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from service import gdal
-from service.errors import Busy, InspectionBroken, Refused
-from service.reading import NAMES, as_arguments
+from mfnet.service import gdal
+from mfnet.service.errors import Busy, InspectionBroken, Refused
+from mfnet.service.reading import NAMES, as_arguments
 
 Names = Mapping[str, str]
 
@@ -178,7 +178,7 @@ def _place(places: threading.BoundedSemaphore, seconds: float) -> Iterator[None]
 
 def _run(arguments: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
     # Isolated (-I): neither the working directory nor an environment variable adds code.
-    command = [sys.executable, "-I", "-X", "utf8", "-m", "model.cli", *arguments]
+    command = [sys.executable, "-I", "-X", "utf8", "-m", "mfnet.model.cli", *arguments]
     try:
         return subprocess.run(
             command, env=ENVIRONMENT, cwd="/", capture_output=True, text=True, timeout=seconds

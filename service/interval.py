@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from service.errors import BadInterval
+from mfnet.service.errors import BadInterval
 
 _OPEN = ("", "..")
 _TOLD_S = 1e-6  # the API rounds the times that it tells to this; what it told must be found

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from service.errors import TilesDiffer
-from service.repository.uploads import UploadRepository
-from service.storage import Storage
-from service.tables import Tile
+from mfnet.service.errors import TilesDiffer
+from mfnet.service.repository.uploads import UploadRepository
+from mfnet.service.storage import Storage
+from mfnet.service.tables import Tile
 
 End = Literal["train", "validation", "test"]
 

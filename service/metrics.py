@@ -3,10 +3,10 @@ API processes and workers, and over restarts."""
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from service.database import Database
-from service.jobs import State
-from service.processes import IDS
-from service.repository.totals import Totals
+from mfnet.service.database import Database
+from mfnet.service.jobs import State
+from mfnet.service.processes import IDS
+from mfnet.service.repository.totals import Totals
 
 
 def exposition(database: Database) -> bytes:

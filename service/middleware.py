@@ -10,7 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service import http_errors
+from mfnet.service import http_errors
 
 logger = logging.getLogger(__name__)
 

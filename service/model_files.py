@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from service.errors import ModelAltered
+from mfnet.service.errors import ModelAltered
 
 _BLOCK_BYTES = 1 << 20
 

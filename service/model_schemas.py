@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.models import ModelState
-from service.schemas import ModelRef
+from mfnet.service.models import ModelState
+from mfnet.service.schemas import ModelRef
 
 TileRef = Annotated[str, Field(min_length=1, max_length=64)]
 # What is learned from is chosen by `tiles` and `folder` alone, and the network is the parent's.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from service.settings import Settings
+    from mfnet.service.settings import Settings
 
 DataDir = Annotated[
     Path | None,
@@ -23,7 +23,7 @@ def settings_of(**chosen: Any) -> "Settings":
     from pydantic import ValidationError
     from pydantic_settings import SettingsError
 
-    from service.settings import Settings, faults
+    from mfnet.service.settings import Settings, faults
 
     try:
         return Settings(**{name: value for name, value in chosen.items() if value is not None})

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from service.database import Database
-from service.jobs import Failure, cut
-from service.outcomes import AttemptFailed
-from service.reading import NAMES, reading_of
-from service.repository.uploads import UploadRepository
-from service.settings import Settings
-from service.storage import Storage
-from service.tables import Job, Part, Upload
+from mfnet.service.database import Database
+from mfnet.service.jobs import Failure, cut
+from mfnet.service.outcomes import AttemptFailed
+from mfnet.service.reading import NAMES, reading_of
+from mfnet.service.repository.uploads import UploadRepository
+from mfnet.service.settings import Settings
+from mfnet.service.storage import Storage
+from mfnet.service.tables import Job, Part, Upload
 
 _RASTERS = ("ortho", "height", "dtm")  # the inputs that are ids of uploads
 

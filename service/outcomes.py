@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from service.jobs import Failure
+from mfnet.service.jobs import Failure
 
 Beat = Callable[..., None]
 """Renews a lease, with what is done and its total, and where the engine says it what that is;

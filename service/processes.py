@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from service.errors import NoSuchProcess
-from service.jobs import RETRAIN, SEGMENT
-from service.model_schemas import RetrainInputs
-from service.schemas import Link, Process, SegmentInputs
+from mfnet.service.errors import NoSuchProcess
+from mfnet.service.jobs import RETRAIN, SEGMENT
+from mfnet.service.model_schemas import RetrainInputs
+from mfnet.service.schemas import Link, Process, SegmentInputs
 
 MEDIA_TYPES = {
     ".tif": "image/tiff; application=geotiff; profile=cloud-optimized",

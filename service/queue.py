@@ -13,8 +13,8 @@ from kombu.exceptions import OperationalError
 from sqlalchemy.exc import SADeprecationWarning
 from sqlalchemy.orm import configure_mappers
 
-from service.jobs import RETRAIN, SEGMENT
-from service.settings import Settings
+from mfnet.service.jobs import RETRAIN, SEGMENT
+from mfnet.service.settings import Settings
 
 TASK = "work"
 QUEUES = {SEGMENT: "jobs", RETRAIN: "retrainings"}

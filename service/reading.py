@@ -1,6 +1,7 @@
 """How a pair is to be read: the options of a job that say what its files do not, or say wrong.
 
-They are `model.raster.values.options.ReadingOptions` in a request's words; a test compares the two.
+They are `mfnet.model.raster.values.options.ReadingOptions` in a request's words; a test compares
+the two.
 """
 
 from collections.abc import Mapping

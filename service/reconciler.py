@@ -19,14 +19,14 @@ from collections.abc import Sequence
 
 from kombu.exceptions import OperationalError as BrokerAway
 
-from service.database import AWAY, Database
-from service.jobs import SEGMENT
-from service.queue import Doorbell
-from service.repository.backlog import Backlog
-from service.repository.parts import PartRepository
-from service.settings import Settings
-from service.storage import Storage
-from service.supervisor import Supervisor
+from mfnet.service.database import AWAY, Database
+from mfnet.service.jobs import SEGMENT
+from mfnet.service.queue import Doorbell
+from mfnet.service.repository.backlog import Backlog
+from mfnet.service.repository.parts import PartRepository
+from mfnet.service.settings import Settings
+from mfnet.service.storage import Storage
+from mfnet.service.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
 _TIDY_S = 3600.0

@@ -7,9 +7,9 @@ from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
-from service.database import AWAY, Database
-from service.outcomes import LeaseLost, Leaving
-from service.settings import Settings
+from mfnet.service.database import AWAY, Database
+from mfnet.service.outcomes import LeaseLost, Leaving
+from mfnet.service.settings import Settings
 
 _log = logging.getLogger(__name__)
 _Answer = TypeVar("_Answer")

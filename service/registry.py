@@ -12,12 +12,12 @@ from typing import Any, Protocol
 
 from sqlalchemy.exc import IntegrityError
 
-from service.database import Database
-from service.errors import ModelConflict, NoSuchModel, ServiceError
-from service.model_files import ModelFiles, digest
-from service.models import ModelState, Ref
-from service.repository.models import ModelRepository
-from service.tables import Model
+from mfnet.service.database import Database
+from mfnet.service.errors import ModelConflict, NoSuchModel, ServiceError
+from mfnet.service.model_files import ModelFiles, digest
+from mfnet.service.models import ModelState, Ref
+from mfnet.service.repository.models import ModelRepository
+from mfnet.service.tables import Model
 
 _log = logging.getLogger(__name__)
 

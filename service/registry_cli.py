@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.options import DataDir, settings_of
+from mfnet.service.options import DataDir, settings_of
 
 if TYPE_CHECKING:
-    from service.caller import Caller
-    from service.models import Ref
-    from service.services import Services
-    from service.tables import Model
+    from mfnet.service.caller import Caller
+    from mfnet.service.models import Ref
+    from mfnet.service.services import Services
+    from mfnet.service.tables import Model
 
 registry = typer.Typer(
     no_args_is_help=True, help="The models of a service: versions, history, promote, roll back."
@@ -41,7 +41,7 @@ def history(name: Name, data_dir: DataDir = None) -> None:
     """What happened to a model, the newest first: when, what, by whom, why."""
     from datetime import UTC, datetime
 
-    from service.repository.models import ModelRepository
+    from mfnet.service.repository.models import ModelRepository
 
     with _services(data_dir) as services:
         services.registry.find(_ref(name))
@@ -93,8 +93,8 @@ def retrain(
     """Have a service's worker retrain a model; prints the job's id. It ends in a candidate."""
     from pydantic import ValidationError
 
-    from service.model_schemas import RetrainInputs
-    from service.retraining_request import submit
+    from mfnet.service.model_schemas import RetrainInputs
+    from mfnet.service.retraining_request import submit
 
     try:
         inputs = RetrainInputs(
@@ -116,7 +116,7 @@ def retrain(
 
 
 def _ref(text: str) -> "Ref":
-    from service.models import Ref
+    from mfnet.service.models import Ref
 
     try:
         return Ref.read(text)
@@ -127,8 +127,8 @@ def _ref(text: str) -> "Ref":
 @contextmanager
 def _services(data_dir: Path | None) -> Iterator["Services"]:
     """The parts of the service on a data folder; what they refuse is told with exit status 2."""
-    from service.errors import ServiceError
-    from service.services import make_services
+    from mfnet.service.errors import ServiceError
+    from mfnet.service.services import make_services
 
     services = make_services(settings_of(data_dir=data_dir))
     services.database.upgrade()
@@ -144,8 +144,8 @@ def _services(data_dir: Path | None) -> Iterator["Services"]:
 
 def _admin(services: "Services") -> "Caller":
     """Whose job it is: the oldest admin's."""
-    from service.caller import Caller
-    from service.repository.keys import KeyRepository
+    from mfnet.service.caller import Caller
+    from mfnet.service.repository.keys import KeyRepository
 
     with services.database.reading() as session:
         keys = KeyRepository(session).all()

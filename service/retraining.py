@@ -6,22 +6,22 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from service.attempt import Foreman
-from service.database import Database
-from service.errors import ModelAltered, ServiceError
-from service.jobs import RETRAIN, SEGMENT, Failure, State
-from service.manifest import write_manifest
-from service.models import Ref
-from service.outcomes import AttemptFailed, Beat
-from service.reading import reading_of
-from service.repository.jobs import JobRepository
-from service.repository.keys import KeyRepository
-from service.repository.models import ModelRepository
-from service.repository.tiles import TileRepository
-from service.repository.uploads import UploadRepository
-from service.settings import Settings
-from service.storage import Storage
-from service.tables import Job
+from mfnet.service.attempt import Foreman
+from mfnet.service.database import Database
+from mfnet.service.errors import ModelAltered, ServiceError
+from mfnet.service.jobs import RETRAIN, SEGMENT, Failure, State
+from mfnet.service.manifest import write_manifest
+from mfnet.service.models import Ref
+from mfnet.service.outcomes import AttemptFailed, Beat
+from mfnet.service.reading import reading_of
+from mfnet.service.repository.jobs import JobRepository
+from mfnet.service.repository.keys import KeyRepository
+from mfnet.service.repository.models import ModelRepository
+from mfnet.service.repository.tiles import TileRepository
+from mfnet.service.repository.uploads import UploadRepository
+from mfnet.service.settings import Settings
+from mfnet.service.storage import Storage
+from mfnet.service.tables import Job
 
 RECENT = 3
 """Maps of users for which it is shown what would change."""

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from service.caller import Caller
-from service.errors import BadTrainingFolder, NoLabelledTiles, NoSuchTile, TilesDiffer
-from service.jobs import RETRAIN
-from service.manifest import class_names
-from service.model_schemas import RetrainInputs
-from service.repository.tiles import TileRepository
-from service.services import Services
-from service.settings import Settings
-from service.submission import Request, find_model
-from service.tables import Job, Model
+from mfnet.service.caller import Caller
+from mfnet.service.errors import BadTrainingFolder, NoLabelledTiles, NoSuchTile, TilesDiffer
+from mfnet.service.jobs import RETRAIN
+from mfnet.service.manifest import class_names
+from mfnet.service.model_schemas import RetrainInputs
+from mfnet.service.repository.tiles import TileRepository
+from mfnet.service.services import Services
+from mfnet.service.settings import Settings
+from mfnet.service.submission import Request, find_model
+from mfnet.service.tables import Job, Model
 
 _MANY = 10_000
 _MANIFEST = "manifest.toml"

@@ -1,4 +1,4 @@
-"""The engine process, `python -m service.runner`: the only module of the service that computes.
+"""The engine process: the only module of the service that computes.
 
 See `service/engine.py` for what goes in and out. It is a program to be ended at any moment: results
 are written below the folder that the order names, and count only once the supervisor says so.
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from service.lifeline import end_with_parent
+from mfnet.service.lifeline import end_with_parent
 
 Order = dict[str, Any]
 Reply = dict[str, Any]
@@ -49,9 +49,9 @@ class Segmenter:
         Returns:
             The statistics of a map, the key of parts, or nothing of interest.
         """
-        from model.inference.segment import Segmentation
-        from model.raster.pair import RasterPair
-        from model.raster.values.options import ReadingOptions
+        from mfnet.model.inference.segment import Segmentation
+        from mfnet.model.raster.pair import RasterPair
+        from mfnet.model.raster.values.options import ReadingOptions
 
         predictor = self._load(order)
         dtm = Path(order["dtm"]) if order.get("dtm") else None
@@ -71,9 +71,9 @@ class Segmenter:
 
     def _load(self, order: Order) -> Any:
         """The order's model, where and how it runs; a warm one costs the next order nothing."""
-        from model import load_model
-        from model.inference.predictor import Predictor
-        from model.library import find
+        from mfnet.model import load_model
+        from mfnet.model.inference.predictor import Predictor
+        from mfnet.model.library import find
 
         models_dir, options = Path(order["models_dir"]), order["options"]
         path = find(order["model"], models_dir)
@@ -97,9 +97,9 @@ class Retrainer:
         Returns:
             The candidate, and what the gate says of it.
         """
-        from training.consequences import RecentMap
-        from training.retraining import retrain
-        from training.retraining_task import Task
+        from mfnet.training.consequences import RecentMap
+        from mfnet.training.retraining import retrain
+        from mfnet.training.retraining_task import Task
 
         parent = Path(order["model"])
         _check_sha256(parent, order["model_sha256"])
@@ -137,7 +137,7 @@ class Retrainer:
 
 def answer(order: Order, worker: Segmenter | Retrainer, say: Say) -> Reply:
     """The last word on an order, whatever happens."""
-    from model import errors
+    from mfnet.model import errors
 
     # The front has checked the model and the rasters, and neither where results go nor the room
     # there is the caller's choice: what is wrong now is wrong with this machine.
@@ -158,8 +158,8 @@ def answer(order: Order, worker: Segmenter | Retrainer, say: Say) -> Reply:
 
 def _check_sha256(path: Path, expected: str | None) -> None:
     """Refuse a registered model whose file is not the one that was measured."""
-    from model.download import sha256_of
-    from model.errors import ModelAltered
+    from mfnet.model.download import sha256_of
+    from mfnet.model.errors import ModelAltered
 
     found = sha256_of(path) if path.is_file() else "of no file"
     if expected not in (None, found):
@@ -211,7 +211,7 @@ _STEPS: dict[str, Callable[[Any, Order], Reply]] = {
 
 def _offer(order: Order) -> None:
     """Beside a map that says how sure it is, the places where a correction teaches most."""
-    from model.raster.least_sure import write_least_sure
+    from mfnet.model.raster.least_sure import write_least_sure
 
     if (confidence := _files(order)["confidence"]) is not None:
         write_least_sure(confidence, Path(order["out"]) / "least_sure.gpkg")

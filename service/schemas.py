@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from service.jobs import State
-from service.models import REF
-from service.reading import ReadingInputs
+from mfnet.service.jobs import State
+from mfnet.service.models import REF
+from mfnet.service.reading import ReadingInputs
 
 ModelRef = Annotated[str, Field(pattern=f"^{REF}$")]
 UploadRef = Annotated[str, Field(min_length=1, max_length=200)]

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from service import log
-from service.database import AWAY, Database
-from service.jobs import RETRAIN, SEGMENT
-from service.repository.backlog import Backlog
-from service.repository.keys import KeyRepository
-from service.settings import Settings
-from service.storage import Storage
+from mfnet.service import log
+from mfnet.service.database import AWAY, Database
+from mfnet.service.jobs import RETRAIN, SEGMENT
+from mfnet.service.repository.backlog import Backlog
+from mfnet.service.repository.keys import KeyRepository
+from mfnet.service.settings import Settings
+from mfnet.service.storage import Storage
 
 _log = logging.getLogger(__name__)
 _RESTART_S = 2.0  # a worker that cannot start must not be started a hundred times a second
@@ -35,7 +35,7 @@ def serve(settings: Settings, *, worker: bool, tell: Tell) -> None:
     """
     import uvicorn
 
-    from service.app import create_app
+    from mfnet.service.app import create_app
 
     log.configure(settings.log_level)
     config = uvicorn.Config(
@@ -128,7 +128,7 @@ class WorkerKeeper:
     def _command(self) -> list[str]:
         data_dir = str(self._settings.data_dir.resolve())
         return [
-            *(sys.executable, "-m", "service.cli", "worker", "--work", self._process),
+            *(sys.executable, "-m", "mfnet.service.cli", "worker", "--work", self._process),
             *("--data-dir", data_dir, "--parent", str(os.getpid())),
         ]
 

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from service.database import Database
-from service.inspection import Inspector
-from service.queue import Doorbell, make_celery
-from service.registry import Registry
-from service.settings import Settings
-from service.storage import Storage
+from mfnet.service.database import Database
+from mfnet.service.inspection import Inspector
+from mfnet.service.queue import Doorbell, make_celery
+from mfnet.service.registry import Registry
+from mfnet.service.settings import Settings
+from mfnet.service.storage import Storage
 
 _INSPECTIONS_AT_ONCE = 2
 

@@ -7,20 +7,20 @@ from contextlib import suppress
 
 from sqlalchemy.orm import Session
 
-from service.attempt import Foreman
-from service.jobs import FINAL, Failure, State, abandoned, parts_percent, percent
-from service.orders import Orders
-from service.outcomes import AttemptFailed, Beat, LeaseLost, Leaving
-from service.records import Records
-from service.repository.jobs import JobRepository
-from service.repository.parts import PartRepository
-from service.repository.turns import TurnRepository
-from service.settings import Settings
-from service.storage import Storage
-from service.tables import Job, Part
+from mfnet.service.attempt import Foreman
+from mfnet.service.jobs import FINAL, Failure, State, abandoned, parts_percent, percent
+from mfnet.service.orders import Orders
+from mfnet.service.outcomes import AttemptFailed, Beat, LeaseLost, Leaving
+from mfnet.service.records import Records
+from mfnet.service.repository.jobs import JobRepository
+from mfnet.service.repository.parts import PartRepository
+from mfnet.service.repository.turns import TurnRepository
+from mfnet.service.settings import Settings
+from mfnet.service.storage import Storage
+from mfnet.service.tables import Job, Part
 
 _log = logging.getLogger(__name__)
-# Codes of model.errors, which the service does not import.
+# Codes of mfnet.model.errors, which the service does not import.
 _MISSING = "part.missing"
 # What another worker may well be able to compute: ours is of another kind, lacks a file of the
 # model's, or does not see the rasters as they are.

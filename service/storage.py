@@ -16,7 +16,7 @@ import shutil
 import time
 from pathlib import Path
 
-from service.model_files import ModelFiles
+from mfnet.service.model_files import ModelFiles
 
 PART = ".part"
 

@@ -6,16 +6,16 @@ from typing import Any
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from service.caller import Caller
-from service.errors import IdempotencyMismatch, NoSuchModel, NoSuchUpload, Refused
-from service.jobs import SEGMENT
-from service.models import Ref
-from service.reading import reading_of
-from service.repository.jobs import JobRepository
-from service.repository.uploads import UploadRepository
-from service.schemas import SegmentInputs
-from service.services import Services
-from service.tables import Job, Model, Upload
+from mfnet.service.caller import Caller
+from mfnet.service.errors import IdempotencyMismatch, NoSuchModel, NoSuchUpload, Refused
+from mfnet.service.jobs import SEGMENT
+from mfnet.service.models import Ref
+from mfnet.service.reading import reading_of
+from mfnet.service.repository.jobs import JobRepository
+from mfnet.service.repository.uploads import UploadRepository
+from mfnet.service.schemas import SegmentInputs
+from mfnet.service.services import Services
+from mfnet.service.tables import Job, Model, Upload
 
 
 def submit(

@@ -6,21 +6,21 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
-from service.attempt import Foreman
-from service.database import Database
-from service.engine import Engine
-from service.jobs import FINAL, RETRAIN, Failure, State, percent
-from service.orders import Orders
-from service.outcomes import AttemptFailed, LeaseLost, Leaving
-from service.records import Records
-from service.repository.jobs import JobRepository
-from service.repository.parts import PartRepository
-from service.repository.turns import TurnRepository
-from service.retraining import Retraining
-from service.settings import Settings
-from service.sharing import Sharing, TurnOver
-from service.storage import Storage
-from service.tables import Job, Part
+from mfnet.service.attempt import Foreman
+from mfnet.service.database import Database
+from mfnet.service.engine import Engine
+from mfnet.service.jobs import FINAL, RETRAIN, Failure, State, percent
+from mfnet.service.orders import Orders
+from mfnet.service.outcomes import AttemptFailed, LeaseLost, Leaving
+from mfnet.service.records import Records
+from mfnet.service.repository.jobs import JobRepository
+from mfnet.service.repository.parts import PartRepository
+from mfnet.service.repository.turns import TurnRepository
+from mfnet.service.retraining import Retraining
+from mfnet.service.settings import Settings
+from mfnet.service.sharing import Sharing, TurnOver
+from mfnet.service.storage import Storage
+from mfnet.service.tables import Job, Part
 
 _log = logging.getLogger(__name__)
 _FAULT = Failure("internal", "The service failed; its log says why.", {})

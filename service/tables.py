@@ -16,8 +16,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from service.jobs import State
-from service.models import ModelState
+from mfnet.service.jobs import State
+from mfnet.service.models import ModelState
 
 
 def _words(states: type[StrEnum]) -> Enum:
@@ -85,7 +85,7 @@ class Job(Table):
     state: Mapped[State]
     # As the front has checked them: `ortho`, `height` and `dtm` are ids of uploads, `model` is
     # NAME@VERSION and `model_sha256` its file (jobs of before the registry have a name alone);
-    # everything else is an option of `model.inference.segment.segment`, or of a retraining.
+    # everything else is an option of `mfnet.model.inference.segment.segment`, or of a retraining.
     inputs: Mapped[dict[str, Any]]
     idempotency_key: Mapped[str | None] = mapped_column(default=None)
     request_sha256: Mapped[str | None] = mapped_column(default=None)  # of the inputs as sent

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from celery import Celery
 
-from service.queue import TASK
+from mfnet.service.queue import TASK
 
 
 def register(celery: Celery, work: Callable[[], None]) -> None:

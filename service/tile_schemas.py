@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.schemas import Link, UploadRef
+from mfnet.service.schemas import Link, UploadRef
 
 ColumnName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,200}$")]
 

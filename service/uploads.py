@@ -18,7 +18,7 @@ from typing import BinaryIO
 from anyio import to_thread
 from starlette.requests import ClientDisconnect
 
-from service.errors import (
+from mfnet.service.errors import (
     BadChecksum,
     BadName,
     ChecksumMismatch,
@@ -27,7 +27,7 @@ from service.errors import (
     UploadIncomplete,
     UploadTooLarge,
 )
-from service.storage import PART
+from mfnet.service.storage import PART
 
 _BLOCK_BYTES = 1 << 20  # one hop to a thread for each; the socket's own chunks are 16 times smaller
 _NAME = re.compile(r"[^\x00-\x1f\x7f/\\]{1,200}")

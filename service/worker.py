@@ -12,16 +12,16 @@ from typing import Any
 
 from celery import signals
 
-from service import log
-from service.database import Database
-from service.engine import Engine
-from service.jobs import RETRAIN
-from service.queue import Doorbell, make_celery
-from service.reconciler import Reconciler
-from service.settings import Settings
-from service.storage import Storage
-from service.supervisor import Supervisor
-from service.tasks import register
+from mfnet.service import log
+from mfnet.service.database import Database
+from mfnet.service.engine import Engine
+from mfnet.service.jobs import RETRAIN
+from mfnet.service.queue import Doorbell, make_celery
+from mfnet.service.reconciler import Reconciler
+from mfnet.service.settings import Settings
+from mfnet.service.storage import Storage
+from mfnet.service.supervisor import Supervisor
+from mfnet.service.tasks import register
 
 _log = logging.getLogger(__name__)
 _RETRAINING_NICE = 10  # on one machine with a worker that maps, that one comes first

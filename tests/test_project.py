@@ -14,7 +14,7 @@ import typer
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from service.settings import Settings
+from mfnet.service.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -154,8 +154,8 @@ def test_every_locked_file_has_a_hash(lock: str) -> None:
     "statement",
     [
         "import model",
-        "import service.app",
-        "import sys; sys.argv = ['mfnet', '--help']; from model.cli import main\n"
+        "import mfnet.service.app",
+        "import sys; sys.argv = ['mfnet', '--help']; from mfnet.model.cli import main\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code",
     ],
     ids=["model", "api", "help"],

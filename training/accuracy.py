@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from model.classes import ISPRS
-from model.errors import InputError
-from model.raster.gdal import gdal
-from model.raster.grid import Grid
-from model.raster.tags import walk
-from training.metrics import Confusion
+from mfnet.model.classes import ISPRS
+from mfnet.model.errors import InputError
+from mfnet.model.raster.gdal import gdal
+from mfnet.model.raster.grid import Grid
+from mfnet.model.raster.tags import walk
+from mfnet.training.metrics import Confusion
 
 
 def accuracy(classes: Path, truth: Path) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from model.classes import NODATA
-from training.gaps import draw_gaps
-from training.samples import Sample
+from mfnet.model.classes import NODATA
+from mfnet.training.gaps import draw_gaps
+from mfnet.training.samples import Sample
 
 GAPS_IN_ORTHO, GAPS_IN_HEIGHTS = 0.25, 0.15
 """Shares of the windows."""

@@ -4,7 +4,7 @@ from copy import deepcopy
 
 import torch
 
-from model.network.mfnet import MFNet
+from mfnet.model.network.mfnet import MFNet
 
 
 class WeightAverage:

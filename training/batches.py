@@ -14,11 +14,11 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from model.config import ModelConfig
-from training.datasets.base import Pool
-from training.optimizer_recipe import OptimizerRecipe
-from training.processes import Processes
-from training.samples import Batch, collate
+from mfnet.model.config import ModelConfig
+from mfnet.training.datasets.base import Pool
+from mfnet.training.optimizer_recipe import OptimizerRecipe
+from mfnet.training.processes import Processes
+from mfnet.training.samples import Batch, collate
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")

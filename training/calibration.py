@@ -16,17 +16,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.classes import NODATA
-from model.inference.predictor import Predictor
-from model.inference.segment import BATCH_SIZE
-from model.inference.sweep import Sweep
-from model.inference.windows import WindowPlan
-from model.network.mfnet import MFNet
-from model.raster.normalize import scalings
-from training.check import some_windows
-from training.datasets.base import Area
-from training.reliability import Reliability
-from training.samples import Sample
+from mfnet.model.classes import NODATA
+from mfnet.model.inference.predictor import Predictor
+from mfnet.model.inference.segment import BATCH_SIZE
+from mfnet.model.inference.sweep import Sweep
+from mfnet.model.inference.windows import WindowPlan
+from mfnet.model.network.mfnet import MFNet
+from mfnet.model.raster.normalize import scalings
+from mfnet.training.check import some_windows
+from mfnet.training.datasets.base import Area
+from mfnet.training.reliability import Reliability
+from mfnet.training.samples import Sample
 
 COLDEST, HOTTEST = 0.05, 20.0
 """Temperatures that are looked at; a model that is always right has no best one."""
@@ -78,7 +78,7 @@ def calibrate(net: MFNet, areas: Sequence[Area], *, device: str = "auto") -> Cal
     Args:
         net: The model; its own temperature is left out of account.
         areas: Where nothing was learned: `Splits.validation.areas`.
-        device: A name in `model.options.Device`.
+        device: A name in `mfnet.model.options.Device`.
 
     Returns:
         The fit; None if not one pixel there is labelled.

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from model.network.mfnet import MFNet
-from training.datasets.base import Area, Pool
-from training.metrics import Confusion
-from training.samples import Sample, collate
+from mfnet.model.network.mfnet import MFNet
+from mfnet.training.datasets.base import Area, Pool
+from mfnet.training.metrics import Confusion
+from mfnet.training.samples import Sample, collate
 
 
 def check(net: MFNet, validation: Pool, windows: int) -> dict[str, Any]:

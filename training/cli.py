@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from model.models_cli import USER_MODELS, ModelsDir
-from model.options import Device
-from training.correct_cli import correct
+from mfnet.model.models_cli import USER_MODELS, ModelsDir
+from mfnet.model.options import Device
+from mfnet.training.correct_cli import correct
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(correct)
@@ -34,7 +34,7 @@ def town(
     gsd: Annotated[float, typer.Option(min=0.02, max=2.0, help="Metres a pixel.")] = 0.125,
 ) -> None:
     """Draw a synthetic town: ortho.tif, ndsm.tif and truth.tif."""
-    from training.town import draw_town, write_town
+    from mfnet.training.town import draw_town, write_town
 
     write_town(out_dir, draw_town(seed, size, gsd))
     typer.echo(f"{out_dir}: ortho.tif, ndsm.tif, truth.tif ({size} × {size} pixels of {gsd} m)")
@@ -65,7 +65,7 @@ def train(
     TensorBoard), the recipe with all its keys, and the state that --resume goes on from. On several
     GPUs: torchrun --nproc-per-node 4 --no-python mfnet train RECIPE.
     """
-    from training.command import run_train
+    from mfnet.training.command import run_train
 
     changed = [*(changes or []), *([f"network.parent={parent}"] if parent else [])]
     found = run_train(
@@ -109,7 +109,7 @@ def evaluate(
 
     On the paper's data sets the paper's figures are printed beside it.
     """
-    from training.command import run_evaluate
+    from mfnet.training.command import run_evaluate
 
     found = run_evaluate(
         model,
@@ -138,7 +138,7 @@ def calibrate(
     as_json: AsJson = False,
 ) -> None:
     """Fit how sure a model says it is, and write it into its file; `mfnet train` does so itself."""
-    from training.command import run_calibrate
+    from mfnet.training.command import run_calibrate
 
     found = run_calibrate(
         model,
@@ -171,7 +171,7 @@ def study(
     Tables and figure go to the folder, and so does each run; what is done is not done again, so the
     same command goes on with a study that was stopped, or adds seeds or another table.
     """
-    from training.study.command import run_study
+    from mfnet.training.study.command import run_study
 
     found = run_study(
         name,
@@ -196,7 +196,7 @@ def accuracy(
     """Compare a map of a synthetic town with its truth."""
     import json
 
-    from training.accuracy import accuracy
+    from mfnet.training.accuracy import accuracy
 
     found = accuracy(classes, truth)
     if as_json:

@@ -1,4 +1,4 @@
-"""What the commands of `training.cli` do, with a bar for people and lines of JSON for programs."""
+"""What the training commands do, with a bar for people and lines of JSON for programs."""
 
 import json
 import os
@@ -11,29 +11,29 @@ from typing import Any
 import torch
 import typer
 
-from model.checkpoint import load_model
-from model.console import emit, progress
-from model.errors import BadLabels, BadOption, BadRecipe
-from model.library import find
-from model.network.mfnet import MFNet
-from training.calibration import Calibration, calibrate
-from training.choice import kept_check
-from training.datasets.base import Area, Splits
-from training.datasets.opening import Measured, class_scheme, open_areas, open_data
-from training.datasets.recipe import DataRecipe, learns_from_validation, require_same_heights
-from training.disk import writing
-from training.evaluate import evaluate, require_same_classes
-from training.figures import figures, percent
-from training.log import read_log
-from training.loop import STATE, Report, train
-from training.origin import find_origin
-from training.processes import Processes, joined
-from training.provenance import commit
-from training.recipe import Recipe, read_recipe
-from training.record import record_figures, record_temperature, recorded
-from training.report import write_report
-from training.run import Run, start
-from training.state import load_state
+from mfnet.model.checkpoint import load_model
+from mfnet.model.console import emit, progress
+from mfnet.model.errors import BadLabels, BadOption, BadRecipe
+from mfnet.model.library import find
+from mfnet.model.network.mfnet import MFNet
+from mfnet.training.calibration import Calibration, calibrate
+from mfnet.training.choice import kept_check
+from mfnet.training.datasets.base import Area, Splits
+from mfnet.training.datasets.opening import Measured, class_scheme, open_areas, open_data
+from mfnet.training.datasets.recipe import DataRecipe, learns_from_validation, require_same_heights
+from mfnet.training.disk import writing
+from mfnet.training.evaluate import evaluate, require_same_classes
+from mfnet.training.figures import figures, percent
+from mfnet.training.log import read_log
+from mfnet.training.loop import STATE, Report, train
+from mfnet.training.origin import find_origin
+from mfnet.training.processes import Processes, joined
+from mfnet.training.provenance import commit
+from mfnet.training.recipe import Recipe, read_recipe
+from mfnet.training.record import record_figures, record_temperature, recorded
+from mfnet.training.report import write_report
+from mfnet.training.run import Run, start
+from mfnet.training.state import load_state
 
 RECIPE = "recipe.toml"
 """In a run's folder: the recipe with every key, changes included."""
@@ -57,7 +57,7 @@ def run_train(
         out: The run's folder; `runs/NAME` if not given.
         models_dir: Of parents, and of SAM's weights.
         changes: Of the recipe, `key=value` each.
-        device: A name in `model.options.Device`.
+        device: A name in `mfnet.model.options.Device`.
         threads: Of the CPU.
         resume: Go on with the run in `out`, if there is one.
         as_json: Lines of JSON on standard output instead of a bar.
@@ -108,7 +108,7 @@ def run_evaluate(
         changes: Of the recipe, `key=value` each.
         split: `test` or `validation`.
         stride: Pixels between windows; the recipe's, else the model's own, if not given.
-        device: A name in `model.options.Device`.
+        device: A name in `mfnet.model.options.Device`.
         threads: Of the CPU.
         as_json: JSON instead of tables.
         record: Write the figures, the recipe and the commit into the model's file.

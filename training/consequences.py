@@ -7,14 +7,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from model.checkpoint import load_model
-from model.errors import InputError
-from model.inference.predictor import Predictor
-from model.inference.segment import Segmentation
-from model.outputs import write_json
-from model.raster.changes import write_changes
-from model.raster.pair import RasterPair
-from model.raster.values.options import ReadingOptions
+from mfnet.model.checkpoint import load_model
+from mfnet.model.errors import InputError
+from mfnet.model.inference.predictor import Predictor
+from mfnet.model.inference.segment import Segmentation
+from mfnet.model.outputs import write_json
+from mfnet.model.raster.changes import write_changes
+from mfnet.model.raster.pair import RasterPair
+from mfnet.model.raster.values.options import ReadingOptions
 
 CHANGES = "changes.json"
 MOST_PIXELS = 50_000_000

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from model.models_cli import Json
+from mfnet.model.models_cli import Json
 
 
 def correct(
@@ -32,12 +32,12 @@ def correct(
     ] = None,
 ) -> None:
     """Make labels of a map and its correction, and say what was corrected."""
-    from model.limits import limit
+    from mfnet.model.limits import limit
 
     limit(max_memory_mb, max_seconds)
-    from model.console import emit
-    from model.outputs import beside
-    from training.correction import correct as make_labels
+    from mfnet.model.console import emit
+    from mfnet.model.outputs import beside
+    from mfnet.training.correction import correct as make_labels
 
     report = make_labels(
         classes,

@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from rasterio.transform import array_bounds
 from rasterio.windows import Window
 
-from model.classes import NODATA, ClassScheme
-from model.errors import CrsMissing, EmptyCorrection, NoOverlap, OtherGrid, WrongClasses
-from model.raster.align import Placement, place
-from model.raster.geopackage import GeoPackage
-from model.raster.geotiff import GeoTiff, Role
-from model.raster.grid import Grid
-from training.datasets.encoding import Numbers
-from training.datasets.labels import examine
-from training.datasets.polygons import PolygonLabels, read_polygons
-from training.datasets.stored import Stored
+from mfnet.model.classes import NODATA, ClassScheme
+from mfnet.model.errors import CrsMissing, EmptyCorrection, NoOverlap, OtherGrid, WrongClasses
+from mfnet.model.raster.align import Placement, place
+from mfnet.model.raster.geopackage import GeoPackage
+from mfnet.model.raster.geotiff import GeoTiff, Role
+from mfnet.model.raster.grid import Grid
+from mfnet.training.datasets.encoding import Numbers
+from mfnet.training.datasets.labels import examine
+from mfnet.training.datasets.polygons import PolygonLabels, read_polygons
+from mfnet.training.datasets.stored import Stored
 
 _NAMED = 5
 

@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field, ValidationError
 from rasterio.windows import Window
 
-from model.classes import NODATA, ClassScheme, LandClass
-from model.errors import DataMissing, EmptyCorrection, TooSmall
-from model.outputs import check_outputs
-from model.raster.cog import BLOCK_PX, CogWriter
-from model.raster.gdal import gdal
-from model.raster.geopackage import is_geopackage
-from model.raster.geotiff import GeoTiff, Role
-from model.raster.grid import Grid
-from training.corrected import Corrected, CorrectedPolygons, CorrectedRaster
+from mfnet.model.classes import NODATA, ClassScheme, LandClass
+from mfnet.model.errors import DataMissing, EmptyCorrection, TooSmall
+from mfnet.model.outputs import check_outputs
+from mfnet.model.raster.cog import BLOCK_PX, CogWriter
+from mfnet.model.raster.gdal import gdal
+from mfnet.model.raster.geopackage import is_geopackage
+from mfnet.model.raster.geotiff import GeoTiff, Role
+from mfnet.model.raster.grid import Grid
+from mfnet.training.corrected import Corrected, CorrectedPolygons, CorrectedRaster
 
 _WINDOW_TAG = "MFNET_WINDOW"
 _STRIP_PIXELS = 8 << 20

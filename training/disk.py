@@ -7,7 +7,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from model.errors import DiskFull, OutputNotWritable
+from mfnet.model.errors import DiskFull, OutputNotWritable
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from model.config import ModelConfig
-from training.paper_tables import PAPER_TABLES
+from mfnet.model.config import ModelConfig
+from mfnet.training.paper_tables import PAPER_TABLES
 
 
 def figures(found: dict[str, Any], config: ModelConfig, kind: str) -> str:

@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
-from training.disk import writing
-from training.events import EventFile
+from mfnet.training.disk import writing
+from mfnet.training.events import EventFile
 
 LOG = "log.jsonl"
 

@@ -7,19 +7,19 @@ from typing import Any
 
 import torch
 
-from model.checkpoint import save
-from training.batches import batches
-from training.check import check
-from training.choice import is_kept
-from training.datasets.base import Pool
-from training.disk import writing
-from training.log import RunLog, read_log
-from training.losses import build_loss
-from training.provenance import commit
-from training.run import Run
-from training.seen import seen_by
-from training.state import save_state
-from training.step import take_step
+from mfnet.model.checkpoint import save
+from mfnet.training.batches import batches
+from mfnet.training.check import check
+from mfnet.training.choice import is_kept
+from mfnet.training.datasets.base import Pool
+from mfnet.training.disk import writing
+from mfnet.training.log import RunLog, read_log
+from mfnet.training.losses import build_loss
+from mfnet.training.provenance import commit
+from mfnet.training.run import Run
+from mfnet.training.seen import seen_by
+from mfnet.training.state import save_state
+from mfnet.training.step import take_step
 
 Report = Callable[[dict[str, Any]], None]
 """Called with what a step or a check found, JSON values; has "step" and "steps"."""

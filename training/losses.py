@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.classes import NODATA
-from model.errors import BadRecipe
-from training.datasets.base import Pool
-from training.optimizer_recipe import OptimizerRecipe, require_one_a_class
+from mfnet.model.classes import NODATA
+from mfnet.model.errors import BadRecipe
+from mfnet.training.datasets.base import Pool
+from mfnet.training.optimizer_recipe import OptimizerRecipe, require_one_a_class
 
 HEAVIEST = 10.0
 """No balanced class weight is above this or below its inverse: a class of a few pixels would

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.classes import NODATA, ClassScheme
-from model.errors import WrongClasses
+from mfnet.model.classes import NODATA, ClassScheme
+from mfnet.model.errors import WrongClasses
 
 
 class Confusion:

@@ -5,8 +5,8 @@ from typing import Any
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
-from model.network.tuning.lora import LowRank
-from training.optimizer_recipe import OptimizerRecipe
+from mfnet.model.network.tuning.lora import LowRank
+from mfnet.training.optimizer_recipe import OptimizerRecipe
 
 MATRICES = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, LowRank)
 """Modules whose matrices and kernels decay where `decayed` is "matrices"."""

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from model.classes import ClassScheme
-from model.errors import BadRecipe
-from training.recipe_part import RecipePart
+from mfnet.model.classes import ClassScheme
+from mfnet.model.errors import BadRecipe
+from mfnet.training.recipe_part import RecipePart
 
 
 class OptimizerRecipe(RecipePart):

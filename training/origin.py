@@ -5,15 +5,15 @@ from pathlib import Path
 
 import torch
 
-from model.base import installed_base
-from model.checkpoint import load_model, new_model
-from model.classes import ClassScheme
-from model.config import BaseWeights, ModelConfig
-from model.download import sha256_of
-from model.errors import BadRecipe
-from model.library import find, read_config
-from model.network.mfnet import MFNet
-from training.recipe import Recipe
+from mfnet.model.base import installed_base
+from mfnet.model.checkpoint import load_model, new_model
+from mfnet.model.classes import ClassScheme
+from mfnet.model.config import BaseWeights, ModelConfig
+from mfnet.model.download import sha256_of
+from mfnet.model.errors import BadRecipe
+from mfnet.model.library import find, read_config
+from mfnet.model.network.mfnet import MFNet
+from mfnet.training.recipe import Recipe
 
 HEAD = "decoder.head.3.weight"
 """The one parameter whose shape the classes decide, (K, C, 1, 1)."""

@@ -10,7 +10,7 @@ MMLoRA with ViT-L repeats that of FTransDeepLab in all ten figures, so it may be
 from dataclasses import dataclass
 from typing import Any
 
-from model.config import ENCODERS, ModelConfig
+from mfnet.model.config import ENCODERS, ModelConfig
 
 _ISPRS = {
     "building": "Bui.",

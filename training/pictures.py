@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from numpy.typing import NDArray
 
-from model.classes import NODATA, ClassScheme
-from training.samples import Sample
+from mfnet.model.classes import NODATA, ClassScheme
+from mfnet.training.samples import Sample
 
 Curve = tuple[Sequence[float], Sequence[float]]
 """Steps, and a value at each."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed
 
-from model.inference.predictor import choose_device
+from mfnet.model.inference.predictor import choose_device
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ def joined(device: str) -> Iterator[Processes]:
     """Joins the processes that torchrun started; without it there is this one.
 
     Args:
-        device: A name in `model.options.Device`; on CUDA each process of a machine takes a GPU.
+        device: A name in `mfnet.model.options.Device`; on CUDA each process of a machine takes a
+        GPU.
 
     Raises:
         BadOption: This machine lacks the device.

@@ -7,16 +7,16 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from model.base import PUBLISHED
-from model.classes import ISPRS, MMHUNAN
-from model.config import ENCODERS, ORTHO, Modality, ModelConfig
-from model.errors import BadRecipe
-from model.network.fusion import FUSIONS
-from model.network.tuning import TUNINGS
-from training.datasets.recipe import DataRecipe, check_data, data_part
-from training.optimizer_recipe import OptimizerRecipe, require_one_a_class
-from training.recipe_part import RecipePart
-from training.recipe_text import read_toml, write_toml
+from mfnet.model.base import PUBLISHED
+from mfnet.model.classes import ISPRS, MMHUNAN
+from mfnet.model.config import ENCODERS, ORTHO, Modality, ModelConfig
+from mfnet.model.errors import BadRecipe
+from mfnet.model.network.fusion import FUSIONS
+from mfnet.model.network.tuning import TUNINGS
+from mfnet.training.datasets.recipe import DataRecipe, check_data, data_part
+from mfnet.training.optimizer_recipe import OptimizerRecipe, require_one_a_class
+from mfnet.training.recipe_part import RecipePart
+from mfnet.training.recipe_text import read_toml, write_toml
 
 _SCHEMES = {"town": ISPRS, "vaihingen": ISPRS, "potsdam": ISPRS, "mmhunan": MMHUNAN}
 """By kind of data; a folder's manifest has its own."""
@@ -25,9 +25,11 @@ _SCHEMES = {"town": ISPRS, "vaihingen": ISPRS, "potsdam": ISPRS, "mmhunan": MMHU
 class NetworkRecipe(RecipePart):
     """Which network."""
 
-    encoder: str = Field(description="a key of model.config.ENCODERS")
-    tuning: str = Field(default="mmadapter", description="a key of model.network.tuning.TUNINGS")
-    fusion: str = Field(default="dfm", description="a key of model.network.fusion.FUSIONS")
+    encoder: str = Field(description="a key of mfnet.model.config.ENCODERS")
+    tuning: str = Field(
+        default="mmadapter", description="a key of mfnet.model.network.tuning.TUNINGS"
+    )
+    fusion: str = Field(default="dfm", description="a key of mfnet.model.network.fusion.FUSIONS")
     modalities: tuple[Literal["ortho", "ndsm"], ...] = Field(
         default=("ortho", "ndsm"), min_length=1
     )

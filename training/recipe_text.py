@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Iterable
 from typing import Any
 
-from model.errors import BadRecipe
+from mfnet.model.errors import BadRecipe
 
 
 def read_toml(text: str, changes: Iterable[str] = ()) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from model.checkpoint import rewrite_config
-from model.library import find, read_config
-from training.calibration import Calibration
-from training.recipe import Recipe
+from mfnet.model.checkpoint import rewrite_config
+from mfnet.model.library import find, read_config
+from mfnet.training.calibration import Calibration
+from mfnet.training.recipe import Recipe
 
 
 def record_figures(path: Path, recipe: Recipe, metrics: dict[str, Any], **origin: Any) -> None:

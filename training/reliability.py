@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.classes import NODATA
+from mfnet.model.classes import NODATA
 
 BINS = 20
 """Of equal width; the diagram's, and those over which the error is summed."""

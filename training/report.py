@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from model.classes import ClassScheme
-from model.config import ModelConfig
-from model.network.mfnet import MFNet
-from training.calibration import Calibration
-from training.check import mapped, some_windows
-from training.choice import kept_check
-from training.datasets.base import Pool
-from training.disk import writing
-from training.pictures import Curve, curves, heights, land_cover, orthophoto
-from training.recipe import Recipe
-from training.report_figures import by_class, confusion, overview, paper, sureness
-from training.samples import Sample
+from mfnet.model.classes import ClassScheme
+from mfnet.model.config import ModelConfig
+from mfnet.model.network.mfnet import MFNet
+from mfnet.training.calibration import Calibration
+from mfnet.training.check import mapped, some_windows
+from mfnet.training.choice import kept_check
+from mfnet.training.datasets.base import Pool
+from mfnet.training.disk import writing
+from mfnet.training.pictures import Curve, curves, heights, land_cover, orthophoto
+from mfnet.training.recipe import Recipe
+from mfnet.training.report_figures import by_class, confusion, overview, paper, sureness
+from mfnet.training.samples import Sample
 
 REPORT = "report.html"
 EXAMPLES = 6

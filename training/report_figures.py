@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
-from model.classes import ClassScheme
-from model.config import ModelConfig
-from training.calibration import Calibration
-from training.figures import area_error, percent
-from training.paper_tables import PAPER_TABLES
-from training.pictures import reliability
+from mfnet.model.classes import ClassScheme
+from mfnet.model.config import ModelConfig
+from mfnet.training.calibration import Calibration
+from mfnet.training.figures import area_error, percent
+from mfnet.training.paper_tables import PAPER_TABLES
+from mfnet.training.pictures import reliability
 
 _OVERALL = {
     "oa": "overall accuracy",

@@ -8,29 +8,29 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from model.checkpoint import load_model, rewrite_config
-from model.config import ModelConfig
-from model.download import sha256_of
-from model.library import read_config
-from model.outputs import write_json
-from training.calibration import calibrate
-from training.choice import kept_check
-from training.consequences import show_changes
-from training.datasets.base import Splits
-from training.datasets.opening import open_data
-from training.evaluate import evaluate
-from training.gate import judge
-from training.log import LOG, read_log
-from training.loop import STATE, train
-from training.origin import find_origin
-from training.processes import joined
-from training.recipe import Recipe
-from training.record import record_temperature
-from training.report import write_report
-from training.retraining_task import Task, as_told, recipe_for
-from training.run import start
-from training.scenes import Scenes, file_hashes, open_scenes, require_same, require_unseen
-from training.state import load_state
+from mfnet.model.checkpoint import load_model, rewrite_config
+from mfnet.model.config import ModelConfig
+from mfnet.model.download import sha256_of
+from mfnet.model.library import read_config
+from mfnet.model.outputs import write_json
+from mfnet.training.calibration import calibrate
+from mfnet.training.choice import kept_check
+from mfnet.training.consequences import show_changes
+from mfnet.training.datasets.base import Splits
+from mfnet.training.datasets.opening import open_data
+from mfnet.training.evaluate import evaluate
+from mfnet.training.gate import judge
+from mfnet.training.log import LOG, read_log
+from mfnet.training.loop import STATE, train
+from mfnet.training.origin import find_origin
+from mfnet.training.processes import joined
+from mfnet.training.recipe import Recipe
+from mfnet.training.record import record_temperature
+from mfnet.training.report import write_report
+from mfnet.training.retraining_task import Task, as_told, recipe_for
+from mfnet.training.run import start
+from mfnet.training.scenes import Scenes, file_hashes, open_scenes, require_same, require_unseen
+from mfnet.training.state import load_state
 
 SPENT = "spent.txt"
 """In a run's folder: seconds of training so far, those of processes before included."""
@@ -95,7 +95,7 @@ def retrain(
 
     Raises:
         InputError: Recipe, tiles or scenes are at fault.
-        TrainingDiverged, DiskFull: See `training.loop.train`.
+        TrainingDiverged, DiskFull: See `mfnet.training.loop.train`.
     """
     config = read_config(task.parent)
     recipe = recipe_for(task, config)

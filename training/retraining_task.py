@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.base import PUBLISHED
-from model.config import ENCODERS, ModelConfig
-from model.errors import BadRecipe
-from training.consequences import RecentMap
-from training.datasets.recipe import FolderRecipe
-from training.recipe import Recipe, parse_recipe
-from training.recipe_text import read_toml, write_toml
+from mfnet.model.base import PUBLISHED
+from mfnet.model.config import ENCODERS, ModelConfig
+from mfnet.model.errors import BadRecipe
+from mfnet.training.consequences import RecentMap
+from mfnet.training.datasets.recipe import FolderRecipe
+from mfnet.training.recipe import Recipe, parse_recipe
+from mfnet.training.recipe_text import read_toml, write_toml
 
 RECIPES = Path(__file__).parent / "recipes"
 MOST_UNCHECKED, MOST_UNTOLD = 50, 5

@@ -10,15 +10,15 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from model.classes import ClassScheme
-from model.errors import BadRecipe
-from model.network.mfnet import MFNet
-from training.averaging import WeightAverage
-from training.optimizer import build_optimizer
-from training.origin import Origin, first_network
-from training.processes import Processes
-from training.recipe import Recipe
-from training.schedule import rate_factor
+from mfnet.model.classes import ClassScheme
+from mfnet.model.errors import BadRecipe
+from mfnet.model.network.mfnet import MFNet
+from mfnet.training.averaging import WeightAverage
+from mfnet.training.optimizer import build_optimizer
+from mfnet.training.origin import Origin, first_network
+from mfnet.training.processes import Processes
+from mfnet.training.recipe import Recipe
+from mfnet.training.schedule import rate_factor
 
 
 @dataclass

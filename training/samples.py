@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.config import Modality, neutral_values
-from model.raster.normalize import neutral_input, scaling, white_point
+from mfnet.model.config import Modality, neutral_values
+from mfnet.model.raster.normalize import neutral_input, scaling, white_point
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ from functools import cache
 from pathlib import Path
 from typing import get_args
 
-from model.classes import ISPRS, ClassScheme
-from model.config import ModelConfig
-from model.download import sha256_of
-from model.errors import BadManifest, SceneAmongTiles
-from training.datasets.base import Area
-from training.datasets.folder import Folder
-from training.datasets.manifest import NAME, Kind, read_manifest
-from training.datasets.towns import TownTile
-from training.town import draw_town
+from mfnet.model.classes import ISPRS, ClassScheme
+from mfnet.model.config import ModelConfig
+from mfnet.model.download import sha256_of
+from mfnet.model.errors import BadManifest, SceneAmongTiles
+from mfnet.training.datasets.base import Area
+from mfnet.training.datasets.folder import Folder
+from mfnet.training.datasets.manifest import NAME, Kind, read_manifest
+from mfnet.training.datasets.towns import TownTile
+from mfnet.training.town import draw_town
 
 TOWNS = range(600_000, 600_003)
 """Seeds of the packaged scenes; no recipe's."""

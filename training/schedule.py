@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_right
 
-from training.optimizer_recipe import OptimizerRecipe
+from mfnet.training.optimizer_recipe import OptimizerRecipe
 
 
 def rate_factor(step: int, recipe: OptimizerRecipe) -> float:

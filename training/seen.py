@@ -6,15 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from model.classes import NODATA
-from model.config import Modality
-from model.library import read_config
-from model.raster.sample import sample_windows
-from model.seen import Range, Seen, range_of, seen_band
-from training.datasets.base import Area, Pool
-from training.datasets.pair_files import gsd_of_own
-from training.run import Run
-from training.samples import Sample
+from mfnet.model.classes import NODATA
+from mfnet.model.config import Modality
+from mfnet.model.library import read_config
+from mfnet.model.raster.sample import sample_windows
+from mfnet.model.seen import Range, Seen, range_of, seen_band
+from mfnet.training.datasets.base import Area, Pool
+from mfnet.training.datasets.pair_files import gsd_of_own
+from mfnet.training.run import Run
+from mfnet.training.samples import Sample
 
 TILES = 256
 """At most so many are looked at, spread evenly: two minutes where they are large files."""

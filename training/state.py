@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.base import LOAD_ERRORS
-from model.errors import BadCheckpoint, BadRecipe
-from model.network.mfnet import MFNet
-from model.outputs import sync
-from training.run import Run, changed_facts
+from mfnet.model.base import LOAD_ERRORS
+from mfnet.model.errors import BadCheckpoint, BadRecipe
+from mfnet.model.network.mfnet import MFNet
+from mfnet.model.outputs import sync
+from mfnet.training.run import Run, changed_facts
 
 PARTS = ("optimizer", "schedule")
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from model.errors import TrainingDiverged
-from training.batches import own_parts
-from training.run import Run
-from training.samples import Batch
+from mfnet.model.errors import TrainingDiverged
+from mfnet.training.batches import own_parts
+from mfnet.training.run import Run
+from mfnet.training.samples import Batch
 
 
 def take_step(

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
-from training.scenery.blocks import draw_blocks, draw_street_life
-from training.scenery.canvas import Canvas
-from training.scenery.light import photograph, survey
-from training.scenery.plants import draw_lawns
-from training.scenery.setting import draw_setting
-from training.scenery.streets import draw_grid, draw_streets
+from mfnet.training.scenery.blocks import draw_blocks, draw_street_life
+from mfnet.training.scenery.canvas import Canvas
+from mfnet.training.scenery.light import photograph, survey
+from mfnet.training.scenery.plants import draw_lawns
+from mfnet.training.scenery.setting import draw_setting
+from mfnet.training.scenery.streets import draw_grid, draw_streets
 
 NDSM_NODATA = -9999.0
 _EASTING, _NORTHING = 512_000.0, 5_403_000.0
@@ -41,7 +41,7 @@ class Town:
         gsd_m: Size of a pixel, metres.
         ortho: (3, H, W) uint8, red green blue.
         ndsm: (H, W) float32 metres above ground, NaN where the survey found nothing.
-        truth: (H, W) uint8, values of `model.classes.ISPRS`.
+        truth: (H, W) uint8, values of `mfnet.model.classes.ISPRS`.
     """
 
     seed: int

@@ -16,18 +16,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from model.classes import NODATA
-from model.errors import OutputNotWritable
-from model.inference.predictor import choose_device
-from model.inference.sweep import Sweep
-from model.inference.windows import WindowPlan
-from model.network.encoder import stack_modalities
-from model.network.mfnet import MFNet
-from model.outputs import check_outputs
-from model.raster.cog import CogWriter
-from model.raster.normalize import scalings
-from model.raster.pair import RasterPair
-from model.raster.values.options import ReadingOptions
+from mfnet.model.classes import NODATA
+from mfnet.model.errors import OutputNotWritable
+from mfnet.model.inference.predictor import choose_device
+from mfnet.model.inference.sweep import Sweep
+from mfnet.model.inference.windows import WindowPlan
+from mfnet.model.network.encoder import stack_modalities
+from mfnet.model.network.mfnet import MFNet
+from mfnet.model.outputs import check_outputs
+from mfnet.model.raster.cog import CogWriter
+from mfnet.model.raster.normalize import scalings
+from mfnet.model.raster.pair import RasterPair
+from mfnet.model.raster.values.options import ReadingOptions
 
 BATCH_SIZE = 4
 

@@ -13,21 +13,21 @@ from typing import Any
 import rasterio
 import torch
 
-from model.errors import PartOfOtherKind
-from model.inference.ahead import ahead
-from model.inference.predictor import Predictor
-from model.inference.sweep import Band, Sweep
-from model.inference.windows import WindowPlan
-from model.network.mfnet import MFNet
-from model.outputs import check_outputs, check_space, write_json
-from model.raster.cog import CogWriter, disk_bytes
-from model.raster.drift import drift
-from model.raster.normalize import scalings
-from model.raster.pair import RasterPair
-from model.raster.part import PartWriter, is_whole, part_path, read_part
-from model.raster.report import Drift
-from model.raster.statistics import ClassAreas
-from model.raster.values.options import ReadingOptions
+from mfnet.model.errors import PartOfOtherKind
+from mfnet.model.inference.ahead import ahead
+from mfnet.model.inference.predictor import Predictor
+from mfnet.model.inference.sweep import Band, Sweep
+from mfnet.model.inference.windows import WindowPlan
+from mfnet.model.network.mfnet import MFNet
+from mfnet.model.outputs import check_outputs, check_space, write_json
+from mfnet.model.raster.cog import CogWriter, disk_bytes
+from mfnet.model.raster.drift import drift
+from mfnet.model.raster.normalize import scalings
+from mfnet.model.raster.pair import RasterPair
+from mfnet.model.raster.part import PartWriter, is_whole, part_path, read_part
+from mfnet.model.raster.report import Drift
+from mfnet.model.raster.statistics import ClassAreas
+from mfnet.model.raster.values.options import ReadingOptions
 
 BATCH_SIZE = {"cpu": 8, "cuda": 64}
 """Windows a batch, where the caller does not say."""

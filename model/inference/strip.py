@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.inference.windows import Step, WindowPlan
-from model.raster.normalize import Scaling
+from mfnet.model.inference.windows import Step, WindowPlan
+from mfnet.model.raster.normalize import Scaling
 
 
 class Strip:

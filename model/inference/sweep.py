@@ -17,15 +17,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.classes import NODATA
-from model.errors import BadOption, Cancelled, NonFiniteLogits
-from model.inference.ahead import ahead
-from model.inference.blend import RowBand
-from model.inference.decision import highest, percent_of_highest
-from model.inference.strip import Strip
-from model.inference.transfer import Transfer, Upload
-from model.inference.windows import Step, WindowPlan
-from model.raster.normalize import Scaling
+from mfnet.model.classes import NODATA
+from mfnet.model.errors import BadOption, Cancelled, NonFiniteLogits
+from mfnet.model.inference.ahead import ahead
+from mfnet.model.inference.blend import RowBand
+from mfnet.model.inference.decision import highest, percent_of_highest
+from mfnet.model.inference.strip import Strip
+from mfnet.model.inference.transfer import Transfer, Upload
+from mfnet.model.inference.windows import Step, WindowPlan
+from mfnet.model.raster.normalize import Scaling
 
 
 class Rows(Protocol):

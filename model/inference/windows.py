@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from model.errors import BadOption
+from mfnet.model.errors import BadOption
 
 
 @dataclass(frozen=True)

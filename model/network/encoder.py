@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from model.config import EncoderConfig
-from model.network.attention import Geometry, attend, grid_geometry
-from model.network.tuning import TUNINGS, BlockTuning
-from model.options import require_known
+from mfnet.model.config import EncoderConfig
+from mfnet.model.network.attention import Geometry, attend, grid_geometry
+from mfnet.model.network.tuning import TUNINGS, BlockTuning
+from mfnet.model.options import require_known
 
 MLP_RATIO = 4
 

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from model.config import ModelConfig, suits_decoder
-from model.errors import ModelInput
-from model.network.decoder import Decoder
-from model.network.encoder import MultimodalEncoder, Positions, stack_modalities
-from model.network.fusion import FUSIONS
-from model.options import require_known
+from mfnet.model.config import ModelConfig, suits_decoder
+from mfnet.model.errors import ModelInput
+from mfnet.model.network.decoder import Decoder
+from mfnet.model.network.encoder import MultimodalEncoder, Positions, stack_modalities
+from mfnet.model.network.fusion import FUSIONS
+from mfnet.model.options import require_known
 
 
 class MFNet(nn.Module):

@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 from rasterio.crs import CRS
 
-from model.errors import BadOption, CrsMissing
-from model.raster.crs_text import names_files
-from model.raster.grid import Grid
-from model.raster.mending import write_crs
-from model.raster.remark import Remark
-from model.raster.vertical import horizontal
+from mfnet.model.errors import BadOption, CrsMissing
+from mfnet.model.raster.crs_text import names_files
+from mfnet.model.raster.grid import Grid
+from mfnet.model.raster.mending import write_crs
+from mfnet.model.raster.remark import Remark
+from mfnet.model.raster.vertical import horizontal
 
 SAME_NUMBERS_PERCENT = 50.0
 
@@ -36,7 +36,8 @@ def agree_crs(
     same numbers. A local (engineering) CRS, which does not say where on the Earth it is, and a
     vertical one count as none where the other raster's says more; two local ones are the same.
 
-    What the lost CRS said of heights (`model.raster.vertical`) is to be asked of the file's own.
+    What the lost CRS said of heights (`mfnet.model.raster.vertical`) is to be asked of the file's
+    own.
 
     Args:
         ortho: The orthophoto's grid.

@@ -8,14 +8,14 @@ from rasterio.enums import Resampling
 from rasterio.warp import transform
 from rasterio.windows import Window
 
-from model.errors import CrsMissing, NoOverlap
-from model.raster.gdal import gdal
-from model.raster.geotiff import GeoTiff
-from model.raster.grid import Grid
-from model.raster.mending import write_crs
-from model.raster.values.heights import HeightValues
-from model.raster.vertical import horizontal
-from model.raster.warp import Warp
+from mfnet.model.errors import CrsMissing, NoOverlap
+from mfnet.model.raster.gdal import gdal
+from mfnet.model.raster.geotiff import GeoTiff
+from mfnet.model.raster.grid import Grid
+from mfnet.model.raster.mending import write_crs
+from mfnet.model.raster.values.heights import HeightValues
+from mfnet.model.raster.vertical import horizontal
+from mfnet.model.raster.warp import Warp
 
 MIN_OVERLAP_PERCENT = 10.0
 SAME_PLACE_PX = 0.1

@@ -10,7 +10,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 
-from model.raster.vertical import horizontal
+from mfnet.model.raster.vertical import horizontal
 
 DISTORTION = 0.001
 """Up to this share the projection's own areas are kept: they are what GIS programs show."""

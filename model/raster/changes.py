@@ -7,10 +7,10 @@ import numpy as np
 import rasterio
 from rasterio.windows import Window
 
-from model.classes import NODATA, ClassScheme
-from model.raster.cog import BLOCK_PX, CogWriter
-from model.raster.gdal import gdal
-from model.raster.grid import Grid
+from mfnet.model.classes import NODATA, ClassScheme
+from mfnet.model.raster.cog import BLOCK_PX, CogWriter
+from mfnet.model.raster.gdal import gdal
+from mfnet.model.raster.grid import Grid
 
 
 def write_changes(

@@ -13,13 +13,13 @@ import rasterio.shutil
 from rasterio.io import DatasetWriter
 from rasterio.windows import Window
 
-from model.classes import NODATA, ClassScheme
-from model.errors import OutputNotWritable
-from model.outputs import not_writable, sync
-from model.raster.gdal import CACHE_BYTES, GDAL_OPTIONS
-from model.raster.grid import Grid
-from model.raster.growth import watched
-from model.raster.legend import color_table, gdal_sidecar, qgis_style
+from mfnet.model.classes import NODATA, ClassScheme
+from mfnet.model.errors import OutputNotWritable
+from mfnet.model.outputs import not_writable, sync
+from mfnet.model.raster.gdal import CACHE_BYTES, GDAL_OPTIONS
+from mfnet.model.raster.grid import Grid
+from mfnet.model.raster.growth import watched
+from mfnet.model.raster.legend import color_table, gdal_sidecar, qgis_style
 
 BLOCK_PX = 512
 

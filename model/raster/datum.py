@@ -8,11 +8,11 @@ import numpy as np
 from rasterio.crs import CRS
 from rasterio.warp import transform
 
-from model.geodata import share_grids
-from model.raster.grid import Grid
-from model.raster.ignored_warnings import ignored
-from model.raster.remark import Remark
-from model.raster.vertical import as_pyproj, horizontal
+from mfnet.model.geodata import share_grids
+from mfnet.model.raster.grid import Grid
+from mfnet.model.raster.ignored_warnings import ignored
+from mfnet.model.raster.remark import Remark
+from mfnet.model.raster.vertical import as_pyproj, horizontal
 
 # Of a pixel: less does not show in a map.
 _TOLD_PX = 0.5

@@ -7,9 +7,9 @@ from affine import Affine
 from rasterio.crs import CRS
 from rasterio.io import DatasetReader
 
-from model.raster.remark import Remark
-from model.raster.sidecars import BandNotes, Sidecars
-from model.raster.values.colours import BandTags
+from mfnet.model.raster.remark import Remark
+from mfnet.model.raster.sidecars import BandNotes, Sidecars
+from mfnet.model.raster.values.colours import BandTags
 
 
 class Declared:

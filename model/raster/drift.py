@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from model.config import ModelConfig
-from model.raster.pair import RasterPair
-from model.raster.report import BandInput, Drift, Remark
-from model.seen import Quantiles, Range, Seen, SeenBand, quantiles
+from mfnet.model.config import ModelConfig
+from mfnet.model.raster.pair import RasterPair
+from mfnet.model.raster.report import BandInput, Drift, Remark
+from mfnet.model.seen import Quantiles, Range, Seen, SeenBand, quantiles
 
 SHARE_LIMIT = 0.125
 """Share of pixels outside of where 98 % of the training's lie. Of the 160 towns that `town-small`

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import rasterio
 
-from model.errors import MfnetError, RasterTooLarge, RasterUnreadable
-from model.geodata import require_proj_data
+from mfnet.model.errors import MfnetError, RasterTooLarge, RasterUnreadable
+from mfnet.model.geodata import require_proj_data
 
 # What GDAL may look at beside the file itself: nothing. Sidecars (.aux.xml, .ovr, .msk, .tfw) can
 # be XML that other drivers open.

@@ -24,8 +24,8 @@ import shapely
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 
-from model.errors import BadGeoPackage
-from model.raster.crs_text import names_files
+from mfnet.model.errors import BadGeoPackage
+from mfnet.model.raster.crs_text import names_files
 
 MAGIC = b"SQLite format 3\0"
 MAX_BYTES = 256 << 20

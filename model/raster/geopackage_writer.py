@@ -15,7 +15,7 @@ import numpy as np
 import shapely
 from rasterio.crs import CRS
 
-from model.outputs import not_writable, sync
+from mfnet.model.outputs import not_writable, sync
 
 _APPLICATION_ID = 0x47504B47  # "GPKG"
 _VERSION = 10300

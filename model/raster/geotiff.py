@@ -13,21 +13,21 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
-from model.errors import NotGeoreferenced, WrongBands, WrongType
-from model.raster.declared import Declared
-from model.raster.gdal import CACHE_BYTES, OPEN_OPTIONS, gdal
-from model.raster.grid import Grid
-from model.raster.ignored_warnings import ignored
-from model.raster.mask import MaskFile
-from model.raster.mending import write_crs
-from model.raster.remark import Remark
-from model.raster.sample import sample_windows
-from model.raster.screening import Layout, screen
-from model.raster.sidecars import Sidecars
-from model.raster.transform import senseless
-from model.raster.values.colours import choose_colour_bands, is_mask
-from model.raster.values.heights import is_value
-from model.raster.values.options import ReadingOptions
+from mfnet.model.errors import NotGeoreferenced, WrongBands, WrongType
+from mfnet.model.raster.declared import Declared
+from mfnet.model.raster.gdal import CACHE_BYTES, OPEN_OPTIONS, gdal
+from mfnet.model.raster.grid import Grid
+from mfnet.model.raster.ignored_warnings import ignored
+from mfnet.model.raster.mask import MaskFile
+from mfnet.model.raster.mending import write_crs
+from mfnet.model.raster.remark import Remark
+from mfnet.model.raster.sample import sample_windows
+from mfnet.model.raster.screening import Layout, screen
+from mfnet.model.raster.sidecars import Sidecars
+from mfnet.model.raster.transform import senseless
+from mfnet.model.raster.values.colours import choose_colour_bands, is_mask
+from mfnet.model.raster.values.heights import is_value
+from mfnet.model.raster.values.options import ReadingOptions
 
 ORTHO_DTYPES = ("uint8", "uint16", "float32")
 _NO_COLOUR = 1e7

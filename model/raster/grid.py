@@ -8,7 +8,7 @@ import numpy as np
 from affine import Affine
 from rasterio.crs import CRS
 
-from model.raster.area import PixelAreas, pixel_areas
+from mfnet.model.raster.area import PixelAreas, pixel_areas
 
 
 @dataclass(frozen=True)

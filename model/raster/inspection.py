@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from rasterio.windows import Window
 
-from model.config import ModelConfig
-from model.errors import InputError, NoData, WrongBands, WrongType
-from model.raster.align import AlignedHeight
-from model.raster.drift import drift
-from model.raster.geopackage import GeoPackage, is_geopackage
-from model.raster.geotiff import GeoTiff, Role
-from model.raster.pair import RasterPair
-from model.raster.reading import Read, read_alone
-from model.raster.report import (
+from mfnet.model.config import ModelConfig
+from mfnet.model.errors import InputError, NoData, WrongBands, WrongType
+from mfnet.model.raster.align import AlignedHeight
+from mfnet.model.raster.drift import drift
+from mfnet.model.raster.geopackage import GeoPackage, is_geopackage
+from mfnet.model.raster.geotiff import GeoTiff, Role
+from mfnet.model.raster.pair import RasterPair
+from mfnet.model.raster.reading import Read, read_alone
+from mfnet.model.raster.report import (
     LayerReport,
     PairReport,
     PolygonsReport,
@@ -26,9 +26,9 @@ from model.raster.report import (
     SoloReport,
     describe,
 )
-from model.raster.screening import screen
-from model.raster.sidecars import Sidecars
-from model.raster.values.options import ReadingOptions
+from mfnet.model.raster.screening import screen
+from mfnet.model.raster.sidecars import Sidecars
+from mfnet.model.raster.values.options import ReadingOptions
 
 CHUNK_BYTES = 8 << 20
 

@@ -9,9 +9,9 @@ import shapely
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from model.raster.geopackage_writer import write_polygons
-from model.raster.geotiff import GeoTiff, Role
-from model.raster.grid import Grid
+from mfnet.model.raster.geopackage_writer import write_polygons
+from mfnet.model.raster.geotiff import GeoTiff, Role
+from mfnet.model.raster.grid import Grid
 
 WINDOW_PX = 256
 """Side of a window: of a size that a person corrects in minutes, and a model takes at once."""

@@ -2,7 +2,7 @@
 
 import xml.etree.ElementTree as ET
 
-from model.classes import ClassScheme
+from mfnet.model.classes import ClassScheme
 
 # GDAL's GDALRATFieldType and GDALRATFieldUsage (gdal_rat.h), by column of our attribute table.
 _INTEGER, _STRING = "0", "2"

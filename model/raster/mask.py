@@ -7,11 +7,11 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
-from model.errors import BadSidecar
-from model.raster.gdal import CACHE_BYTES, OPEN_OPTIONS, gdal
-from model.raster.ignored_warnings import ignored
-from model.raster.screening import Layout, screen
-from model.raster.sidecars import Sidecars
+from mfnet.model.errors import BadSidecar
+from mfnet.model.raster.gdal import CACHE_BYTES, OPEN_OPTIONS, gdal
+from mfnet.model.raster.ignored_warnings import ignored
+from mfnet.model.raster.screening import Layout, screen
+from mfnet.model.raster.sidecars import Sidecars
 
 
 class MaskFile:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import DTypeLike
 
-from model.config import Modality, ModelConfig, neutral_values
-from model.errors import BadOption, ModelInput
+from mfnet.model.config import Modality, ModelConfig, neutral_values
+from mfnet.model.errors import BadOption, ModelInput
 
 BANDS = {"ortho": 3, "ndsm": 1}
 """What a raster pair offers: bands by modality."""

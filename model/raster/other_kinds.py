@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from model.raster.mending import CONVERT
+from mfnet.model.raster.mending import CONVERT
 
 START_BYTES = 1024
 """Bytes of a file's start that `of_content` looks at."""

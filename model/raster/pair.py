@@ -8,19 +8,19 @@ from typing import Self
 import numpy as np
 from rasterio.windows import Window
 
-from model.errors import RasterUnreadable
-from model.raster.agreement import agree_crs
-from model.raster.align import AlignedHeight
-from model.raster.gdal import CACHE_BYTES, gdal
-from model.raster.geotiff import GeoTiff, Role
-from model.raster.grid import Grid, Rows
-from model.raster.reading import Decisions, decide
-from model.raster.remarks import pair_remarks
-from model.raster.report import PairReport, describe, estimate
-from model.raster.sidecars import Sidecars
-from model.raster.stamp import Stamp
-from model.raster.values.fills import possible
-from model.raster.values.options import ReadingOptions
+from mfnet.model.errors import RasterUnreadable
+from mfnet.model.raster.agreement import agree_crs
+from mfnet.model.raster.align import AlignedHeight
+from mfnet.model.raster.gdal import CACHE_BYTES, gdal
+from mfnet.model.raster.geotiff import GeoTiff, Role
+from mfnet.model.raster.grid import Grid, Rows
+from mfnet.model.raster.reading import Decisions, decide
+from mfnet.model.raster.remarks import pair_remarks
+from mfnet.model.raster.report import PairReport, describe, estimate
+from mfnet.model.raster.sidecars import Sidecars
+from mfnet.model.raster.stamp import Stamp
+from mfnet.model.raster.values.fills import possible
+from mfnet.model.raster.values.options import ReadingOptions
 
 __all__ = ["Grid", "RasterPair", "Rows"]
 
@@ -30,8 +30,8 @@ _MAX_CACHE_BYTES = 1 << 30
 class RasterPair:
     """An orthophoto and metres above ground, read as rows of the orthophoto's grid.
 
-    What the numbers mean is decided once, when the pair is opened (`model.raster.reading`), and
-    holds for every window.
+    What the numbers mean is decided once, when the pair is opened (`mfnet.model.raster.reading`),
+    and holds for every window.
 
     Attributes:
         grid: The orthophoto's.
@@ -107,7 +107,7 @@ class RasterPair:
         Raises:
             InputError: A file that is no orthophoto or height raster, that lies elsewhere, whose
                 numbers can be read in two ways, or whose heights are not above ground; see
-                `model.errors`.
+                `mfnet.model.errors`.
         """
         options = options or ReadingOptions()
         opened: list[GeoTiff] = []

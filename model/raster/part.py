@@ -15,8 +15,8 @@ from typing import Self
 
 import numpy as np
 
-from model.errors import PartMissing
-from model.outputs import not_writable, sync
+from mfnet.model.errors import PartMissing
+from mfnet.model.outputs import not_writable, sync
 
 _CHUNK_ROWS = 512
 

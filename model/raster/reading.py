@@ -1,4 +1,4 @@
-"""What the numbers of a pair mean: all decisions of `model.raster.values`, taken together, once."""
+"""What the numbers of a pair mean: all decisions of `values`, taken together, once."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -7,20 +7,20 @@ from typing import Any
 import numpy as np
 from rasterio.windows import Window
 
-from model.errors import AmbiguousInput
-from model.raster.align import AlignedHeight
-from model.raster.geotiff import GeoTiff, Role
-from model.raster.remark import Remark
-from model.raster.report import Reading
-from model.raster.sample import sample_windows
-from model.raster.stamp import Stamp
-from model.raster.values.collar import Collar, find_collars
-from model.raster.values.colours import decide_white
-from model.raster.values.fills import ABOVE_GROUND_M, possible
-from model.raster.values.heights import HeightSample, HeightTags, HeightValues, decide_heights
-from model.raster.values.level import Source, check_above_ground, decide_unit, percentiles
-from model.raster.values.options import ReadingOptions
-from model.raster.vertical import vertical_unit
+from mfnet.model.errors import AmbiguousInput
+from mfnet.model.raster.align import AlignedHeight
+from mfnet.model.raster.geotiff import GeoTiff, Role
+from mfnet.model.raster.remark import Remark
+from mfnet.model.raster.report import Reading
+from mfnet.model.raster.sample import sample_windows
+from mfnet.model.raster.stamp import Stamp
+from mfnet.model.raster.values.collar import Collar, find_collars
+from mfnet.model.raster.values.colours import decide_white
+from mfnet.model.raster.values.fills import ABOVE_GROUND_M, possible
+from mfnet.model.raster.values.heights import HeightSample, HeightTags, HeightValues, decide_heights
+from mfnet.model.raster.values.level import Source, check_above_ground, decide_unit, percentiles
+from mfnet.model.raster.values.options import ReadingOptions
+from mfnet.model.raster.vertical import vertical_unit
 
 _MISSING_TOLD = 0.005
 Read = Callable[[Window], tuple[np.ndarray, np.ndarray]]

@@ -1,10 +1,10 @@
 """What is worth knowing about a pair and is no reason to refuse it."""
 
-from model.raster.align import AlignedHeight
-from model.raster.datum import datum_remarks
-from model.raster.geotiff import GeoTiff
-from model.raster.remark import Remark
-from model.raster.vertical import vertical_remarks
+from mfnet.model.raster.align import AlignedHeight
+from mfnet.model.raster.datum import datum_remarks
+from mfnet.model.raster.geotiff import GeoTiff
+from mfnet.model.raster.remark import Remark
+from mfnet.model.raster.vertical import vertical_remarks
 
 _FULL_OVERLAP_PERCENT = 95.0
 _MUCH_COARSER = 0.5

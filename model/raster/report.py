@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from model.raster.cog import disk_bytes
-from model.raster.geotiff import GeoTiff
-from model.raster.grid import Grid
-from model.raster.remark import Remark as Remark
+from mfnet.model.raster.cog import disk_bytes
+from mfnet.model.raster.geotiff import GeoTiff
+from mfnet.model.raster.grid import Grid
+from mfnet.model.raster.remark import Remark as Remark
 
 
 class RasterReport(BaseModel):

@@ -10,11 +10,11 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.errors import RasterForbidden, RasterTooLarge, RasterUnreadable, WrongType
-from model.raster import tags
-from model.raster.crs_text import names_files
-from model.raster.mending import write_crs
-from model.raster.tags import Directory, walk
+from mfnet.model.errors import RasterForbidden, RasterTooLarge, RasterUnreadable, WrongType
+from mfnet.model.raster import tags
+from mfnet.model.raster.crs_text import names_files
+from mfnet.model.raster.mending import write_crs
+from mfnet.model.raster.tags import Directory, walk
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def screen(path: Path, limits: Limits | None = None, *, palette: bool = False) -
         The layout of its main image.
 
     Raises:
-        InputError: As in `model.raster.tags.walk`; and RasterTooLarge, RasterForbidden,
+        InputError: As in `mfnet.model.raster.tags.walk`; and RasterTooLarge, RasterForbidden,
             RasterUnreadable or WrongType for what the tags declare.
     """
     limits = limits or Limits()

@@ -15,9 +15,9 @@ from pathlib import Path
 from affine import Affine
 from rasterio.crs import CRS
 
-from model.errors import BadSidecar
-from model.raster.crs_text import names_files
-from model.raster.tags import open_regular
+from mfnet.model.errors import BadSidecar
+from mfnet.model.raster.crs_text import names_files
+from mfnet.model.raster.tags import open_regular
 
 WORLD_ENDINGS = (".tfw", ".tifw", ".tfwx", ".wld")
 _MOST_BYTES = {"world": 4 << 10, "prj": 64 << 10, "pam": 1 << 20}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from model.errors import InputChanged
+from mfnet.model.errors import InputChanged
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from model.classes import NODATA, ClassScheme
-from model.raster.grid import Grid
+from mfnet.model.classes import NODATA, ClassScheme
+from mfnet.model.raster.grid import Grid
 
 
 class ClassAreas:

@@ -2,8 +2,8 @@
 
 GDAL does what a file tells it to: it allocates what the tags declare and opens the files that the
 metadata names. This walk allocates and opens nothing: it reads the header, the chain of image file
-directories (IFDs), and of each directory the few values that `model.raster.screening` judges. What
-it reads is bounded by constants, whatever the file claims.
+directories (IFDs), and of each directory the few values that `mfnet.model.raster.screening` judges.
+What it reads is bounded by constants, whatever the file claims.
 
 Source: TIFF 6.0 (Adobe, 1992); BigTIFF as in libtiff's "The BigTIFF File Format".
 """
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from model.errors import NotGeoTiff, RasterForbidden, RasterMissing, RasterUnreadable
-from model.raster import other_kinds
-from model.raster.mending import CONVERT, write_crs
+from mfnet.model.errors import NotGeoTiff, RasterForbidden, RasterMissing, RasterUnreadable
+from mfnet.model.raster import other_kinds
+from mfnet.model.raster.mending import CONVERT, write_crs
 
 WIDTH = 256
 HEIGHT = 257

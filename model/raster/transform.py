@@ -6,7 +6,7 @@ import numpy as np
 from affine import Affine
 from rasterio.crs import CRS
 
-from model.raster.vertical import as_pyproj
+from mfnet.model.raster.vertical import as_pyproj
 
 # Zone 60 in front of the easting makes 6e7 m; nothing in any CRS is farther than 2e8 feet.
 _MOST_ZONED = 6.1e7

@@ -6,7 +6,7 @@ from typing import Any
 
 from rasterio.crs import CRS
 
-from model.raster.remark import Remark
+from mfnet.model.raster.remark import Remark
 
 _UPRIGHT = ("up", "down")
 _DEPTH = "depth below "

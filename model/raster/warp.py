@@ -17,7 +17,7 @@ from rasterio.enums import Resampling
 from rasterio.warp import reproject
 from rasterio.windows import Window
 
-from model.raster.grid import Grid
+from mfnet.model.raster.grid import Grid
 
 BLOCK_ROWS, BLOCK_COLUMNS = 128, 512
 WARP_TOLERANCE_PX = 0.01

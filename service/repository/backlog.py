@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from service.database import clock
-from service.jobs import FINAL, SEGMENT, State, abandoned
-from service.repository.jobs import waiting
-from service.tables import Job
+from mfnet.service.database import clock
+from mfnet.service.jobs import FINAL, SEGMENT, State, abandoned
+from mfnet.service.repository.jobs import waiting
+from mfnet.service.tables import Job
 
 
 class Backlog:

@@ -8,9 +8,9 @@ from sqlalchemy import ColumnElement, and_, case, delete, or_, select, tuple_, u
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from service.database import clock
-from service.jobs import FINAL, Failure, State, after_failure
-from service.tables import Job
+from mfnet.service.database import clock
+from mfnet.service.jobs import FINAL, Failure, State, after_failure
+from mfnet.service.tables import Job
 
 _CLEARED = {"worker": None, "lease_until": None}
 

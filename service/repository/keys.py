@@ -11,8 +11,8 @@ from typing import Literal
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from service.database import clock
-from service.tables import Key
+from mfnet.service.database import clock
+from mfnet.service.tables import Key
 
 Role = Literal["user", "admin"]
 

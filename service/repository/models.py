@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
-from service.database import clock
-from service.models import ModelState
-from service.tables import Model, ModelEvent
+from mfnet.service.database import clock
+from mfnet.service.models import ModelState
+from mfnet.service.tables import Model, ModelEvent
 
 _ACTIVE = ModelState.ACTIVE
 

@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, exists, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.database import clock
-from service.jobs import FINAL, Failure, State, after_failure
-from service.tables import Job, Part
+from mfnet.service.database import clock
+from mfnet.service.jobs import FINAL, Failure, State, after_failure
+from mfnet.service.tables import Job, Part
 
 _CLEARED = {"worker": None, "lease_until": None}
 

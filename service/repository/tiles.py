@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
-from service.database import clock
-from service.tables import Tile
+from mfnet.service.database import clock
+from mfnet.service.tables import Tile
 
 
 class TileRepository:

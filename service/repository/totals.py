@@ -3,8 +3,8 @@
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from service.jobs import State
-from service.tables import Job, Tile
+from mfnet.service.jobs import State
+from mfnet.service.tables import Job, Tile
 
 
 class Totals:

@@ -12,11 +12,11 @@ from typing import NamedTuple
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from service.database import clock
-from service.jobs import SEGMENT, State
-from service.repository import parts
-from service.repository.jobs import waiting
-from service.tables import Job, Key, Part
+from mfnet.service.database import clock
+from mfnet.service.jobs import SEGMENT, State
+from mfnet.service.repository import parts
+from mfnet.service.repository.jobs import waiting
+from mfnet.service.tables import Job, Key, Part
 
 
 class Turn(NamedTuple):

@@ -3,9 +3,9 @@
 from fastapi import APIRouter
 from kombu.exceptions import OperationalError
 
-from service.dependencies import ServicesOf
-from service.errors import NotReady
-from service.schemas import Health
+from mfnet.service.dependencies import ServicesOf
+from mfnet.service.errors import NotReady
+from mfnet.service.schemas import Health
 
 router = APIRouter(prefix="/health", tags=["health"])
 

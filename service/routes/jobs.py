@@ -4,14 +4,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
-from service.auth import CallerOf
-from service.dependencies import ServicesOf
-from service.errors import NoSuchJob
-from service.interval import Interval, interval
-from service.jobs import State
-from service.repository.jobs import JobRepository
-from service.schemas import JobList, Link, StatusInfo, moment
-from service.tables import Job
+from mfnet.service.auth import CallerOf
+from mfnet.service.dependencies import ServicesOf
+from mfnet.service.errors import NoSuchJob
+from mfnet.service.interval import Interval, interval
+from mfnet.service.jobs import State
+from mfnet.service.repository.jobs import JobRepository
+from mfnet.service.schemas import JobList, Link, StatusInfo, moment
+from mfnet.service.tables import Job
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request
 
-from service.schemas import Conformance, Landing, Link
+from mfnet.service.schemas import Conformance, Landing, Link
 
 router = APIRouter(tags=["landing"])
 

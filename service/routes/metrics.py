@@ -3,9 +3,9 @@
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
-from service import metrics
-from service.auth import AdminOf
-from service.dependencies import ServicesOf
+from mfnet.service import metrics
+from mfnet.service.auth import AdminOf
+from mfnet.service.dependencies import ServicesOf
 
 router = APIRouter(tags=["health"])
 

@@ -4,14 +4,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from service.auth import AdminOf, CallerOf
-from service.dependencies import ServicesOf
-from service.model_schemas import ModelDetail, ModelEvents, ModelInfo, ModelList, Replacement
-from service.model_schemas import ModelEvent as Event
-from service.models import NAME, Ref
-from service.repository.models import ModelRepository
-from service.schemas import moment
-from service.tables import Model, ModelEvent
+from mfnet.service.auth import AdminOf, CallerOf
+from mfnet.service.dependencies import ServicesOf
+from mfnet.service.model_schemas import ModelDetail, ModelEvents, ModelInfo, ModelList, Replacement
+from mfnet.service.model_schemas import ModelEvent as Event
+from mfnet.service.models import NAME, Ref
+from mfnet.service.repository.models import ModelRepository
+from mfnet.service.schemas import moment
+from mfnet.service.tables import Model, ModelEvent
 
 router = APIRouter(prefix="/models", tags=["models"])
 

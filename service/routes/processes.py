@@ -4,13 +4,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from service import processes, retraining_request, submission
-from service.auth import AdminOf, CallerOf
-from service.dependencies import ServicesOf
-from service.model_schemas import ExecuteRetrain
-from service.routes.jobs import status_info
-from service.schemas import Execute, Link, Process, ProcessList, ProcessSummary, StatusInfo
-from service.tables import Job
+from mfnet.service import processes, retraining_request, submission
+from mfnet.service.auth import AdminOf, CallerOf
+from mfnet.service.dependencies import ServicesOf
+from mfnet.service.model_schemas import ExecuteRetrain
+from mfnet.service.routes.jobs import status_info
+from mfnet.service.schemas import Execute, Link, Process, ProcessList, ProcessSummary, StatusInfo
+from mfnet.service.tables import Job
 
 router = APIRouter(prefix="/processes", tags=["processes"])
 

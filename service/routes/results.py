@@ -5,17 +5,17 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
 
-from service.auth import CallerOf
-from service.caller import Caller
-from service.dependencies import ServicesOf
-from service.errors import JobBroken, JobFailed, NoSuchResult, ResultGone, ResultNotReady
-from service.jobs import State
-from service.processes import media_type
-from service.repository.jobs import JobRepository
-from service.routes.jobs import found
-from service.schemas import Link
-from service.services import Services
-from service.tables import Job
+from mfnet.service.auth import CallerOf
+from mfnet.service.caller import Caller
+from mfnet.service.dependencies import ServicesOf
+from mfnet.service.errors import JobBroken, JobFailed, NoSuchResult, ResultGone, ResultNotReady
+from mfnet.service.jobs import State
+from mfnet.service.processes import media_type
+from mfnet.service.repository.jobs import JobRepository
+from mfnet.service.routes.jobs import found
+from mfnet.service.schemas import Link
+from mfnet.service.services import Services
+from mfnet.service.tables import Job
 
 router = APIRouter(prefix="/jobs/{job_id}/results", tags=["results"])
 

@@ -5,15 +5,15 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 
-from service import corrections
-from service.auth import CallerOf
-from service.dependencies import ServicesOf
-from service.errors import NoSuchResult
-from service.processes import media_type
-from service.repository.tiles import TileRepository
-from service.schemas import Link, moment
-from service.tables import Tile
-from service.tile_schemas import Correction, TileInfo, TileList
+from mfnet.service import corrections
+from mfnet.service.auth import CallerOf
+from mfnet.service.dependencies import ServicesOf
+from mfnet.service.errors import NoSuchResult
+from mfnet.service.processes import media_type
+from mfnet.service.repository.tiles import TileRepository
+from mfnet.service.schemas import Link, moment
+from mfnet.service.tables import Tile
+from mfnet.service.tile_schemas import Correction, TileInfo, TileList
 
 router = APIRouter(tags=["tiles"])
 

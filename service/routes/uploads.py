@@ -8,18 +8,18 @@ from anyio import to_thread
 from fastapi import APIRouter, Header, Query, Request, Response
 from sqlalchemy.exc import IntegrityError
 
-from service import sidecars
-from service.auth import CallerOf
-from service.caller import Caller
-from service.dependencies import ServicesOf
-from service.errors import NoSuchUpload, UploadInUse
-from service.repository.jobs import JobRepository
-from service.repository.tiles import TileRepository
-from service.repository.uploads import UploadRepository
-from service.schemas import UploadInfo, UploadList, moment
-from service.services import Services
-from service.tables import Upload
-from service.uploads import Received, announced_sha256, checked_name, receive
+from mfnet.service import sidecars
+from mfnet.service.auth import CallerOf
+from mfnet.service.caller import Caller
+from mfnet.service.dependencies import ServicesOf
+from mfnet.service.errors import NoSuchUpload, UploadInUse
+from mfnet.service.repository.jobs import JobRepository
+from mfnet.service.repository.tiles import TileRepository
+from mfnet.service.repository.uploads import UploadRepository
+from mfnet.service.schemas import UploadInfo, UploadList, moment
+from mfnet.service.services import Services
+from mfnet.service.tables import Upload
+from mfnet.service.uploads import Received, announced_sha256, checked_name, receive
 
 router = APIRouter(prefix="/uploads", tags=["uploads"])
 

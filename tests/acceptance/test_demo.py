@@ -27,7 +27,15 @@ def mark() -> str:
 
 @contextmanager
 def demo(mark: str, out: Path, *arguments: object) -> Iterator[subprocess.Popen]:
-    command = [sys.executable, "-m", "model.cli", "demo", "--out", str(out), *map(str, arguments)]
+    command = [
+        sys.executable,
+        "-m",
+        "mfnet.model.cli",
+        "demo",
+        "--out",
+        str(out),
+        *map(str, arguments),
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", mark: "1"}
     both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     with subprocess.Popen(command, env=environment, **both) as process:

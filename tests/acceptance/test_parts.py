@@ -21,9 +21,9 @@ from engine_stub import ROWS
 from farm import WIDTH, Farm, Redis, engine_of, until
 from rasterio.transform import from_origin
 
-from model.checkpoint import save
-from model.config import EncoderConfig, ModelConfig
-from model.network.mfnet import MFNet
+from mfnet.model.checkpoint import save
+from mfnet.model.config import EncoderConfig, ModelConfig
+from mfnet.model.network.mfnet import MFNet
 
 pytestmark = pytest.mark.acceptance
 
@@ -159,7 +159,7 @@ def test_another_users_job_is_done_before_a_large_raster(farm: Farm) -> None:
 @pytest.fixture
 def real(tmp_path: Path, redis: Redis) -> Iterator[Farm]:
     """With the real engine, a small network and a tall raster."""
-    farm = Farm(tmp_path / "data", redis, [sys.executable, "-m", "service.runner"])
+    farm = Farm(tmp_path / "data", redis, [sys.executable, "-m", "mfnet.service.runner"])
     torch.manual_seed(0)
     encoder = EncoderConfig(
         embed_dim=32, depth=1, num_heads=2, global_attn_indexes=(0,), window_size=8, grid=16

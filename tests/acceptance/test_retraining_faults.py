@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from farm import Farm, until
 
-from service.jobs import State
-from service.repository.jobs import JobRepository
-from service.repository.models import ModelRepository
-from service.tables import Model
+from mfnet.service.jobs import State
+from mfnet.service.repository.jobs import JobRepository
+from mfnet.service.repository.models import ModelRepository
+from mfnet.service.tables import Model
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 

@@ -8,13 +8,13 @@ import pytest
 from affine import Affine
 from rasterio.crs import CRS
 
-from model.errors import BadOption, CrsMissing
-from model.raster.agreement import agree_crs, parse_crs
-from model.raster.geotiff import GeoTiff, Role
-from model.raster.grid import Grid
-from model.raster.pair import RasterPair
-from model.raster.values.options import ReadingOptions
-from model.raster.vertical import horizontal, vertical_datum, vertical_remarks, vertical_unit
+from mfnet.model.errors import BadOption, CrsMissing
+from mfnet.model.raster.agreement import agree_crs, parse_crs
+from mfnet.model.raster.geotiff import GeoTiff, Role
+from mfnet.model.raster.grid import Grid
+from mfnet.model.raster.pair import RasterPair
+from mfnet.model.raster.values.options import ReadingOptions
+from mfnet.model.raster.vertical import horizontal, vertical_datum, vertical_remarks, vertical_unit
 from tests.model.conftest import MakeTiff, at
 from tests.model.programs import rio
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.classes import ISPRS, MMHUNAN, ClassScheme, LandClass
-from model.errors import BadOption
+from mfnet.model.classes import ISPRS, MMHUNAN, ClassScheme, LandClass
+from mfnet.model.errors import BadOption
 
 SCHEMES = st.sampled_from((ISPRS, MMHUNAN))
 

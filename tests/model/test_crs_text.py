@@ -13,9 +13,9 @@ import pytest
 from affine import Affine
 from rasterio.crs import CRS
 
-from model.errors import RasterForbidden
-from model.raster.crs_text import names_files
-from model.raster.screening import screen
+from mfnet.model.errors import RasterForbidden
+from mfnet.model.raster.crs_text import names_files
+from mfnet.model.raster.screening import screen
 from tests.model.conftest import MakeTiff
 from tests.model.programs import rio
 
@@ -119,8 +119,8 @@ def test_a_crs_that_gdal_would_follow_to_a_file_is_refused(
 RUN = """
 import sys
 from pathlib import Path
-from model.errors import InputError
-from model.raster.inspection import inspect_pair
+from mfnet.model.errors import InputError
+from mfnet.model.raster.inspection import inspect_pair
 ortho, *heights = map(Path, sys.argv[1:])
 for path in heights:
     try:

@@ -11,12 +11,12 @@ from affine import Affine
 from rasterio.crs import CRS
 from rasterio.windows import Window
 
-from model.errors import NoOverlap
-from model.raster.align import AlignedHeight
-from model.raster.datum import datum_remarks, operation
-from model.raster.geotiff import GeoTiff, Role
-from model.raster.grid import Grid
-from model.raster.pair import RasterPair
+from mfnet.model.errors import NoOverlap
+from mfnet.model.raster.align import AlignedHeight
+from mfnet.model.raster.datum import datum_remarks, operation
+from mfnet.model.raster.geotiff import GeoTiff, Role
+from mfnet.model.raster.grid import Grid
+from mfnet.model.raster.pair import RasterPair
 from tests.model.conftest import MakeTiff, at
 
 LONDON = (530_000, 180_000)

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.windows import Window
 
-from model.config import ENCODERS, NDSM, ORTHO, ModelConfig
-from model.raster.drift import SHARE_LIMIT, drift
-from model.raster.inspection import inspect_pair
-from model.raster.pair import RasterPair
-from model.raster.report import Drift
-from model.raster.sample import sample_windows
-from model.raster.values.options import ReadingOptions
-from model.seen import Range, Seen, SeenBand, quantiles, seen_band
+from mfnet.model.config import ENCODERS, NDSM, ORTHO, ModelConfig
+from mfnet.model.raster.drift import SHARE_LIMIT, drift
+from mfnet.model.raster.inspection import inspect_pair
+from mfnet.model.raster.pair import RasterPair
+from mfnet.model.raster.report import Drift
+from mfnet.model.raster.sample import sample_windows
+from mfnet.model.raster.values.options import ReadingOptions
+from mfnet.model.seen import Range, Seen, SeenBand, quantiles, seen_band
 
 Make = Callable[..., Path]
 SIDE = 48

@@ -9,12 +9,12 @@ import torch
 from rasterio.transform import from_origin
 from torch import nn
 
-from model.classes import NODATA
-from model.config import EncoderConfig, ModelConfig
-from model.errors import BadOption
-from model.inference.explain import GradCam, explain
-from model.network.encoder import stack_modalities
-from model.network.mfnet import MFNet
+from mfnet.model.classes import NODATA
+from mfnet.model.config import EncoderConfig, ModelConfig
+from mfnet.model.errors import BadOption
+from mfnet.model.inference.explain import GradCam, explain
+from mfnet.model.network.encoder import stack_modalities
+from mfnet.model.network.mfnet import MFNet
 
 TINY = EncoderConfig(
     embed_dim=32, depth=1, num_heads=2, global_attn_indexes=(0,), window_size=8, grid=16

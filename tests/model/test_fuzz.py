@@ -16,8 +16,8 @@ from geotiffs import HEIGHT_TYPES, ORTHO_TYPES, Place, Spec, places, specs
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from model.raster.pair import RasterPair
-from model.raster.values.options import ReadingOptions
+from mfnet.model.raster.pair import RasterPair
+from mfnet.model.raster.values.options import ReadingOptions
 
 FEW = settings(
     max_examples=40,

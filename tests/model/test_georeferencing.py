@@ -17,11 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rasterio.crs import CRS
 
-from model.classes import ISPRS, NODATA
-from model.raster.cog import CogWriter
-from model.raster.pair import RasterPair, Rows
-from model.raster.statistics import ClassAreas
-from model.raster.values.options import ReadingOptions
+from mfnet.model.classes import ISPRS, NODATA
+from mfnet.model.raster.cog import CogWriter
+from mfnet.model.raster.pair import RasterPair, Rows
+from mfnet.model.raster.statistics import ClassAreas
+from mfnet.model.raster.values.options import ReadingOptions
 from tests.model.conftest import MakeTiff
 
 SIDE = 64

@@ -8,10 +8,10 @@ import torch
 from golden.cases import load_case
 from numpy.typing import NDArray
 
-from model.errors import BadCheckpoint
-from model.network.encoder import stack_modalities
-from model.network.mfnet import MFNet
-from model.released import import_released
+from mfnet.model.errors import BadCheckpoint
+from mfnet.model.network.encoder import stack_modalities
+from mfnet.model.network.mfnet import MFNet
+from mfnet.model.released import import_released
 
 TOLERANCE = 1e-5
 CASES = ("mmadapter_small", "mmlora_small")

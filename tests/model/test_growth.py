@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from model.raster.growth import watched
+from mfnet.model.raster.growth import watched
 
 
 def test_growth_is_told_and_stillness_is_not(tmp_path: Path) -> None:

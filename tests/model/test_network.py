@@ -8,14 +8,14 @@ import torch
 from segment_anything.modeling.image_encoder import Block
 from torch import nn
 
-from model.config import ENCODERS, NDSM, ORTHO, EncoderConfig, Modality, ModelConfig
-from model.errors import BadOption, ModelInput
-from model.network.attention import attend, grid_geometry
-from model.network.encoder import MultimodalEncoder
-from model.network.mfnet import MFNet
-from model.network.tuning import TUNINGS
-from model.network.tuning.base import Mixing
-from model.network.tuning.mmdora import MMDoRA
+from mfnet.model.config import ENCODERS, NDSM, ORTHO, EncoderConfig, Modality, ModelConfig
+from mfnet.model.errors import BadOption, ModelInput
+from mfnet.model.network.attention import attend, grid_geometry
+from mfnet.model.network.encoder import MultimodalEncoder
+from mfnet.model.network.mfnet import MFNet
+from mfnet.model.network.tuning import TUNINGS
+from mfnet.model.network.tuning.base import Mixing
+from mfnet.model.network.tuning.mmdora import MMDoRA
 
 TINY = EncoderConfig(
     embed_dim=32, depth=2, num_heads=2, global_attn_indexes=(1,), window_size=14, grid=16

@@ -15,7 +15,7 @@ import rasterio.shutil
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.errors import (
+from mfnet.model.errors import (
     InputError,
     NotGeoTiff,
     RasterForbidden,
@@ -23,10 +23,10 @@ from model.errors import (
     RasterTooLarge,
     WrongType,
 )
-from model.raster import other_kinds, tags
-from model.raster.geotiff import GeoTiff, Role
-from model.raster.inspection import inspect_alone
-from model.raster.screening import COMPRESSIONS, Limits, screen
+from mfnet.model.raster import other_kinds, tags
+from mfnet.model.raster.geotiff import GeoTiff, Role
+from mfnet.model.raster.inspection import inspect_alone
+from mfnet.model.raster.screening import COMPRESSIONS, Limits, screen
 from tests.model.conftest import MakeTiff
 from tests.model.programs import gdal_translate, rio, run
 from tests.model.test_raster_tags import PLAIN, tiff

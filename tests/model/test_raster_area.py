@@ -10,9 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rasterio.crs import CRS
 
-from model.classes import ISPRS
-from model.raster.grid import Grid
-from model.raster.statistics import ClassAreas
+from mfnet.model.classes import ISPRS
+from mfnet.model.raster.grid import Grid
+from mfnet.model.raster.statistics import ClassAreas
 
 LOCAL = 'LOCAL_CS["site",UNIT["US survey foot",0.3048006096]]'
 GEOSTATIONARY = "+proj=geos +h=35785831 +lon_0=0 +datum=WGS84"

@@ -8,10 +8,10 @@ import rasterio
 from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
-from model.classes import ISPRS, NODATA
-from model.raster.changes import write_changes
-from model.raster.cog import CogWriter
-from model.raster.grid import Grid
+from mfnet.model.classes import ISPRS, NODATA
+from mfnet.model.raster.changes import write_changes
+from mfnet.model.raster.cog import CogWriter
+from mfnet.model.raster.grid import Grid
 
 
 def write(path: Path, values: np.ndarray) -> Path:

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from rasterio.crs import CRS
 from rio_cogeo import cog_validate
 
-from model.classes import ISPRS, MMHUNAN
-from model.errors import DiskFull, OutputNotWritable
-from model.raster import cog
-from model.raster.cog import CogWriter
-from model.raster.geotiff import GeoTiff, Role
-from model.raster.grid import Grid
+from mfnet.model.classes import ISPRS, MMHUNAN
+from mfnet.model.errors import DiskFull, OutputNotWritable
+from mfnet.model.raster import cog
+from mfnet.model.raster.cog import CogWriter
+from mfnet.model.raster.geotiff import GeoTiff, Role
+from mfnet.model.raster.grid import Grid
 
 UTM = CRS.from_epsg(25832)
 NORTH_UP = Affine(0.2, 0, 500_000, 0, -0.2, 5_700_000)

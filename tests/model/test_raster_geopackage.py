@@ -9,9 +9,9 @@ import pytest
 import shapely
 from standins.folder import write_geopackage
 
-from model.errors import BadGeoPackage
-from model.raster.geopackage import GeoPackage
-from model.raster.inspection import inspect_alone
+from mfnet.model.errors import BadGeoPackage
+from mfnet.model.raster.geopackage import GeoPackage
+from mfnet.model.raster.inspection import inspect_alone
 
 BOXES = [shapely.box(x, 0, x + 1, 1) for x in range(3)]
 

@@ -13,7 +13,7 @@ from rasterio.crs import CRS
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
-from model.errors import (
+from mfnet.model.errors import (
     CrsMissing,
     NoOverlap,
     NotAboveGround,
@@ -24,10 +24,10 @@ from model.errors import (
     WrongBands,
     WrongType,
 )
-from model.raster import geotiff
-from model.raster.pair import RasterPair, Rows
-from model.raster.values.heights import is_value
-from model.raster.values.options import ReadingOptions
+from mfnet.model.raster import geotiff
+from mfnet.model.raster.pair import RasterPair, Rows
+from mfnet.model.raster.values.heights import is_value
+from mfnet.model.raster.values.options import ReadingOptions
 
 ORIGIN = (500_000.0, 5_700_000.0)
 Make = Callable[..., Path]

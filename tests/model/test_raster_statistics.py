@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from pyproj import Geod
 from rasterio.crs import CRS
 
-from model.classes import ISPRS
-from model.config import NDSM, ORTHO, EncoderConfig, Modality, ModelConfig
-from model.errors import BadOption, ModelInput
-from model.raster.grid import Grid
-from model.raster.normalize import scaling, scalings, white_point
-from model.raster.statistics import ClassAreas
+from mfnet.model.classes import ISPRS
+from mfnet.model.config import NDSM, ORTHO, EncoderConfig, Modality, ModelConfig
+from mfnet.model.errors import BadOption, ModelInput
+from mfnet.model.raster.grid import Grid
+from mfnet.model.raster.normalize import scaling, scalings, white_point
+from mfnet.model.raster.statistics import ClassAreas
 
 ENCODER = EncoderConfig(embed_dim=8, depth=1, num_heads=1, global_attn_indexes=(0,))
 

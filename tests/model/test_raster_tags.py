@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.errors import (
+from mfnet.model.errors import (
     InputError,
     NotGeoTiff,
     RasterForbidden,
@@ -18,8 +18,8 @@ from model.errors import (
     RasterUnreadable,
     WrongType,
 )
-from model.raster import tags
-from model.raster.screening import screen
+from mfnet.model.raster import tags
+from mfnet.model.raster.screening import screen
 
 PLAIN = {
     tags.WIDTH: 20,

@@ -9,11 +9,11 @@ import pytest
 import rasterio
 from numpy.typing import NDArray
 
-from model import load_model, segment
-from model.classes import NODATA
-from model.errors import NotAboveGround
-from model.network.mfnet import MFNet
-from model.raster.values.options import ReadingOptions
+from mfnet.model import load_model, segment
+from mfnet.model.classes import NODATA
+from mfnet.model.errors import NotAboveGround
+from mfnet.model.network.mfnet import MFNet
+from mfnet.model.raster.values.options import ReadingOptions
 
 
 @pytest.fixture(scope="module")

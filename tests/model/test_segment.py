@@ -11,11 +11,11 @@ import torch
 from rasterio.transform import from_origin
 from rio_cogeo.cogeo import cog_validate
 
-from model import segment
-from model.classes import NODATA
-from model.config import NDSM, ORTHO, EncoderConfig, ModelConfig
-from model.errors import BadOption, Cancelled, InputError, NotAboveGround, OutputNotWritable
-from model.network.mfnet import MFNet
+from mfnet.model import segment
+from mfnet.model.classes import NODATA
+from mfnet.model.config import NDSM, ORTHO, EncoderConfig, ModelConfig
+from mfnet.model.errors import BadOption, Cancelled, InputError, NotAboveGround, OutputNotWritable
+from mfnet.model.network.mfnet import MFNet
 
 PAIRS = {
     "ign rgb": ("ign/ortho_rgb.tif", "ign/ndsm.tif", None),

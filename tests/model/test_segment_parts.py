@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from rasterio.transform import from_origin
 from torch import Tensor
 
-from model.config import ENCODERS, ModelConfig
-from model.errors import Cancelled, DiskFull, InputChanged, PartMissing, RasterUnreadable
-from model.inference.segment import Segmentation, segment
-from model.raster.pair import RasterPair
-from model.raster.part import part_path
+from mfnet.model.config import ENCODERS, ModelConfig
+from mfnet.model.errors import Cancelled, DiskFull, InputChanged, PartMissing, RasterUnreadable
+from mfnet.model.inference.segment import Segmentation, segment
+from mfnet.model.raster.pair import RasterPair
+from mfnet.model.raster.part import part_path
 
 WINDOW, STRIDE = 32, 12
 FILES = ("classes.tif", "classes.tif.aux.xml", "classes.qml", "confidence.tif", "statistics.json")

@@ -20,15 +20,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from model.classes import NODATA
-from model.errors import BadOption, Cancelled, NonFiniteLogits
-from model.inference.ahead import ahead
-from model.inference.blend import BLENDS, window_weights
-from model.inference.decision import highest
-from model.inference.sweep import Sweep
-from model.inference.transfer import Transfer
-from model.inference.windows import WindowPlan
-from model.raster.normalize import Scaling
+from mfnet.model.classes import NODATA
+from mfnet.model.errors import BadOption, Cancelled, NonFiniteLogits
+from mfnet.model.inference.ahead import ahead
+from mfnet.model.inference.blend import BLENDS, window_weights
+from mfnet.model.inference.decision import highest
+from mfnet.model.inference.sweep import Sweep
+from mfnet.model.inference.transfer import Transfer
+from mfnet.model.inference.windows import WindowPlan
+from mfnet.model.raster.normalize import Scaling
 
 side = st.integers(1, 70)
 strides = st.integers(3, 16)

@@ -14,9 +14,9 @@ from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.rpc import RPC
 
-from model.errors import NotGeoreferenced
-from model.raster.geotiff import GeoTiff, Role
-from model.raster.transform import senseless
+from mfnet.model.errors import NotGeoreferenced
+from mfnet.model.raster.geotiff import GeoTiff, Role
+from mfnet.model.raster.transform import senseless
 from tests.model.conftest import MakeTiff
 
 UTM, LONLAT = CRS.from_epsg(25832), CRS.from_epsg(4326)

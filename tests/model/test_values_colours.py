@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
-from model.errors import UnclearWhite, WrongBands
-from model.raster.pair import RasterPair
-from model.raster.values.collar import find_collars
-from model.raster.values.options import ReadingOptions
-from training.gaps import draw_gaps
+from mfnet.model.errors import UnclearWhite, WrongBands
+from mfnet.model.raster.pair import RasterPair
+from mfnet.model.raster.values.collar import find_collars
+from mfnet.model.raster.values.options import ReadingOptions
+from mfnet.training.gaps import draw_gaps
 
 Make = Callable[..., Path]
 SIDE = 96

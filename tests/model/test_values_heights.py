@@ -10,13 +10,13 @@ import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.errors import AmbiguousInput, BadOption, NotAboveGround, UnclearUnit
-from model.raster.pair import RasterPair
-from model.raster.report import PairReport
-from model.raster.sample import sample_windows
-from model.raster.values.fills import find_fills
-from model.raster.values.options import ReadingOptions
-from model.raster.values.units import metres_of, unit_name
+from mfnet.model.errors import AmbiguousInput, BadOption, NotAboveGround, UnclearUnit
+from mfnet.model.raster.pair import RasterPair
+from mfnet.model.raster.report import PairReport
+from mfnet.model.raster.sample import sample_windows
+from mfnet.model.raster.values.fills import find_fills
+from mfnet.model.raster.values.options import ReadingOptions
+from mfnet.model.raster.values.units import metres_of, unit_name
 
 Make = Callable[..., Path]
 SIDE = 128

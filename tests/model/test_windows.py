@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.errors import BadOption
-from model.inference.windows import WindowPlan
+from mfnet.model.errors import BadOption
+from mfnet.model.inference.windows import WindowPlan
 
 sizes = st.integers(1, 400)
 

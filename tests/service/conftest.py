@@ -15,8 +15,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from service.database import Database
-from service.repository.keys import KeyRepository
+from mfnet.service.database import Database
+from mfnet.service.repository.keys import KeyRepository
 
 _START_S = 30
 

@@ -11,9 +11,9 @@ import pytest
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 
-from service import inspection, sidecars
-from service.errors import Busy, InspectionBroken, Refused
-from service.inspection import ENVIRONMENT, Inspector
+from mfnet.service import inspection, sidecars
+from mfnet.service.errors import Busy, InspectionBroken, Refused
+from mfnet.service.inspection import ENVIRONMENT, Inspector
 
 
 def inspector(**changed) -> Inspector:
@@ -34,7 +34,7 @@ def child(monkeypatch):
         real = subprocess.run
 
         def run(command, **kwargs):
-            assert command[1:6] == ["-I", "-X", "utf8", "-m", "model.cli"]
+            assert command[1:6] == ["-I", "-X", "utf8", "-m", "mfnet.model.cli"]
             return real([sys.executable, "-I", "-c", code], **kwargs)
 
         monkeypatch.setattr(inspection.subprocess, "run", run)

@@ -9,10 +9,10 @@ from typing import Any
 import engine_stub
 import pytest
 
-from service.attempt import Foreman
-from service.engine import Engine
-from service.outcomes import AttemptFailed, LeaseLost, Leaving
-from service.settings import Settings
+from mfnet.service.attempt import Foreman
+from mfnet.service.engine import Engine
+from mfnet.service.outcomes import AttemptFailed, LeaseLost, Leaving
+from mfnet.service.settings import Settings
 
 STUB = Path(engine_stub.__file__)
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from service.cli import app
-from service.database import Database
-from service.repository.keys import KeyRepository
-from service.settings import Settings
+from mfnet.service.cli import app
+from mfnet.service.database import Database
+from mfnet.service.repository.keys import KeyRepository
+from mfnet.service.settings import Settings
 
 
 @pytest.fixture(autouse=True)

@@ -8,13 +8,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, inspect, text
 
-from service.database import Database
-from service.repository.keys import KeyRepository
-from service.repository.uploads import UploadRepository
-from service.settings import Settings
-from service.tables import Table
+from mfnet.service.database import Database
+from mfnet.service.repository.keys import KeyRepository
+from mfnet.service.repository.uploads import UploadRepository
+from mfnet.service.settings import Settings
+from mfnet.service.tables import Table
 
-UPGRADE = "import sys; from service.database import Database; Database(sys.argv[1]).upgrade()"
+UPGRADE = "import sys; from mfnet.service.database import Database; Database(sys.argv[1]).upgrade()"
 
 
 def test_migrations_lead_to_the_declared_tables(database: Database, database_url: str) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text, update
 
-from service.database import Database, clock
-from service.jobs import Failure, State
-from service.repository.backlog import Backlog
-from service.repository.jobs import JobRepository
-from service.tables import Job
+from mfnet.service.database import Database, clock
+from mfnet.service.jobs import Failure, State
+from mfnet.service.repository.backlog import Backlog
+from mfnet.service.repository.jobs import JobRepository
+from mfnet.service.tables import Job
 
 CRASH = Failure("engine.died", "signal 9", {})
 MISTAKE = Failure("pair.no_overlap", "0 %", {"overlap_percent": 0}, input_fault=True)

@@ -9,12 +9,12 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, inspect, text
 
-import service
-from service.database import Database
-from service.jobs import State
-from service.repository.jobs import JobRepository
-from service.repository.keys import KeyRepository
-from service.tables import Part, Table
+from mfnet import service
+from mfnet.service.database import Database
+from mfnet.service.jobs import State
+from mfnet.service.repository.jobs import JobRepository
+from mfnet.service.repository.keys import KeyRepository
+from mfnet.service.tables import Part, Table
 
 MIGRATIONS = Path(service.__file__).parent / "migrations"
 # An edit of a migration that data folders have been through leaves those without it.

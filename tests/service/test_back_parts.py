@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from service.database import Database, clock
-from service.jobs import LEAST_ROWS, ROW_BLOCK, Failure, State, cut, parts_percent
-from service.repository.jobs import JobRepository
-from service.repository.parts import PartRepository
-from service.tables import Job, Part
+from mfnet.service.database import Database, clock
+from mfnet.service.jobs import LEAST_ROWS, ROW_BLOCK, Failure, State, cut, parts_percent
+from mfnet.service.repository.jobs import JobRepository
+from mfnet.service.repository.parts import PartRepository
+from mfnet.service.tables import Job, Part
 
 CRASH = Failure("engine.died", "signal 9", {})
 MISTAKE = Failure("raster.changed", "no", {}, input_fault=True)

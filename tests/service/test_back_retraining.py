@@ -13,21 +13,21 @@ from typing import Any, cast
 import pytest
 from sqlalchemy.orm import Session
 
-from service.attempt import Foreman
-from service.database import Database
-from service.engine import Engine
-from service.jobs import State
-from service.records import Records
-from service.repository.jobs import JobRepository
-from service.repository.models import ModelRepository
-from service.repository.tiles import TileRepository
-from service.repository.uploads import UploadRepository
-from service.retraining import Retraining
-from service.settings import Settings
-from service.storage import Storage
-from service.supervisor import Supervisor
-from service.tables import Job, Model
-from training.datasets.manifest import SplitRules
+from mfnet.service.attempt import Foreman
+from mfnet.service.database import Database
+from mfnet.service.engine import Engine
+from mfnet.service.jobs import State
+from mfnet.service.records import Records
+from mfnet.service.repository.jobs import JobRepository
+from mfnet.service.repository.models import ModelRepository
+from mfnet.service.repository.tiles import TileRepository
+from mfnet.service.repository.uploads import UploadRepository
+from mfnet.service.retraining import Retraining
+from mfnet.service.settings import Settings
+from mfnet.service.storage import Storage
+from mfnet.service.supervisor import Supervisor
+from mfnet.service.tables import Job, Model
+from mfnet.training.datasets.manifest import SplitRules
 
 STUB = Path(__file__).parents[1] / "support" / "engine_stub.py"
 
@@ -288,7 +288,7 @@ def test_tiles_are_cut_into_blocks_of_which_none_is_kept_for_a_test(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[Any] = []
-    write = "service.retraining.write_manifest"
+    write = "mfnet.service.retraining.write_manifest"
     monkeypatch.setattr(write, lambda *_, split: told.append(split))
     files = {"request_sha256": "r", "ortho": "o", "height": "h", "sha256": "l"}
     with bench.database.writing() as session:

@@ -13,20 +13,20 @@ import psutil
 import pytest
 from engine_stub import ROWS, STEPS, result
 
-from service.attempt import Foreman
-from service.database import Database
-from service.engine import Engine
-from service.jobs import State
-from service.queue import Doorbell, make_celery
-from service.reconciler import Reconciler
-from service.repository.jobs import JobRepository
-from service.repository.keys import KeyRepository
-from service.repository.parts import PartRepository
-from service.repository.uploads import UploadRepository
-from service.settings import Settings
-from service.storage import Storage
-from service.supervisor import Supervisor
-from service.tables import Job, Part
+from mfnet.service.attempt import Foreman
+from mfnet.service.database import Database
+from mfnet.service.engine import Engine
+from mfnet.service.jobs import State
+from mfnet.service.queue import Doorbell, make_celery
+from mfnet.service.reconciler import Reconciler
+from mfnet.service.repository.jobs import JobRepository
+from mfnet.service.repository.keys import KeyRepository
+from mfnet.service.repository.parts import PartRepository
+from mfnet.service.repository.uploads import UploadRepository
+from mfnet.service.settings import Settings
+from mfnet.service.storage import Storage
+from mfnet.service.supervisor import Supervisor
+from mfnet.service.tables import Job, Part
 
 STUB = Path(engine_stub.__file__)
 WIDTH = 10

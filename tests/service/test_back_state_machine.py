@@ -18,12 +18,12 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import select, update
 
-from service.database import Database, clock
-from service.jobs import FINAL, TRANSITIONS, Failure, State
-from service.repository.backlog import Backlog
-from service.repository.jobs import JobRepository
-from service.repository.keys import KeyRepository
-from service.tables import Job
+from mfnet.service.database import Database, clock
+from mfnet.service.jobs import FINAL, TRANSITIONS, Failure, State
+from mfnet.service.repository.backlog import Backlog
+from mfnet.service.repository.jobs import JobRepository
+from mfnet.service.repository.keys import KeyRepository
+from mfnet.service.tables import Job
 
 ALLOWED = 3
 FAILURES = st.builds(Failure, st.just("x"), st.just("y"), st.just({}), st.booleans())

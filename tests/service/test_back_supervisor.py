@@ -15,18 +15,18 @@ from sqlalchemy import update
 from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.orm import Session
 
-from service.database import Database, clock
-from service.engine import Engine
-from service.jobs import Failure, State
-from service.queue import Doorbell, make_celery
-from service.reconciler import Reconciler
-from service.records import Records
-from service.repository.jobs import JobRepository
-from service.repository.uploads import UploadRepository
-from service.settings import Settings
-from service.storage import Storage
-from service.supervisor import Supervisor
-from service.tables import Job
+from mfnet.service.database import Database, clock
+from mfnet.service.engine import Engine
+from mfnet.service.jobs import Failure, State
+from mfnet.service.queue import Doorbell, make_celery
+from mfnet.service.reconciler import Reconciler
+from mfnet.service.records import Records
+from mfnet.service.repository.jobs import JobRepository
+from mfnet.service.repository.uploads import UploadRepository
+from mfnet.service.settings import Settings
+from mfnet.service.storage import Storage
+from mfnet.service.supervisor import Supervisor
+from mfnet.service.tables import Job
 
 STUB = Path(__file__).parents[1] / "support" / "engine_stub.py"
 

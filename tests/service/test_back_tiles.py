@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from service.database import Database
-from service.errors import TilesDiffer
-from service.manifest import write_manifest
-from service.repository.tiles import TileRepository
-from service.repository.uploads import UploadRepository
-from service.storage import Storage
-from service.tables import Tile
-from training.datasets.manifest import read_manifest
+from mfnet.service.database import Database
+from mfnet.service.errors import TilesDiffer
+from mfnet.service.manifest import write_manifest
+from mfnet.service.repository.tiles import TileRepository
+from mfnet.service.repository.uploads import UploadRepository
+from mfnet.service.storage import Storage
+from mfnet.service.tables import Tile
+from mfnet.training.datasets.manifest import read_manifest
 
 SCHEME = {
     "name": "my town",

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from service.database import Database, clock
-from service.repository.jobs import JobRepository
-from service.repository.keys import KeyRepository
-from service.repository.parts import PartRepository
-from service.repository.turns import TurnRepository
-from service.tables import Job
+from mfnet.service.database import Database, clock
+from mfnet.service.repository.jobs import JobRepository
+from mfnet.service.repository.keys import KeyRepository
+from mfnet.service.repository.parts import PartRepository
+from mfnet.service.repository.turns import TurnRepository
+from mfnet.service.tables import Job
 
 ALLOWED = 3
 

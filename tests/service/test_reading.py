@@ -2,10 +2,10 @@
 
 import pytest
 
-from model.arguments import _READING
-from model.raster.values.options import ReadingOptions
-from service import inspection
-from service.reading import NAMES, ReadingInputs, as_arguments, reading_of
+from mfnet.model.arguments import _READING
+from mfnet.model.raster.values.options import ReadingOptions
+from mfnet.service import inspection
+from mfnet.service.reading import NAMES, ReadingInputs, as_arguments, reading_of
 
 
 def test_a_job_takes_what_the_engine_and_the_command_line_take() -> None:

@@ -15,16 +15,16 @@ import engine_stub
 import psutil
 import redis as redis_client
 
-from service.database import Database
-from service.jobs import State
-from service.queue import Doorbell, make_celery
-from service.repository.jobs import JobRepository
-from service.repository.keys import KeyRepository
-from service.repository.parts import PartRepository
-from service.repository.uploads import UploadRepository
-from service.settings import Settings
-from service.storage import Storage
-from service.tables import Job, Part
+from mfnet.service.database import Database
+from mfnet.service.jobs import State
+from mfnet.service.queue import Doorbell, make_celery
+from mfnet.service.repository.jobs import JobRepository
+from mfnet.service.repository.keys import KeyRepository
+from mfnet.service.repository.parts import PartRepository
+from mfnet.service.repository.uploads import UploadRepository
+from mfnet.service.settings import Settings
+from mfnet.service.storage import Storage
+from mfnet.service.tables import Job, Part
 
 STUB = [sys.executable, engine_stub.__file__]
 ORTHO = b"pixels"
@@ -118,7 +118,7 @@ class Farm:
         environment = {**os.environ, **{f"MFNET_{name}": v for name, v in chosen.items()}}
         if self.settings.redis_url:
             environment["REDIS_URL"] = self.settings.redis_url
-        command = [sys.executable, "-m", "service.cli", "worker"]
+        command = [sys.executable, "-m", "mfnet.service.cli", "worker"]
         worker = psutil.Popen(
             [*command, "--data-dir", str(self.settings.data_dir)],
             env=environment,

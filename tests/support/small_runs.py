@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from model.classes import ISPRS, ClassScheme
-from model.config import ENCODERS, EncoderConfig
-from training import loop
-from training.datasets.base import Pool
-from training.datasets.towns import draw_pool
-from training.origin import find_origin
-from training.recipe import Recipe, parse_recipe
-from training.run import Run, start
+from mfnet.model.classes import ISPRS, ClassScheme
+from mfnet.model.config import ENCODERS, EncoderConfig
+from mfnet.training import loop
+from mfnet.training.datasets.base import Pool
+from mfnet.training.datasets.towns import draw_pool
+from mfnet.training.origin import find_origin
+from mfnet.training.recipe import Recipe, parse_recipe
+from mfnet.training.run import Run, start
 
 TOML = """
 name = "tiny"

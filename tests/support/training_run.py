@@ -6,14 +6,14 @@ from pathlib import Path
 import torch
 from small_runs import TINY, TOML, held_out_pool, training_pool
 
-from model.classes import ISPRS
-from model.config import ENCODERS
-from training.loop import STATE, train
-from training.origin import find_origin
-from training.processes import joined
-from training.recipe import parse_recipe
-from training.run import start
-from training.state import load_state
+from mfnet.model.classes import ISPRS
+from mfnet.model.config import ENCODERS
+from mfnet.training.loop import STATE, train
+from mfnet.training.origin import find_origin
+from mfnet.training.processes import joined
+from mfnet.training.recipe import parse_recipe
+from mfnet.training.run import start
+from mfnet.training.state import load_state
 
 
 def main() -> None:

@@ -9,9 +9,9 @@ from affine import Affine
 from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
-from model.errors import InputError, NotGeoTiff, RasterMissing, RasterUnreadable, WrongClasses
-from model.raster.grid import Grid
-from training.accuracy import accuracy
+from mfnet.model.errors import InputError, NotGeoTiff, RasterMissing, RasterUnreadable, WrongClasses
+from mfnet.model.raster.grid import Grid
+from mfnet.training.accuracy import accuracy
 
 UTM = from_origin(5e5, 5.4e6, 0.5, 0.5)
 

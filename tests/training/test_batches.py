@@ -10,12 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.config import NDSM, ORTHO, EncoderConfig, ModelConfig
-from training.batches import batches, in_order, own_parts, part_samples
-from training.datasets.base import Pool
-from training.optimizer_recipe import OptimizerRecipe
-from training.processes import Processes
-from training.samples import Sample
+from mfnet.model.config import NDSM, ORTHO, EncoderConfig, ModelConfig
+from mfnet.training.batches import batches, in_order, own_parts, part_samples
+from mfnet.training.datasets.base import Pool
+from mfnet.training.optimizer_recipe import OptimizerRecipe
+from mfnet.training.processes import Processes
+from mfnet.training.samples import Sample
 
 CONFIG = ModelConfig(
     encoder=EncoderConfig(embed_dim=16, depth=1, num_heads=2, global_attn_indexes=(0,)),

@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_runs import TOML, held_out_pool, use_tiny
 
-from model.classes import NODATA
-from model.inference.predictor import Predictor
-from model.network.mfnet import MFNet
-from training.calibration import COLDEST, HOTTEST, _mean_logits, calibrate, fit_temperature
-from training.check import some_windows
-from training.datasets.base import Area
-from training.datasets.towns import TownTile
-from training.recipe import parse_recipe
-from training.samples import collate
-from training.town import draw_town
+from mfnet.model.classes import NODATA
+from mfnet.model.inference.predictor import Predictor
+from mfnet.model.network.mfnet import MFNet
+from mfnet.training.calibration import COLDEST, HOTTEST, _mean_logits, calibrate, fit_temperature
+from mfnet.training.check import some_windows
+from mfnet.training.datasets.base import Area
+from mfnet.training.datasets.towns import TownTile
+from mfnet.training.recipe import parse_recipe
+from mfnet.training.samples import collate
+from mfnet.training.town import draw_town
 
 
 def surprise(logits_NK: np.ndarray, truth_N: np.ndarray, temperature: float) -> float:
@@ -79,7 +79,7 @@ def test_a_model_whose_confidence_a_temperature_makes_worse_keeps_it(
 ) -> None:
     use_tiny(monkeypatch)
     net = MFNet(parse_recipe(TOML).model_config_for()).eval()
-    monkeypatch.setattr("training.calibration.fit_temperature", lambda *_: COLDEST)
+    monkeypatch.setattr("mfnet.training.calibration.fit_temperature", lambda *_: COLDEST)
     found = calibrate(net, held_out_pool().areas, device="cpu")
     assert found is not None
     assert found.temperature == 1

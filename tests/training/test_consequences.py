@@ -8,12 +8,12 @@ import pytest
 import torch
 from small_runs import TINY
 
-from model.checkpoint import save
-from model.config import ModelConfig
-from model.network.mfnet import MFNet
-from training import consequences
-from training.consequences import RecentMap, show_changes
-from training.town import draw_town, write_town
+from mfnet.model.checkpoint import save
+from mfnet.model.config import ModelConfig
+from mfnet.model.network.mfnet import MFNet
+from mfnet.training import consequences
+from mfnet.training.consequences import RecentMap, show_changes
+from mfnet.training.town import draw_town, write_town
 
 
 def test_a_map_that_fails_in_any_way_is_left_out_and_the_others_are_shown(

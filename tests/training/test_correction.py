@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from rasterio.warp import transform_geom
 from standins.folder import write_geopackage
 
-from model.classes import ISPRS, NODATA
-from model.errors import (
+from mfnet.model.classes import ISPRS, NODATA
+from mfnet.model.errors import (
     BadGeoPackage,
     BadLabels,
     DataMissing,
@@ -30,10 +30,10 @@ from model.errors import (
     WrongBands,
     WrongClasses,
 )
-from model.raster.cog import CogWriter
-from model.raster.grid import Grid
-from model.raster.statistics import ClassAreas
-from training.correction import correct
+from mfnet.model.raster.cog import CogWriter
+from mfnet.model.raster.grid import Grid
+from mfnet.model.raster.statistics import ClassAreas
+from mfnet.training.correction import correct
 
 HEIGHT, WIDTH, GSD_M = 70, 90, 0.5
 TRANSFORM = Affine(GSD_M, 0, 512_000, 0, -GSD_M, 5_403_000)
@@ -342,6 +342,8 @@ def test_what_is_refused_is_documented() -> None:
 
 
 def test_no_torch_is_loaded_for_it() -> None:
-    code = "import training.correction, training.cli, sys; print('torch' in sys.modules)"
+    code = (
+        "import mfnet.training.correction, mfnet.training.cli, sys; print('torch' in sys.modules)"
+    )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "False"

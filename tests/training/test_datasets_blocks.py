@@ -8,11 +8,11 @@ import pytest
 from standins.folder import CRS, manifest, place, write_tile
 from standins.scenes import write
 
-from model.errors import BadLabels, BadManifest
-from training.datasets.base import Area, Splits
-from training.datasets.blocks import FEWEST, ends_by_key
-from training.datasets.opening import open_data
-from training.datasets.recipe import FolderRecipe
+from mfnet.model.errors import BadLabels, BadManifest
+from mfnet.training.datasets.base import Area, Splits
+from mfnet.training.datasets.blocks import FEWEST, ends_by_key
+from mfnet.training.datasets.opening import open_data
+from mfnet.training.datasets.recipe import FolderRecipe
 
 SHARES = (0.15, 0.0)
 SPLIT = '[split]\nby = "block"\nblock_px = 80\nmargin_px = 16\ntest = 0\n'
@@ -147,7 +147,7 @@ def test_ground_that_is_labelled_twice_serves_one_end(tmp_path: Path) -> None:
 
 
 def test_a_tile_known_by_its_sha256_is_drawn_wherever_it_lies(tmp_path: Path) -> None:
-    from model.download import sha256_of
+    from mfnet.model.download import sha256_of
 
     write_tile(tmp_path, "0", 320, 400)
     digest = sha256_of(tmp_path / "0_ortho.tif")

@@ -8,11 +8,11 @@ from standins.folder import CRS, place, squares, write_geopackage, write_tile
 from standins.isprs import HEIGHTS_M
 from standins.scenes import class_map, write
 
-from model.raster.values.options import ReadingOptions
-from training.datasets.manifest import read_manifest
-from training.datasets.opening import open_data
-from training.datasets.paper import read_split
-from training.datasets.recipe import FolderRecipe
+from mfnet.model.raster.values.options import ReadingOptions
+from mfnet.training.datasets.manifest import read_manifest
+from mfnet.training.datasets.opening import open_data
+from mfnet.training.datasets.paper import read_split
+from mfnet.training.datasets.recipe import FolderRecipe
 
 DOCS = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```toml\n(.*?)```", DOCS, re.DOTALL)

@@ -25,11 +25,11 @@ from standins.folder import (
 from standins.isprs import COLOURS, HEIGHTS_M
 from standins.scenes import coloured, write
 
-from model.errors import BadLabels, BadManifest, DataMismatch, DataMissing, InputError
-from training.datasets.base import Splits
-from training.datasets.blocks import blocks, draw_ends
-from training.datasets.opening import class_scheme, open_data
-from training.datasets.recipe import FolderRecipe
+from mfnet.model.errors import BadLabels, BadManifest, DataMismatch, DataMissing, InputError
+from mfnet.training.datasets.base import Splits
+from mfnet.training.datasets.blocks import blocks, draw_ends
+from mfnet.training.datasets.opening import class_scheme, open_data
+from mfnet.training.datasets.recipe import FolderRecipe
 
 NAMES = ("0", "1", "2", "3")
 

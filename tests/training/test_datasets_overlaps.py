@@ -11,11 +11,11 @@ from standins.folder import CRS as UTM
 from standins.folder import GSD_M, manifest, place, write_tile
 from standins.scenes import write
 
-from model.raster.grid import Grid
-from training.datasets.blocks import End
-from training.datasets.opening import open_data
-from training.datasets.overlaps import Ground, overlaps
-from training.datasets.recipe import FolderRecipe
+from mfnet.model.raster.grid import Grid
+from mfnet.training.datasets.blocks import End
+from mfnet.training.datasets.opening import open_data
+from mfnet.training.datasets.overlaps import Ground, overlaps
+from mfnet.training.datasets.recipe import FolderRecipe
 
 WORDS = " overlap: what is learned from one is known of the other, and accuracy looks too good"
 WHOLE = Window(0, 0, 80, 64)

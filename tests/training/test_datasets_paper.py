@@ -14,15 +14,15 @@ from standins.isprs import COLOURS, HEIGHTS_M, Truths, eroded, write_potsdam, wr
 from standins.mmhunan import write_mmhunan
 from standins.scenes import coloured, write
 
-from model.classes import ISPRS
-from model.errors import BadLabels, DataMismatch, DataMissing, InputError, OutputNotWritable
-from training.datasets.encoding import Colours
-from training.datasets.files import open_raster
-from training.datasets.opening import open_data
-from training.datasets.paper import read_split
-from training.datasets.potsdam import BLURRED
-from training.datasets.recipe import HunanRecipe, PotsdamRecipe, VaihingenRecipe
-from training.datasets.unpacked import _convert, unpacked
+from mfnet.model.classes import ISPRS
+from mfnet.model.errors import BadLabels, DataMismatch, DataMissing, InputError, OutputNotWritable
+from mfnet.training.datasets.encoding import Colours
+from mfnet.training.datasets.files import open_raster
+from mfnet.training.datasets.opening import open_data
+from mfnet.training.datasets.paper import read_split
+from mfnet.training.datasets.potsdam import BLURRED
+from mfnet.training.datasets.recipe import HunanRecipe, PotsdamRecipe, VaihingenRecipe
+from mfnet.training.datasets.unpacked import _convert, unpacked
 
 
 @pytest.fixture(scope="module")
@@ -296,7 +296,7 @@ def test_processes_that_unpack_one_jpeg_at_once_do_not_disturb_each_other(
         if len(started) == 1:  # another process does the same before this one is done
             unpacked(jpeg, tmp_path)
 
-    monkeypatch.setattr("training.datasets.unpacked._convert", convert)
+    monkeypatch.setattr("mfnet.training.datasets.unpacked._convert", convert)
     made = unpacked(jpeg, tmp_path)
     assert len(set(started)) == 2
     assert list(tmp_path.iterdir()) == [made]

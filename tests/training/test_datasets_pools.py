@@ -12,22 +12,22 @@ from rasterio.windows import Window
 from standins.folder import manifest, write_tile
 from standins.isprs import write_potsdam, write_vaihingen
 
-from model.raster.pair import RasterPair
-from training.datasets.base import Pool, Splits
-from training.datasets.census import CELL_PX, Census, count_cells
-from training.datasets.files import OpenFiles
-from training.datasets.opening import open_data
-from training.datasets.pair_files import pair_files
-from training.datasets.recipe import (
+from mfnet.model.raster.pair import RasterPair
+from mfnet.training.datasets.base import Pool, Splits
+from mfnet.training.datasets.census import CELL_PX, Census, count_cells
+from mfnet.training.datasets.files import OpenFiles
+from mfnet.training.datasets.opening import open_data
+from mfnet.training.datasets.pair_files import pair_files
+from mfnet.training.datasets.recipe import (
     DataRecipe,
     FolderRecipe,
     PotsdamRecipe,
     TownRecipe,
     VaihingenRecipe,
 )
-from training.datasets.towns import TownPool
-from training.samples import Sample
-from training.town import draw_town
+from mfnet.training.datasets.towns import TownPool
+from mfnet.training.samples import Sample
+from mfnet.training.town import draw_town
 
 KINDS = ("town", "vaihingen", "potsdam", "folder")
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from model.errors import BadRecipe
-from training.datasets.recipe import (
+from mfnet.model.errors import BadRecipe
+from mfnet.training.datasets.recipe import (
     KINDS,
     DataRecipe,
     FolderRecipe,

@@ -15,14 +15,14 @@ from standins.folder import CRS, place
 from standins.isprs import COLOURS
 from standins.scenes import class_map, coloured, write
 
-from model.classes import ISPRS, NODATA
-from model.raster.grid import Grid
-from training.corrected import CorrectedRaster
-from training.datasets.encoding import UNKNOWN, Numbers
-from training.datasets.files import OpenFiles
-from training.datasets.labels import LabelRaster, Labels
-from training.datasets.placed_labels import PlacedLabels
-from training.datasets.stored import Stored, decode
+from mfnet.model.classes import ISPRS, NODATA
+from mfnet.model.raster.grid import Grid
+from mfnet.training.corrected import CorrectedRaster
+from mfnet.training.datasets.encoding import UNKNOWN, Numbers
+from mfnet.training.datasets.files import OpenFiles
+from mfnet.training.datasets.labels import LabelRaster, Labels
+from mfnet.training.datasets.placed_labels import PlacedLabels
+from mfnet.training.datasets.stored import Stored, decode
 
 HEIGHT, WIDTH = 64, 80
 WHOLE = Window(0, 0, WIDTH, HEIGHT)

@@ -15,14 +15,14 @@ from standins.isprs import write_potsdam, write_vaihingen
 from standins.mmhunan import write_mmhunan
 from standins.scenes import write
 
-from model.classes import ISPRS, MMHUNAN, NODATA
-from model.inference.segment import segment
-from model.network.mfnet import MFNet
-from model.raster.pair import RasterPair
-from training.datasets.base import Area
-from training.datasets.opening import open_areas, open_data
-from training.datasets.pair_files import pair_files
-from training.datasets.recipe import (
+from mfnet.model.classes import ISPRS, MMHUNAN, NODATA
+from mfnet.model.inference.segment import segment
+from mfnet.model.network.mfnet import MFNet
+from mfnet.model.raster.pair import RasterPair
+from mfnet.training.datasets.base import Area
+from mfnet.training.datasets.opening import open_areas, open_data
+from mfnet.training.datasets.pair_files import pair_files
+from mfnet.training.datasets.recipe import (
     FolderRecipe,
     HunanRecipe,
     PaperRecipe,
@@ -30,12 +30,12 @@ from training.datasets.recipe import (
     TownRecipe,
     VaihingenRecipe,
 )
-from training.datasets.towns import TownTile
-from training.evaluate import evaluate
-from training.metrics import Confusion
-from training.recipe import parse_recipe
-from training.reliability import Reliability
-from training.town import draw_town, write_town
+from mfnet.training.datasets.towns import TownTile
+from mfnet.training.evaluate import evaluate
+from mfnet.training.metrics import Confusion
+from mfnet.training.recipe import parse_recipe
+from mfnet.training.reliability import Reliability
+from mfnet.training.town import draw_town, write_town
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_towns_that_are_not_measured_are_not_drawn(monkeypatch: pytest.MonkeyPat
         drawn.append(seed)
         return draw_town(seed, 256)
 
-    monkeypatch.setattr("training.datasets.towns.draw_town", draw)
+    monkeypatch.setattr("mfnet.training.datasets.towns.draw_town", draw)
     data = TownRecipe(first_seed=1, towns=9, validation_towns=1, held_out_towns=2)
     assert len(open_areas(data, 256, "test")) == 2
     assert drawn == [500_000, 500_001]

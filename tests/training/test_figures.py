@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.classes import ISPRS, MMHUNAN, ClassScheme
-from model.config import ENCODERS, ModelConfig
-from training.evaluate import Evaluation
-from training.figures import aligned, figures
-from training.metrics import Confusion
-from training.paper_tables import PAPER_TABLES
-from training.reliability import Reliability
+from mfnet.model.classes import ISPRS, MMHUNAN, ClassScheme
+from mfnet.model.config import ENCODERS, ModelConfig
+from mfnet.training.evaluate import Evaluation
+from mfnet.training.figures import aligned, figures
+from mfnet.training.metrics import Confusion
+from mfnet.training.paper_tables import PAPER_TABLES
+from mfnet.training.reliability import Reliability
 
 CONFIG = ModelConfig(encoder=ENCODERS["vit_l"], tuning="mmlora")
 

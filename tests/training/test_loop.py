@@ -19,26 +19,26 @@ from small_runs import (
 )
 from typer.testing import CliRunner
 
-from model import load_model
-from model.base import base_tensors, import_base
-from model.classes import ISPRS, MMHUNAN, NODATA
-from model.config import ENCODERS, BaseWeights
-from model.errors import BadRecipe, BaseMissing, TrainingDiverged
-from model.models_cli import app as models_app
-from model.network.encoder import build_vit
-from model.network.mfnet import MFNet
-from training import loop
-from training.batches import batches
-from training.datasets.base import Pool
-from training.evaluate import evaluate
-from training.losses import SegmentationLoss
-from training.origin import find_origin
-from training.processes import Processes
-from training.recipe import Recipe, parse_recipe
-from training.run import start
-from training.samples import Batch
-from training.seen import seen_in
-from training.step import take_step
+from mfnet.model import load_model
+from mfnet.model.base import base_tensors, import_base
+from mfnet.model.classes import ISPRS, MMHUNAN, NODATA
+from mfnet.model.config import ENCODERS, BaseWeights
+from mfnet.model.errors import BadRecipe, BaseMissing, TrainingDiverged
+from mfnet.model.models_cli import app as models_app
+from mfnet.model.network.encoder import build_vit
+from mfnet.model.network.mfnet import MFNet
+from mfnet.training import loop
+from mfnet.training.batches import batches
+from mfnet.training.datasets.base import Pool
+from mfnet.training.evaluate import evaluate
+from mfnet.training.losses import SegmentationLoss
+from mfnet.training.origin import find_origin
+from mfnet.training.processes import Processes
+from mfnet.training.recipe import Recipe, parse_recipe
+from mfnet.training.run import start
+from mfnet.training.samples import Batch
+from mfnet.training.seen import seen_in
+from mfnet.training.step import take_step
 
 
 @pytest.fixture(autouse=True)

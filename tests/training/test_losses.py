@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from small_runs import training_pool
 
-from model.classes import MMHUNAN
-from model.errors import BadRecipe
-from training.datasets.base import Pool
-from training.losses import balanced_weights, build_loss
-from training.optimizer_recipe import OptimizerRecipe
+from mfnet.model.classes import MMHUNAN
+from mfnet.model.errors import BadRecipe
+from mfnet.training.datasets.base import Pool
+from mfnet.training.losses import balanced_weights, build_loss
+from mfnet.training.optimizer_recipe import OptimizerRecipe
 
 
 def recipe(**values: Any) -> OptimizerRecipe:

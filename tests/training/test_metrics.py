@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.classes import ISPRS, NODATA
-from model.errors import WrongClasses
-from training.metrics import Confusion
+from mfnet.model.classes import ISPRS, NODATA
+from mfnet.model.errors import WrongClasses
+from mfnet.training.metrics import Confusion
 
 
 def oracle(truth: np.ndarray, mapped: np.ndarray, value: int) -> tuple[float, float]:

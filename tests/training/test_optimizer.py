@@ -9,11 +9,11 @@ from torch import nn
 from torch.optim import SGD, AdamW
 from torch.optim.lr_scheduler import MultiStepLR
 
-from model.config import NDSM, ORTHO, EncoderConfig, ModelConfig
-from model.network.mfnet import MFNet
-from training.optimizer import build_optimizer, decaying
-from training.optimizer_recipe import OptimizerRecipe
-from training.schedule import rate_factor
+from mfnet.model.config import NDSM, ORTHO, EncoderConfig, ModelConfig
+from mfnet.model.network.mfnet import MFNet
+from mfnet.training.optimizer import build_optimizer, decaying
+from mfnet.training.optimizer_recipe import OptimizerRecipe
+from mfnet.training.schedule import rate_factor
 
 ENCODER = EncoderConfig(
     embed_dim=16, depth=1, num_heads=2, global_attn_indexes=(0,), window_size=4, grid=10

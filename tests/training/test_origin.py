@@ -6,16 +6,16 @@ import pytest
 import torch
 from small_runs import TOML, held_out_pool, started, training_pool, use_tiny
 
-from model import load_model
-from model.checkpoint import save
-from model.classes import ISPRS, MMHUNAN, ClassScheme, LandClass
-from model.errors import BadRecipe, UnknownModel
-from model.network.mfnet import MFNet
-from training import loop
-from training.origin import HEAD
-from training.recipe import Recipe, parse_recipe
-from training.run import Run
-from training.state import load_state
+from mfnet.model import load_model
+from mfnet.model.checkpoint import save
+from mfnet.model.classes import ISPRS, MMHUNAN, ClassScheme, LandClass
+from mfnet.model.errors import BadRecipe, UnknownModel
+from mfnet.model.network.mfnet import MFNet
+from mfnet.training import loop
+from mfnet.training.origin import HEAD
+from mfnet.training.recipe import Recipe, parse_recipe
+from mfnet.training.run import Run
+from mfnet.training.state import load_state
 
 OURS = ClassScheme(
     name="ours",

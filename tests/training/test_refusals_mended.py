@@ -16,14 +16,14 @@ from standins.folder import CRS, manifest, place, squares, write_geopackage, wri
 from standins.scenes import class_map, write
 from typer.testing import CliRunner
 
-from model.classes import ISPRS
-from model.errors import InputError
-from model.outputs import write_json
-from model.raster.grid import Grid
-from model.raster.statistics import ClassAreas
-from training.cli import app
-from training.datasets.opening import open_data
-from training.datasets.recipe import FolderRecipe
+from mfnet.model.classes import ISPRS
+from mfnet.model.errors import InputError
+from mfnet.model.outputs import write_json
+from mfnet.model.raster.grid import Grid
+from mfnet.model.raster.statistics import ClassAreas
+from mfnet.training.cli import app
+from mfnet.training.datasets.opening import open_data
+from mfnet.training.datasets.recipe import FolderRecipe
 
 NAMES = ("0", "1", "2", "3")
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.classes import NODATA
-from training.reliability import Reliability
+from mfnet.model.classes import NODATA
+from mfnet.training.reliability import Reliability
 
 
 def reliability(truth: np.ndarray, mapped: np.ndarray, percent: np.ndarray) -> dict[str, Any]:

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from small_runs import TOML, held_out_pool, started, training_pool, use_tiny
 
-from model.classes import ISPRS
-from model.config import ENCODERS, ModelConfig
-from training import loop
-from training.calibration import calibrate
-from training.evaluate import evaluate
-from training.log import read_log
-from training.recipe import parse_recipe
-from training.report import write_report
-from training.report_figures import paper
+from mfnet.model.classes import ISPRS
+from mfnet.model.config import ENCODERS, ModelConfig
+from mfnet.training import loop
+from mfnet.training.calibration import calibrate
+from mfnet.training.evaluate import evaluate
+from mfnet.training.log import read_log
+from mfnet.training.recipe import parse_recipe
+from mfnet.training.report import write_report
+from mfnet.training.report_figures import paper
 
 
 class Page(HTMLParser):

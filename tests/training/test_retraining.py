@@ -10,19 +10,19 @@ import pytest
 import torch
 from small_runs import TINY, use_tiny
 
-from model.checkpoint import load_model, save
-from model.classes import MMHUNAN
-from model.config import Modality, ModelConfig
-from model.errors import BadManifest, BadRecipe, InputError, SceneAmongTiles
-from model.library import read_config
-from model.network.mfnet import MFNet
-from training.choice import kept_check
-from training.log import LOG, read_log
-from training.loop import STATE
-from training.retraining import _take_over, retrain
-from training.retraining_task import Task, recipe_for
-from training.scenes import file_hashes, open_scenes, require_unseen
-from training.town import draw_town, write_town
+from mfnet.model.checkpoint import load_model, save
+from mfnet.model.classes import MMHUNAN
+from mfnet.model.config import Modality, ModelConfig
+from mfnet.model.errors import BadManifest, BadRecipe, InputError, SceneAmongTiles
+from mfnet.model.library import read_config
+from mfnet.model.network.mfnet import MFNet
+from mfnet.training.choice import kept_check
+from mfnet.training.log import LOG, read_log
+from mfnet.training.loop import STATE
+from mfnet.training.retraining import _take_over, retrain
+from mfnet.training.retraining_task import Task, recipe_for
+from mfnet.training.scenes import file_hashes, open_scenes, require_unseen
+from mfnet.training.town import draw_town, write_town
 
 CHANGES = (
     *("check_every=2", "log_every=1", "optimizer.batch_size=1", "optimizer.warmup_steps=1"),
@@ -33,9 +33,11 @@ CHANGES = (
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     use_tiny(monkeypatch)
-    monkeypatch.setattr("training.loop.commit", lambda: "0" * 40)  # somebody may commit meanwhile
-    monkeypatch.setattr("training.scenes.TOWNS", range(600_000, 600_001))
-    monkeypatch.setattr("training.scenes.TOWN_PX", 160)
+    monkeypatch.setattr(
+        "mfnet.training.loop.commit", lambda: "0" * 40
+    )  # somebody may commit meanwhile
+    monkeypatch.setattr("mfnet.training.scenes.TOWNS", range(600_000, 600_001))
+    monkeypatch.setattr("mfnet.training.scenes.TOWN_PX", 160)
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ import torch
 from rasterio.windows import Window
 from torch.nn import functional as F
 
-from model.classes import NODATA
-from model.config import NDSM, NEUTRAL_GREY, ORTHO
-from training.augment import augment, flip, relight, resurvey, turn
-from training.datasets.towns import TownPool, TownTile, draw_pool
-from training.losses import SegmentationLoss, dice_loss
-from training.samples import Sample, collate, of_rasters
-from training.town import draw_town
+from mfnet.model.classes import NODATA
+from mfnet.model.config import NDSM, NEUTRAL_GREY, ORTHO
+from mfnet.training.augment import augment, flip, relight, resurvey, turn
+from mfnet.training.datasets.towns import TownPool, TownTile, draw_pool
+from mfnet.training.losses import SegmentationLoss, dice_loss
+from mfnet.training.samples import Sample, collate, of_rasters
+from mfnet.training.town import draw_town
 
 
 def sample(seed: int = 0, side: int = 8) -> Sample:

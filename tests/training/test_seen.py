@@ -7,15 +7,15 @@ import pytest
 from rasterio.windows import Window
 from standins.folder import manifest, write_tile
 
-from model.config import ENCODERS, NDSM, ORTHO, ModelConfig
-from model.raster.drift import drift
-from model.raster.pair import RasterPair
-from model.seen import Range, Seen
-from training.datasets.folder import open_folder
-from training.datasets.recipe import FolderRecipe
-from training.datasets.towns import TownPool
-from training.seen import TILES, seen_in
-from training.town import Town, draw_town, write_town
+from mfnet.model.config import ENCODERS, NDSM, ORTHO, ModelConfig
+from mfnet.model.raster.drift import drift
+from mfnet.model.raster.pair import RasterPair
+from mfnet.model.seen import Range, Seen
+from mfnet.training.datasets.folder import open_folder
+from mfnet.training.datasets.recipe import FolderRecipe
+from mfnet.training.datasets.towns import TownPool
+from mfnet.training.seen import TILES, seen_in
+from mfnet.training.town import Town, draw_town, write_town
 
 MODALITIES = (ORTHO, NDSM)
 

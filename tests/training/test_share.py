@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from standins.folder import manifest, write_tile
 from standins.isprs import write_vaihingen
 
-from training.datasets.opening import open_data
-from training.datasets.recipe import DataRecipe, FolderRecipe, TownRecipe, VaihingenRecipe
-from training.datasets.share import share_of
+from mfnet.training.datasets.opening import open_data
+from mfnet.training.datasets.recipe import DataRecipe, FolderRecipe, TownRecipe, VaihingenRecipe
+from mfnet.training.datasets.share import share_of
 
 
 @given(st.integers(1, 40), st.floats(0.01, 1), st.floats(0.01, 1), st.integers(0, 9))

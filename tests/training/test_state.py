@@ -9,12 +9,12 @@ import torch
 from disk import Disk
 from small_runs import TOML, changed, finished, held_out_pool, started, training_pool, use_tiny
 
-from model.errors import BadCheckpoint, BadRecipe, DiskFull
-from model.library import read_config
-from training import loop
-from training.datasets.base import Pool
-from training.recipe import parse_recipe
-from training.state import load_state, save_state
+from mfnet.model.errors import BadCheckpoint, BadRecipe, DiskFull
+from mfnet.model.library import read_config
+from mfnet.training import loop
+from mfnet.training.datasets.base import Pool
+from mfnet.training.recipe import parse_recipe
+from mfnet.training.state import load_state, save_state
 
 
 @pytest.fixture(autouse=True)

@@ -9,16 +9,16 @@ from click.testing import Result
 from small_runs import TOML, use_tiny
 from typer.testing import CliRunner
 
-from model.checkpoint import save
-from model.classes import ISPRS
-from model.errors import BadOption, BadRecipe
-from model.network.mfnet import MFNet
-from training.cli import app
-from training.recipe import parse_recipe, read_recipe
-from training.study import runs
-from training.study.order import Finding, compare, verdict
-from training.study.page import page, summary
-from training.study.studies import STUDIES, Row, Step, Study, Variant
+from mfnet.model.checkpoint import save
+from mfnet.model.classes import ISPRS
+from mfnet.model.errors import BadOption, BadRecipe
+from mfnet.model.network.mfnet import MFNet
+from mfnet.training.cli import app
+from mfnet.training.recipe import parse_recipe, read_recipe
+from mfnet.training.study import runs
+from mfnet.training.study.order import Finding, compare, verdict
+from mfnet.training.study.page import page, summary
+from mfnet.training.study.studies import STUDIES, Row, Step, Study, Variant
 
 ON_BASE = TOML.replace("train_encoder = true", 'base = "seeing"')
 

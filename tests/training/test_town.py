@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import rasterio
 
-from model.classes import ISPRS
-from training.scenery.canvas import BUILDING, CAR, IMPERVIOUS, LOW_VEGETATION, TREE, Canvas
-from training.scenery.cars import draw_car
-from training.scenery.light import cast_shadows
-from training.scenery.noise import soften
-from training.scenery.setting import draw_setting
-from training.scenery.streets import draw_grid
-from training.town import Town, draw_town, write_town
+from mfnet.model.classes import ISPRS
+from mfnet.training.scenery.canvas import BUILDING, CAR, IMPERVIOUS, LOW_VEGETATION, TREE, Canvas
+from mfnet.training.scenery.cars import draw_car
+from mfnet.training.scenery.light import cast_shadows
+from mfnet.training.scenery.noise import soften
+from mfnet.training.scenery.setting import draw_setting
+from mfnet.training.scenery.streets import draw_grid
+from mfnet.training.town import Town, draw_town, write_town
 
 SEEDS = (1, 2, 3)
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import rasterio
 
-from model import load_model, segment
-from model.classes import NODATA
-from model.library import find, read_config
-from model.raster.inspection import inspect_pair
-from training.gaps import draw_gaps
-from training.metrics import Confusion
-from training.town import Town, draw_town, write_town
+from mfnet.model import load_model, segment
+from mfnet.model.classes import NODATA
+from mfnet.model.library import find, read_config
+from mfnet.model.raster.inspection import inspect_pair
+from mfnet.training.gaps import draw_gaps
+from mfnet.training.metrics import Confusion
+from mfnet.training.town import Town, draw_town, write_town
 
 HELD_OUT_SEED = 500_003
 

@@ -11,14 +11,14 @@ from safetensors.torch import load_file, save_file
 from standins.folder import manifest, write_tile
 from typer.testing import CliRunner
 
-from model.checkpoint import rewrite_config, save
-from model.config import ENCODERS, EncoderConfig
-from model.errors import BadOption, BadRecipe, OutputNotWritable, UnknownModel
-from model.library import read_config
-from model.network.mfnet import MFNet
-from training import cli
-from training.cli import app
-from training.recipe import parse_recipe, read_recipe
+from mfnet.model.checkpoint import rewrite_config, save
+from mfnet.model.config import ENCODERS, EncoderConfig
+from mfnet.model.errors import BadOption, BadRecipe, OutputNotWritable, UnknownModel
+from mfnet.model.library import read_config
+from mfnet.model.network.mfnet import MFNet
+from mfnet.training import cli
+from mfnet.training.cli import app
+from mfnet.training.recipe import parse_recipe, read_recipe
 
 RECIPES = Path(cli.__file__).parent / "recipes"
 RECIPE = """

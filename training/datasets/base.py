@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from model.classes import ClassScheme
-from training.augment import AUGMENTATIONS
-from training.datasets.census import Census
-from training.samples import Sample
+from mfnet.model.classes import ClassScheme
+from mfnet.training.augment import AUGMENTATIONS
+from mfnet.training.datasets.census import Census
+from mfnet.training.samples import Sample
 
 
 class Tile(Protocol):
@@ -112,7 +112,7 @@ class Pool:
     Args:
         areas: At least one.
         scheme: What the truth's values mean.
-        augmentation: A key of `training.augment.AUGMENTATIONS`.
+        augmentation: A key of `mfnet.training.augment.AUGMENTATIONS`.
         sampling: What is seen equally often: each of the `tiles` (areas), `pixels`, or `classes`.
         census: Where the classes are; `classes` needs it.
     """

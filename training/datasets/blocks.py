@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from rasterio.windows import Window
 
-from model.errors import BadManifest
+from mfnet.model.errors import BadManifest
 
 End = Literal["train", "validation", "test"]
 ENDS: tuple[End, ...] = ("train", "validation", "test")

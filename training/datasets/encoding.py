@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from model.classes import NODATA, ClassScheme
+from mfnet.model.classes import NODATA, ClassScheme
 
 UNKNOWN = 254
 """What `decode` gives for a value that it does not know; no scheme is that long."""

@@ -18,8 +18,8 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from model.raster.gdal import CACHE_BYTES, OPEN_OPTIONS, gdal
-from model.raster.ignored_warnings import ignored
+from mfnet.model.raster.gdal import CACHE_BYTES, OPEN_OPTIONS, gdal
+from mfnet.model.raster.ignored_warnings import ignored
 
 MAX_OPEN = 64
 """Entries a thread; a tile has three files at most, and a process is allowed 1,024 as a rule."""

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from model.classes import ClassScheme
-from model.download import sha256_of
-from model.errors import (
+from mfnet.model.classes import ClassScheme
+from mfnet.model.download import sha256_of
+from mfnet.model.errors import (
     BadGeoPackage,
     BadLabels,
     BadManifest,
@@ -22,23 +22,23 @@ from model.errors import (
     DataMissing,
     InputError,
 )
-from model.raster.grid import Grid
-from model.raster.pair import RasterPair
-from model.raster.remark import Remark
-from training.datasets.base import Area, Pool, Splits
-from training.datasets.blocks import ENDS, FEWEST, End, blocks, draw_ends, ends_by_key
-from training.datasets.census import Census
-from training.datasets.encoding import Numbers
-from training.datasets.files import OpenFiles
-from training.datasets.labels import Labels, Place, require_two_classes, survey
-from training.datasets.manifest import NAME, Kind, Manifest, TileEntry, read_manifest
-from training.datasets.overlaps import Ground, overlaps
-from training.datasets.placed import PairRasters
-from training.datasets.placed_labels import PlacedLabels
-from training.datasets.polygons import PolygonLabels, Polygons, read_polygons
-from training.datasets.recipe import FolderRecipe
-from training.datasets.share import share_of
-from training.datasets.tile import FileTile
+from mfnet.model.raster.grid import Grid
+from mfnet.model.raster.pair import RasterPair
+from mfnet.model.raster.remark import Remark
+from mfnet.training.datasets.base import Area, Pool, Splits
+from mfnet.training.datasets.blocks import ENDS, FEWEST, End, blocks, draw_ends, ends_by_key
+from mfnet.training.datasets.census import Census
+from mfnet.training.datasets.encoding import Numbers
+from mfnet.training.datasets.files import OpenFiles
+from mfnet.training.datasets.labels import Labels, Place, require_two_classes, survey
+from mfnet.training.datasets.manifest import NAME, Kind, Manifest, TileEntry, read_manifest
+from mfnet.training.datasets.overlaps import Ground, overlaps
+from mfnet.training.datasets.placed import PairRasters
+from mfnet.training.datasets.placed_labels import PlacedLabels
+from mfnet.training.datasets.polygons import PolygonLabels, Polygons, read_polygons
+from mfnet.training.datasets.recipe import FolderRecipe
+from mfnet.training.datasets.share import share_of
+from mfnet.training.datasets.tile import FileTile
 
 OPEN_TILES = 16
 """Tiles that stay open a thread; each has up to four files."""

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from model.classes import NODATA, ClassScheme
-from model.errors import BadLabels
-from training.datasets.census import CELL_PX, Census, count_cells
-from training.datasets.encoding import UNKNOWN, Encoding
-from training.datasets.files import OpenFiles
-from training.datasets.stored import LabelFile, Stored, decode
+from mfnet.model.classes import NODATA, ClassScheme
+from mfnet.model.errors import BadLabels
+from mfnet.training.datasets.census import CELL_PX, Census, count_cells
+from mfnet.training.datasets.encoding import UNKNOWN, Encoding
+from mfnet.training.datasets.files import OpenFiles
+from mfnet.training.datasets.stored import LabelFile, Stored, decode
 
 STRIP_PX = 8 * CELL_PX
 _NAMED = 5

@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from model.classes import ISPRS, MMHUNAN, NODATA, ClassScheme, LandClass
-from model.errors import BadManifest, BadOption
-from model.raster.values.options import ReadingOptions
-from training.datasets.blocks import End
+from mfnet.model.classes import ISPRS, MMHUNAN, NODATA, ClassScheme, LandClass
+from mfnet.model.errors import BadManifest, BadOption
+from mfnet.model.raster.values.options import ReadingOptions
+from mfnet.training.datasets.blocks import End
 
 NAME = "manifest.toml"
 SCHEMES = {scheme.name: scheme for scheme in (ISPRS, MMHUNAN)}

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from model.classes import MMHUNAN, NODATA
-from model.errors import DataMismatch
-from training.datasets.base import Splits
-from training.datasets.encoding import Numbers
-from training.datasets.files import OpenFiles
-from training.datasets.paper import PaperData, TilePaths
-from training.datasets.recipe import HunanRecipe
-from training.datasets.tile import PlainRasters, Stretch, height_scale, value_range
+from mfnet.model.classes import MMHUNAN, NODATA
+from mfnet.model.errors import DataMismatch
+from mfnet.training.datasets.base import Splits
+from mfnet.training.datasets.encoding import Numbers
+from mfnet.training.datasets.files import OpenFiles
+from mfnet.training.datasets.paper import PaperData, TilePaths
+from mfnet.training.datasets.recipe import HunanRecipe
+from mfnet.training.datasets.tile import PlainRasters, Stretch, height_scale, value_range
 
 PARTS = ("train", "val", "test", ".")
 """Folders of the owners' own split; the authors of MFNet made another, by id."""

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from model.classes import ISPRS, MMHUNAN, ClassScheme
-from training.datasets.base import Area, Splits
-from training.datasets.folder import open_folder
-from training.datasets.manifest import read_manifest
-from training.datasets.mmhunan import open_mmhunan
-from training.datasets.potsdam import open_potsdam
-from training.datasets.recipe import (
+from mfnet.model.classes import ISPRS, MMHUNAN, ClassScheme
+from mfnet.training.datasets.base import Area, Splits
+from mfnet.training.datasets.folder import open_folder
+from mfnet.training.datasets.manifest import read_manifest
+from mfnet.training.datasets.mmhunan import open_mmhunan
+from mfnet.training.datasets.potsdam import open_potsdam
+from mfnet.training.datasets.recipe import (
     DataRecipe,
     FolderRecipe,
     HunanRecipe,
@@ -17,8 +17,8 @@ from training.datasets.recipe import (
     TownRecipe,
     VaihingenRecipe,
 )
-from training.datasets.towns import held_out_towns, open_towns, validation_towns
-from training.datasets.vaihingen import open_vaihingen
+from mfnet.training.datasets.towns import held_out_towns, open_towns, validation_towns
+from mfnet.training.datasets.vaihingen import open_vaihingen
 
 Measured = Literal["test", "validation"]
 """The splits that nothing is learned from."""
@@ -33,7 +33,8 @@ def open_data(data: DataRecipe, window_px: int, *, workers: int = 1) -> Splits:
         workers: Processes for what is drawn, threads for what is read.
 
     Raises:
-        InputError: A file is missing or does not fit; the message names it. See `model.errors`.
+        InputError: A file is missing or does not fit; the message names it. See
+        `mfnet.model.errors`.
     """
     match data:
         case TownRecipe():

@@ -8,8 +8,8 @@ import numpy as np
 import shapely
 from rasterio.windows import Window
 
-from model.raster.grid import Grid
-from training.datasets.blocks import End
+from mfnet.model.raster.grid import Grid
+from mfnet.training.datasets.blocks import End
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from rasterio.crs import CRS
 from rasterio.transform import from_origin
 from rasterio.windows import Window
 
-from model.raster.geotiff import GeoTiff, Role
-from model.raster.values.options import ReadingOptions
-from training.datasets.base import Crop, Tile
-from training.datasets.placed import PairRasters
-from training.datasets.tile import FileTile
+from mfnet.model.raster.geotiff import GeoTiff, Role
+from mfnet.model.raster.values.options import ReadingOptions
+from mfnet.training.datasets.base import Crop, Tile
+from mfnet.training.datasets.placed import PairRasters
+from mfnet.training.datasets.tile import FileTile
 
 NODATA_M = -9999.0
 STRIP_PX = 256
@@ -22,7 +22,7 @@ _EASTING, _NORTHING = 500_000.0, 5_000_000.0
 
 @dataclass(frozen=True)
 class PairFiles:
-    """What `model.inference.segment.segment` is given.
+    """What `mfnet.model.inference.segment.segment` is given.
 
     Attributes:
         ortho: A GeoTIFF; the tile's grid.

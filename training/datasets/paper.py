@@ -8,17 +8,17 @@ from pathlib import Path
 
 from rasterio.io import DatasetReader
 
-from model.classes import ClassScheme
-from model.errors import DataMismatch, DataMissing
-from model.raster.gdal import gdal
-from training.datasets.base import Area, Pool, Splits
-from training.datasets.census import Census
-from training.datasets.encoding import Encoding
-from training.datasets.files import OpenFiles, open_raster
-from training.datasets.labels import LabelRaster, Place, require_two_classes, survey
-from training.datasets.recipe import PaperRecipe
-from training.datasets.share import share_of
-from training.datasets.tile import FileTile, PlainRasters
+from mfnet.model.classes import ClassScheme
+from mfnet.model.errors import DataMismatch, DataMissing
+from mfnet.model.raster.gdal import gdal
+from mfnet.training.datasets.base import Area, Pool, Splits
+from mfnet.training.datasets.census import Census
+from mfnet.training.datasets.encoding import Encoding
+from mfnet.training.datasets.files import OpenFiles, open_raster
+from mfnet.training.datasets.labels import LabelRaster, Place, require_two_classes, survey
+from mfnet.training.datasets.recipe import PaperRecipe
+from mfnet.training.datasets.share import share_of
+from mfnet.training.datasets.tile import FileTile, PlainRasters
 
 SAME_PLACE_PX = 0.5
 """How far the corners of files that name their place may lie apart."""
@@ -64,7 +64,7 @@ class PaperSplit:
 
 def read_split(name: str) -> PaperSplit:
     """The split of a data set, from `training/datasets/splits`."""
-    text = (package_files("training.datasets") / "splits" / f"{name}.json").read_text()
+    text = (package_files("mfnet.training.datasets") / "splits" / f"{name}.json").read_text()
     found = json.loads(text)
     return PaperSplit(*(tuple(found[part]) for part in ("train", "validation", "test")))
 

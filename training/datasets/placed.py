@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from model.classes import NODATA
-from model.raster.pair import RasterPair
-from model.raster.reading import Decisions
-from model.raster.values.options import ReadingOptions
-from training.datasets.files import OpenFiles
-from training.samples import Sample
+from mfnet.model.classes import NODATA
+from mfnet.model.raster.pair import RasterPair
+from mfnet.model.raster.reading import Decisions
+from mfnet.model.raster.values.options import ReadingOptions
+from mfnet.training.datasets.files import OpenFiles
+from mfnet.training.samples import Sample
 
 
 @dataclass(frozen=True)

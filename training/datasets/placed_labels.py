@@ -11,17 +11,24 @@ from rasterio.enums import Resampling
 from rasterio.warp import transform
 from rasterio.windows import Window
 
-from model.classes import NODATA, ClassScheme
-from model.errors import CrsMissing, DataMismatch, NoOverlap
-from model.raster.align import MUCH_FINER, Placement, place
-from model.raster.gdal import gdal
-from model.raster.grid import Grid
-from model.raster.vertical import horizontal
-from model.raster.warp import Warp
-from training.datasets.encoding import UNKNOWN, Colours, Encoding, Numbers
-from training.datasets.files import OpenFiles
-from training.datasets.labels import Findings, as_text, declared_note, examine, expected, labelled
-from training.datasets.stored import LabelFile, Stored, decode
+from mfnet.model.classes import NODATA, ClassScheme
+from mfnet.model.errors import CrsMissing, DataMismatch, NoOverlap
+from mfnet.model.raster.align import MUCH_FINER, Placement, place
+from mfnet.model.raster.gdal import gdal
+from mfnet.model.raster.grid import Grid
+from mfnet.model.raster.vertical import horizontal
+from mfnet.model.raster.warp import Warp
+from mfnet.training.datasets.encoding import UNKNOWN, Colours, Encoding, Numbers
+from mfnet.training.datasets.files import OpenFiles
+from mfnet.training.datasets.labels import (
+    Findings,
+    as_text,
+    declared_note,
+    examine,
+    expected,
+    labelled,
+)
+from mfnet.training.datasets.stored import LabelFile, Stored, decode
 
 _DECLARED = 256
 """Is added to a class whose stored value the file declares as nodata while it is warped."""

@@ -14,11 +14,11 @@ from rasterio.warp import transform
 from rasterio.windows import Window
 from shapely import STRtree
 
-from model.classes import NODATA, ClassScheme
-from model.errors import BadLabels, BadOption, DataMismatch
-from model.raster.geopackage import GeoPackage
-from model.raster.grid import Grid
-from training.datasets.labels import Findings
+from mfnet.model.classes import NODATA, ClassScheme
+from mfnet.model.errors import BadLabels, BadOption, DataMismatch
+from mfnet.model.raster.geopackage import GeoPackage
+from mfnet.model.raster.grid import Grid
+from mfnet.training.datasets.labels import Findings
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from model.classes import ISPRS
-from training.datasets.base import Splits
-from training.datasets.encoding import Colours
-from training.datasets.files import OpenFiles
-from training.datasets.paper import PaperData, TilePaths
-from training.datasets.recipe import PotsdamRecipe
-from training.datasets.tile import PlainRasters, height_scale
-from training.datasets.unpacked import unpacked
+from mfnet.model.classes import ISPRS
+from mfnet.training.datasets.base import Splits
+from mfnet.training.datasets.encoding import Colours
+from mfnet.training.datasets.files import OpenFiles
+from mfnet.training.datasets.paper import PaperData, TilePaths
+from mfnet.training.datasets.recipe import PotsdamRecipe
+from mfnet.training.datasets.tile import PlainRasters, height_scale
+from mfnet.training.datasets.unpacked import unpacked
 
 BANDS = {"rgb": (1, 2, 3), "irrg": (4, 1, 2)}
 """Of the files with red, green, blue, near infrared."""

@@ -10,15 +10,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Discriminator, Field, Tag
 
-from model.errors import BadRecipe
-from training.recipe_part import RecipePart
+from mfnet.model.errors import BadRecipe
+from mfnet.training.recipe_part import RecipePart
 
 
 class _Shown(RecipePart):
     """How windows are chosen and changed."""
 
     augmentation: Literal["full", "paper", "none"] = Field(
-        default="full", description="a key of training.augment.AUGMENTATIONS"
+        default="full", description="a key of mfnet.training.augment.AUGMENTATIONS"
     )
     sampling: Literal["tiles", "pixels", "classes"] = Field(
         default="tiles", description="what is seen equally often: each tile, pixel, or class"

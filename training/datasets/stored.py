@@ -16,17 +16,17 @@ from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.windows import Window
 
-from model.classes import NODATA
-from model.errors import DataMismatch
-from model.raster.declared import Declared
-from model.raster.gdal import CACHE_BYTES, gdal
-from model.raster.mask import MaskFile
-from model.raster.screening import screen
-from model.raster.sidecars import Sidecars
-from model.raster.tags import walk
-from model.raster.values.heights import is_value
-from training.datasets.encoding import UNKNOWN, Encoding
-from training.datasets.files import open_raster
+from mfnet.model.classes import NODATA
+from mfnet.model.errors import DataMismatch
+from mfnet.model.raster.declared import Declared
+from mfnet.model.raster.gdal import CACHE_BYTES, gdal
+from mfnet.model.raster.mask import MaskFile
+from mfnet.model.raster.screening import screen
+from mfnet.model.raster.sidecars import Sidecars
+from mfnet.model.raster.tags import walk
+from mfnet.model.raster.values.heights import is_value
+from mfnet.training.datasets.encoding import UNKNOWN, Encoding
+from mfnet.training.datasets.files import open_raster
 
 
 @dataclass(frozen=True)

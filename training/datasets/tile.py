@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from model.classes import NODATA
-from model.raster.normalize import white_point
-from training.datasets.files import OpenFiles
-from training.datasets.labels import Labels
-from training.samples import Sample
+from mfnet.model.classes import NODATA
+from mfnet.model.raster.normalize import white_point
+from mfnet.training.datasets.files import OpenFiles
+from mfnet.training.datasets.labels import Labels
+from mfnet.training.samples import Sample
 
 PER_RASTER_METRE = 1 / 30
 """What a metre is taken for where heights run from 0 to 1: noise must have some size, and 30 m is

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from model.classes import ISPRS
-from training.datasets.base import Area, Pool, Splits
-from training.datasets.census import Census, count_cells
-from training.datasets.recipe import TownRecipe
-from training.datasets.share import share_of
-from training.samples import Sample, of_rasters
-from training.town import Town, draw_town
+from mfnet.model.classes import ISPRS
+from mfnet.training.datasets.base import Area, Pool, Splits
+from mfnet.training.datasets.census import Census, count_cells
+from mfnet.training.datasets.recipe import TownRecipe
+from mfnet.training.datasets.share import share_of
+from mfnet.training.samples import Sample, of_rasters
+from mfnet.training.town import Town, draw_town
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
-from model.errors import OutputNotWritable
-from model.raster.gdal import gdal
-from model.raster.ignored_warnings import ignored
-from training.datasets.files import open_raster
+from mfnet.model.errors import OutputNotWritable
+from mfnet.model.raster.gdal import gdal
+from mfnet.model.raster.ignored_warnings import ignored
+from mfnet.training.datasets.files import open_raster
 
 TILE_PX = 256
 

@@ -1,12 +1,12 @@
 """ISPRS 2D Semantic Labeling, Vaihingen: 16 tiles of about 2,500 × 2,000 pixels of 9 cm."""
 
-from model.classes import ISPRS
-from training.datasets.base import Splits
-from training.datasets.encoding import Colours
-from training.datasets.files import OpenFiles
-from training.datasets.paper import PaperData, TilePaths
-from training.datasets.recipe import VaihingenRecipe
-from training.datasets.tile import PlainRasters, height_scale
+from mfnet.model.classes import ISPRS
+from mfnet.training.datasets.base import Splits
+from mfnet.training.datasets.encoding import Colours
+from mfnet.training.datasets.files import OpenFiles
+from mfnet.training.datasets.paper import PaperData, TilePaths
+from mfnet.training.datasets.recipe import VaihingenRecipe
+from mfnet.training.datasets.tile import PlainRasters, height_scale
 
 BANDS = (1, 2, 3)
 

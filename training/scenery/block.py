@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.scenery.canvas import IMPERVIOUS, Canvas, Patch
-from training.scenery.setting import RGB
-from training.scenery.streets import StreetGrid
+from mfnet.training.scenery.canvas import IMPERVIOUS, Canvas, Patch
+from mfnet.training.scenery.setting import RGB
+from mfnet.training.scenery.streets import StreetGrid
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from training.scenery.block import Block, blocks_of
-from training.scenery.canvas import IMPERVIOUS, LOW_VEGETATION, Canvas
-from training.scenery.cars import draw_car
-from training.scenery.estates import draw_flats, draw_park, draw_parking, draw_works
-from training.scenery.gardens import draw_gardens
-from training.scenery.plants import draw_tree
-from training.scenery.streets import Street, StreetGrid
+from mfnet.training.scenery.block import Block, blocks_of
+from mfnet.training.scenery.canvas import IMPERVIOUS, LOW_VEGETATION, Canvas
+from mfnet.training.scenery.cars import draw_car
+from mfnet.training.scenery.estates import draw_flats, draw_park, draw_parking, draw_works
+from mfnet.training.scenery.gardens import draw_gardens
+from mfnet.training.scenery.plants import draw_tree
+from mfnet.training.scenery.streets import Street, StreetGrid
 
 _KINDS: dict[str, Callable[[Block, np.random.Generator], None]] = {
     "gardens": draw_gardens,

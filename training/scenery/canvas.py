@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.classes import ISPRS
-from training.scenery.noise import Field, layered_noise
-from training.scenery.setting import RGB, Setting
+from mfnet.model.classes import ISPRS
+from mfnet.training.scenery.noise import Field, layered_noise
+from mfnet.training.scenery.setting import RGB, Setting
 
 IMPERVIOUS, BUILDING, LOW_VEGETATION, TREE, CAR, CLUTTER = map(
     ISPRS.names.index,

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.scenery.canvas import CAR, IMPERVIOUS, Canvas
-from training.scenery.setting import RGB, brighten, vary
+from mfnet.training.scenery.canvas import CAR, IMPERVIOUS, Canvas
+from mfnet.training.scenery.setting import RGB, brighten, vary
 
 _PAINTS: list[RGB] = [
     (0.82, 0.82, 0.82),

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from training.scenery.canvas import BUILDING, CLUTTER, IMPERVIOUS, LOW_VEGETATION, Canvas
-from training.scenery.setting import RGB, vary
+from mfnet.training.scenery.canvas import BUILDING, CLUTTER, IMPERVIOUS, LOW_VEGETATION, Canvas
+from mfnet.training.scenery.setting import RGB, vary
 
 _BOXES: list[RGB] = [
     (0.50, 0.16, 0.12),

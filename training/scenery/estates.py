@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from training.scenery.block import Block
-from training.scenery.canvas import IMPERVIOUS
-from training.scenery.cars import draw_car
-from training.scenery.clutter import draw_container, draw_playground, draw_pond, draw_rubble
-from training.scenery.plants import draw_bush, draw_hedge
-from training.scenery.roofs import House, draw_house
-from training.scenery.setting import RGB, vary
+from mfnet.training.scenery.block import Block
+from mfnet.training.scenery.canvas import IMPERVIOUS
+from mfnet.training.scenery.cars import draw_car
+from mfnet.training.scenery.clutter import draw_container, draw_playground, draw_pond, draw_rubble
+from mfnet.training.scenery.plants import draw_bush, draw_hedge
+from mfnet.training.scenery.roofs import House, draw_house
+from mfnet.training.scenery.setting import RGB, vary
 
 _HALLS: list[RGB] = [
     (0.66, 0.67, 0.68),

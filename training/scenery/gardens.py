@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from training.scenery.block import Block
-from training.scenery.canvas import LOW_VEGETATION
-from training.scenery.cars import draw_car
-from training.scenery.clutter import draw_pool, draw_rubble, draw_trampoline
-from training.scenery.plants import draw_bush, draw_hedge
-from training.scenery.roofs import House, draw_house
-from training.scenery.setting import RGB, vary
+from mfnet.training.scenery.block import Block
+from mfnet.training.scenery.canvas import LOW_VEGETATION
+from mfnet.training.scenery.cars import draw_car
+from mfnet.training.scenery.clutter import draw_pool, draw_rubble, draw_trampoline
+from mfnet.training.scenery.plants import draw_bush, draw_hedge
+from mfnet.training.scenery.roofs import House, draw_house
+from mfnet.training.scenery.setting import RGB, vary
 
 _FLAT: list[RGB] = [(0.30, 0.30, 0.31), (0.55, 0.54, 0.51), (0.42, 0.40, 0.37), (0.24, 0.31, 0.14)]
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from training.scenery.canvas import Canvas
-from training.scenery.noise import Field, layered_noise, smooth_noise, soften
-from training.scenery.setting import Setting
+from mfnet.training.scenery.canvas import Canvas
+from mfnet.training.scenery.noise import Field, layered_noise, smooth_noise, soften
+from mfnet.training.scenery.setting import Setting
 
 TALLEST_M = 26.0
 """Shadows are followed as far as an object of this height throws them."""

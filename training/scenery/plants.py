@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from training.scenery.canvas import LOW_VEGETATION, TREE, Canvas, lambert
-from training.scenery.setting import RGB, vary
+from mfnet.training.scenery.canvas import LOW_VEGETATION, TREE, Canvas, lambert
+from mfnet.training.scenery.setting import RGB, vary
 
 _NEEDLES: RGB = (0.10, 0.17, 0.10)
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.scenery.canvas import BUILDING, Canvas, Patch, lambert
-from training.scenery.noise import Field
-from training.scenery.setting import RGB, brighten, vary
+from mfnet.training.scenery.canvas import BUILDING, Canvas, Patch, lambert
+from mfnet.training.scenery.noise import Field
+from mfnet.training.scenery.setting import RGB, brighten, vary
 
 Surface = Callable[[Field, Field, "House"], Field]
 

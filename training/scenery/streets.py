@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.scenery.canvas import IMPERVIOUS, LOW_VEGETATION, Canvas
-from training.scenery.noise import Field
-from training.scenery.setting import brighten
+from mfnet.training.scenery.canvas import IMPERVIOUS, LOW_VEGETATION, Canvas
+from mfnet.training.scenery.noise import Field
+from mfnet.training.scenery.setting import brighten
 
 PAVEMENT_M = 2.0
 

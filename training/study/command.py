@@ -4,14 +4,14 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.options import require_known
-from training.datasets.opening import class_scheme
-from training.disk import writing
-from training.recipe import read_recipe
-from training.study.figure import draw_shares
-from training.study.page import page, summary
-from training.study.runs import Workplace, measure
-from training.study.studies import STUDIES
+from mfnet.model.options import require_known
+from mfnet.training.datasets.opening import class_scheme
+from mfnet.training.disk import writing
+from mfnet.training.recipe import read_recipe
+from mfnet.training.study.figure import draw_shares
+from mfnet.training.study.page import page, summary
+from mfnet.training.study.runs import Workplace, measure
+from mfnet.training.study.studies import STUDIES
 
 
 def run_study(
@@ -35,7 +35,7 @@ def run_study(
         models_dir: Of bases and SAM's weights.
         seeds: Runs a variant.
         changes: Of the recipe, `key=value` each.
-        device: A name in `model.options.Device`.
+        device: A name in `mfnet.model.options.Device`.
         threads: Of the CPU.
         as_json: Return JSON, and print the runs' lines.
 

@@ -7,9 +7,9 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from training.disk import writing
-from training.study.order import spread
-from training.study.runs import Measured
+from mfnet.training.disk import writing
+from mfnet.training.study.order import spread
+from mfnet.training.study.runs import Measured
 
 _SHOWN = {"oa": "overall accuracy", "mf1": "mF1", "miou": "mIoU"}
 

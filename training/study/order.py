@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from training.study.studies import Step, Study, Variant
+from mfnet.training.study.studies import Step, Study, Variant
 
 Seeds = Mapping[Variant, Sequence[float]]
 """The mIoU of each variant, 0 to 1, one a seed, in the same order of seeds."""

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from model.classes import ClassScheme
-from training.paper_tables import PAPER_TABLES
-from training.recipe import Recipe
-from training.study.order import Finding, compare, spread, verdict
-from training.study.runs import Measured
-from training.study.studies import Row, Study
+from mfnet.model.classes import ClassScheme
+from mfnet.training.paper_tables import PAPER_TABLES
+from mfnet.training.recipe import Recipe
+from mfnet.training.study.order import Finding, compare, spread, verdict
+from mfnet.training.study.runs import Measured
+from mfnet.training.study.studies import Row, Study
 
 PAPERS_DATA = "vaihingen"
 """The kind of data that the paper's numbers are of."""

@@ -8,14 +8,14 @@ from typing import Any
 
 import typer
 
-from model.errors import BadRecipe
-from model.library import read_config
-from training.command import run_train
-from training.disk import writing
-from training.origin import find_origin
-from training.recipe import Recipe, read_recipe
-from training.run import changed_facts, facts_of
-from training.study.studies import Study, Variant
+from mfnet.model.errors import BadRecipe
+from mfnet.model.library import read_config
+from mfnet.training.command import run_train
+from mfnet.training.disk import writing
+from mfnet.training.origin import find_origin
+from mfnet.training.recipe import Recipe, read_recipe
+from mfnet.training.run import changed_facts, facts_of
+from mfnet.training.study.studies import Study, Variant
 
 MEASURED = "measured.json"
 """In a run's folder, once it is finished: what it was made of, and what evaluation found."""
@@ -33,7 +33,7 @@ class Workplace:
         changes: Of it, `key=value` each.
         out: A run is `out/VARIANT/seed-N`.
         models_dir: Of bases and SAM's weights.
-        device: A name in `model.options.Device`.
+        device: A name in `mfnet.model.options.Device`.
         threads: Of the CPU.
         as_json: Lines of JSON on standard output instead of bars.
     """

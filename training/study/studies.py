@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from training.recipe import Recipe
+from mfnet.training.recipe import Recipe
 
 ORTHO = ("ortho",)
 BOTH = ("ortho", "ndsm")

@@ -3,12 +3,12 @@
 A mechanism is a subclass of `BlockTuning`; to add one, write its file and name it in `TUNINGS`.
 """
 
-from model.network.tuning.adapter import Adapter
-from model.network.tuning.base import BlockTuning
-from model.network.tuning.lora import LoRA
-from model.network.tuning.mmadapter import MMAdapter
-from model.network.tuning.mmdora import MMDoRA
-from model.network.tuning.mmlora import MMLoRA
+from mfnet.model.network.tuning.adapter import Adapter
+from mfnet.model.network.tuning.base import BlockTuning
+from mfnet.model.network.tuning.lora import LoRA
+from mfnet.model.network.tuning.mmadapter import MMAdapter
+from mfnet.model.network.tuning.mmdora import MMDoRA
+from mfnet.model.network.tuning.mmlora import MMLoRA
 
 TUNINGS: dict[str, type[BlockTuning]] = {
     "none": BlockTuning,

@@ -9,7 +9,7 @@ from segment_anything.modeling.common import MLPBlock
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.network.tuning.base import BlockTuning, per_modality
+from mfnet.model.network.tuning.base import BlockTuning, per_modality
 
 RATIO = 0.25
 """Width of the bottleneck over the embedding's (released code)."""

@@ -11,7 +11,7 @@ from segment_anything.modeling.common import MLPBlock
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.network.tuning.base import BlockTuning
+from mfnet.model.network.tuning.base import BlockTuning
 
 RANK = 4
 ALPHA = 1

@@ -6,8 +6,8 @@ Source: the paper, section III-A, equations 3 to 6.
 from segment_anything.modeling.common import MLPBlock
 from torch import Tensor
 
-from model.network.tuning.adapter import Adapter
-from model.network.tuning.base import BlockTuning, Mixing, per_modality
+from mfnet.model.network.tuning.adapter import Adapter
+from mfnet.model.network.tuning.base import BlockTuning, Mixing, per_modality
 
 
 class MMAdapter(Adapter):

@@ -10,8 +10,8 @@ import torch
 from segment_anything.modeling.common import MLPBlock
 from torch import Tensor, nn
 
-from model.network.tuning.lora import ALPHA, RANK, LowRank
-from model.network.tuning.mmlora import MMLoRA
+from mfnet.model.network.tuning.lora import ALPHA, RANK, LowRank
+from mfnet.model.network.tuning.mmlora import MMLoRA
 
 
 class MMDoRA(MMLoRA):

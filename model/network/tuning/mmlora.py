@@ -7,8 +7,8 @@ updates are scaled and not mixed, the MLP's are mixed and not scaled.
 from segment_anything.modeling.common import MLPBlock
 from torch import Tensor
 
-from model.network.tuning.base import Mixing
-from model.network.tuning.lora import LoRA
+from mfnet.model.network.tuning.base import Mixing
+from mfnet.model.network.tuning.lora import LoRA
 
 
 class MMLoRA(LoRA):

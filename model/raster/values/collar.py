@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from model.raster.values.colours import largest_number
+from mfnet.model.raster.values.colours import largest_number
 
 Read = Callable[[Window], tuple[NDArray[Any], NDArray[np.bool_]]]
 """Values (3, h, w) and validity (h, w) of a window."""

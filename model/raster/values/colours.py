@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from model.errors import UnclearWhite, WrongBands
-from model.raster.remark import Remark
-from model.raster.values.options import ReadingOptions
+from mfnet.model.errors import UnclearWhite, WrongBands
+from mfnet.model.raster.remark import Remark
+from mfnet.model.raster.values.options import ReadingOptions
 
 COLOURS = ("red", "green", "blue")
 

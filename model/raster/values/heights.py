@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import UnclearUnit
-from model.raster.remark import Remark
-from model.raster.values.fills import (
+from mfnet.model.errors import UnclearUnit
+from mfnet.model.raster.remark import Remark
+from mfnet.model.raster.values.fills import (
     ABSOLUTE_M,
     Fill,
     far_from_all,
@@ -17,8 +17,8 @@ from model.raster.values.fills import (
     possible,
     type_extremes,
 )
-from model.raster.values.options import ReadingOptions
-from model.raster.values.units import metres_of, says_nothing, unit_name
+from mfnet.model.raster.values.options import ReadingOptions
+from mfnet.model.raster.values.units import metres_of, says_nothing, unit_name
 
 _SAME_UNIT = 1e-4
 # Values beyond the limits of metres that are as many and as different as measured ones: until the

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import NotAboveGround, UnclearUnit
-from model.raster.remark import Remark
+from mfnet.model.errors import NotAboveGround, UnclearUnit
+from mfnet.model.raster.remark import Remark
 
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from model.errors import BadOption
-from model.raster.values.units import UNIT_NAMES, metres_of
+from mfnet.model.errors import BadOption
+from mfnet.model.raster.values.units import UNIT_NAMES, metres_of
 
 Band = Annotated[int, Field(ge=1, le=64)]
 

@@ -13,12 +13,12 @@ import httpx
 import pytest
 import uvicorn
 
-from service.app import create_app
-from service.registry import Registry
-from service.repository.jobs import JobRepository
-from service.repository.keys import KeyRepository
-from service.services import Services
-from service.settings import Settings
+from mfnet.service.app import create_app
+from mfnet.service.registry import Registry
+from mfnet.service.repository.jobs import JobRepository
+from mfnet.service.repository.keys import KeyRepository
+from mfnet.service.services import Services
+from mfnet.service.settings import Settings
 
 
 class Inspections:

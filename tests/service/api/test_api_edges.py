@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolEmpty
 
-from service import errors, http_errors
-from service.repository.keys import KeyRepository
+from mfnet.service import errors, http_errors
+from mfnet.service.repository.keys import KeyRepository
 
 OGC = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0/"
 PROBLEM = "application/problem+json"

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from service.cli import app
-from service.repository.jobs import JobRepository
-from service.repository.models import ModelRepository
-from service.repository.tiles import TileRepository
-from service.repository.uploads import UploadRepository
+from mfnet.service.cli import app
+from mfnet.service.repository.jobs import JobRepository
+from mfnet.service.repository.models import ModelRepository
+from mfnet.service.repository.tiles import TileRepository
+from mfnet.service.repository.uploads import UploadRepository
 
 
 @pytest.fixture

@@ -12,16 +12,16 @@ from affine import Affine
 from prometheus_client.parser import text_string_to_metric_families
 from standins.folder import write_geopackage
 
-from model.classes import ISPRS, NODATA
-from model.raster.cog import CogWriter
-from model.raster.grid import Grid
-from model.raster.statistics import ClassAreas
-from service.inspection import Inspector
-from service.manifest import write_manifest
-from service.repository.jobs import JobRepository
-from service.repository.tiles import TileRepository
-from service.repository.uploads import UploadRepository
-from training.datasets.folder import Folder
+from mfnet.model.classes import ISPRS, NODATA
+from mfnet.model.raster.cog import CogWriter
+from mfnet.model.raster.grid import Grid
+from mfnet.model.raster.statistics import ClassAreas
+from mfnet.service.inspection import Inspector
+from mfnet.service.manifest import write_manifest
+from mfnet.service.repository.jobs import JobRepository
+from mfnet.service.repository.tiles import TileRepository
+from mfnet.service.repository.uploads import UploadRepository
+from mfnet.training.datasets.folder import Folder
 
 SIDE = 64
 TRANSFORM = Affine(0.5, 0, 512_000, 0, -0.5, 5_403_000)
@@ -168,7 +168,7 @@ def test_a_tile_that_a_retraining_takes_stays_until_it_is_done(
     mapped, classes, tmp_path, monkeypatch
 ):
     api, job = mapped
-    monkeypatch.setattr("service.corrections._MANY", 1)  # however many maps wait, too
+    monkeypatch.setattr("mfnet.service.corrections._MANY", 1)  # however many maps wait, too
     labels = send(api, "c.tif", geotiff(tmp_path, (classes + 1) % 6))
     tile = correct(api, job, labels=labels).json()["id"]
     with api.services.database.writing() as session:

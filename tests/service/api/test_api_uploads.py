@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from service.errors import Refused
+from mfnet.service.errors import Refused
 
 BODY = b"II*\0" + bytes(range(256)) * 20_000  # 5 MB: several blocks and a rest
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -126,7 +126,7 @@ def test_an_upload_cut_at_any_byte_leaves_nothing(api, sent, chunked):
 def test_a_full_disk_is_507_and_leaves_nothing(api, monkeypatch):
     import errno
 
-    from service import uploads
+    from mfnet.service import uploads
 
     def full(_descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")

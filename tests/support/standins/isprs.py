@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.classes import ISPRS
+from mfnet.model.classes import ISPRS
+from mfnet.training.datasets.paper import read_split
 from standins.scenes import class_map, coloured, write
-from training.datasets.paper import read_split
 
 Truths = dict[str, NDArray[np.uint8]]
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from affine import Affine
 
+from mfnet.training.datasets.paper import read_split
 from standins.isprs import Truths
 from standins.scenes import write
-from training.datasets.paper import read_split
 
 
 def write_mmhunan(folder: Path, side: int = 32) -> Truths:

@@ -1,0 +1,1 @@
+"""Land-cover maps from an orthophoto and a height raster."""
