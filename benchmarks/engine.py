@@ -25,9 +25,9 @@ from report import RESULTS, report
 from torch import Tensor, nn
 
 from mfnet.model.config import NDSM, ORTHO
-from mfnet.model.inference.sweep import Sweep
+from mfnet.model.inference.sliding_window import Sweep
 from mfnet.model.inference.windows import WindowPlan
-from mfnet.model.raster.normalize import scaling
+from mfnet.model.raster.pairs.normalize import scaling
 
 WINDOW, STRIDE, BATCH, CLASSES = 256, 128, 10, 6
 Engine = Callable[[int], tuple[float, NDArray[np.integer]]]

@@ -24,9 +24,9 @@ from report import RESULTS, Row, report
 from mfnet.model import load_model
 from mfnet.model.classes import NODATA
 from mfnet.model.inference.predictor import Predictor
-from mfnet.model.inference.sweep import Sweep
+from mfnet.model.inference.sliding_window import Sweep
 from mfnet.model.inference.windows import WindowPlan
-from mfnet.model.raster.normalize import scalings
+from mfnet.model.raster.pairs.normalize import scalings
 from mfnet.training.gaps import GAPS, draw_gaps
 from mfnet.training.town import Town, draw_town
 

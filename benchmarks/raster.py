@@ -24,20 +24,20 @@ from rasterio.windows import Window
 from report import RESULTS, Row, report
 from watch import Clock, Span, Stage, Stages, Watch, draw
 
-from mfnet.model.checkpoint import load_model
 from mfnet.model.config import ModelConfig
 from mfnet.model.inference import segment as segmentation
-from mfnet.model.inference import sweep
+from mfnet.model.inference import sliding_window
 from mfnet.model.inference.blend import RowBand
 from mfnet.model.inference.predictor import Predictor
+from mfnet.model.inference.row_strip import Strip
 from mfnet.model.inference.segment import BATCH_SIZE, segment
-from mfnet.model.inference.strip import Strip
 from mfnet.model.inference.windows import WindowPlan
-from mfnet.model.raster.align import AlignedHeight
-from mfnet.model.raster.cog import CogWriter
-from mfnet.model.raster.geotiff import GeoTiff
-from mfnet.model.raster.pair import RasterPair
-from mfnet.model.raster.statistics import ClassAreas
+from mfnet.model.raster.files.geotiff import GeoTiff
+from mfnet.model.raster.pairs.align import AlignedHeight
+from mfnet.model.raster.pairs.pair import RasterPair
+from mfnet.model.raster.products.class_areas import ClassAreas
+from mfnet.model.raster.products.cog import CogWriter
+from mfnet.model.weights.checkpoint import load_model
 
 GSD_M, TILE = 0.2, 512
 STAGES: Stages = {
@@ -49,7 +49,7 @@ STAGES: Stages = {
     "cut": Stage("#d37295", [(Strip, "windows")]),
     "network": Stage("#e3e3e3", [(Predictor, "__call__")]),
     "accumulate": Stage("#59a14f", [(RowBand, "add"), (RowBand, "clear")]),
-    "decide": Stage("#f28e2b", [(sweep, "highest")]),
+    "decide": Stage("#f28e2b", [(sliding_window, "highest")]),
     "count": Stage("#edc948", [(ClassAreas, "add")]),
     "encode, write": Stage("#b07aa1", [(CogWriter, "write")]),
     "compare with training": Stage("#ff9da7", [(segmentation, "drift")]),

@@ -22,7 +22,7 @@ from rasterio.transform import from_origin
 from report import RESULTS, Row, report
 
 from mfnet.model.inference.windows import WindowPlan
-from mfnet.model.raster.pair import RasterPair
+from mfnet.model.raster.pairs.pair import RasterPair
 
 LAYOUTS: dict[str, dict[str, Any]] = {
     "tiles of 512": {"tiled": True, "blockxsize": 512, "blockysize": 512},

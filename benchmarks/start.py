@@ -76,9 +76,9 @@ def _measured(what: str, path: Path) -> dict[str, float]:
 def _make(path: Path) -> None:
     import torch
 
-    from mfnet.model.checkpoint import save
     from mfnet.model.config import ENCODERS, ModelConfig
     from mfnet.model.network.mfnet import MFNet
+    from mfnet.model.weights.checkpoint import save
 
     with torch.device("meta"):
         net = MFNet(ModelConfig(encoder=ENCODERS[path.stem]))

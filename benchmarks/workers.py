@@ -48,7 +48,15 @@ class Service:
         with self.database.writing() as session:
             self._owner = KeyRepository(session).create("benchmark", "user")[0].id
         town = folder / "town"
-        command = [sys.executable, "-m", "mfnet.model.cli", "town", str(town), "--size", str(SIDE)]
+        command = [
+            sys.executable,
+            "-m",
+            "mfnet.model.cli.main",
+            "town",
+            str(town),
+            "--size",
+            str(SIDE),
+        ]
         subprocess.run(command, check=True)
         for name, count in (("tall", towns), ("small", 1)):
             self._upload(name, town, count)

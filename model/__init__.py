@@ -5,11 +5,11 @@
 
 from typing import TYPE_CHECKING, Any
 
-from mfnet.model.geodata import prefer_own
+from mfnet.model.proj_data import prefer_own
 
 if TYPE_CHECKING:
-    from mfnet.model.checkpoint import load_model
     from mfnet.model.inference.segment import segment
+    from mfnet.model.weights.checkpoint import load_model
 
 __all__ = ["load_model", "segment"]
 
@@ -18,7 +18,7 @@ prefer_own()
 
 def __getattr__(name: str) -> Any:
     if name == "load_model":
-        from mfnet.model.checkpoint import load_model
+        from mfnet.model.weights.checkpoint import load_model
 
         return load_model
     if name == "segment":

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mfnet.model.classes import ISPRS, ClassScheme
-from mfnet.model.seen import Seen
+from mfnet.model.input_ranges import Seen
 
 
 class _Frozen(BaseModel):

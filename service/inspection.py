@@ -46,7 +46,7 @@ ENVIRONMENT: dict[str, str] = gdal.FENCE | {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
-# Whose data are followed is the child's to say (model/geodata.py), as in a worker.
+# Whose data are followed is the child's to say (model/proj_data.py), as in a worker.
 ENVIRONMENT |= {
     name: os.environ[name] for name in ("PROJ_DATA", "PROJ_LIB", "GDAL_DATA") if name in os.environ
 }
@@ -178,7 +178,7 @@ def _place(places: threading.BoundedSemaphore, seconds: float) -> Iterator[None]
 
 def _run(arguments: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
     # Isolated (-I): neither the working directory nor an environment variable adds code.
-    command = [sys.executable, "-I", "-X", "utf8", "-m", "mfnet.model.cli", *arguments]
+    command = [sys.executable, "-I", "-X", "utf8", "-m", "mfnet.model.cli.main", *arguments]
     try:
         return subprocess.run(
             command, env=ENVIRONMENT, cwd="/", capture_output=True, text=True, timeout=seconds

@@ -1,7 +1,7 @@
 """How a pair is to be read: the options of a job that say what its files do not, or say wrong.
 
-They are `mfnet.model.raster.values.options.ReadingOptions` in a request's words; a test compares
-the two.
+They are `mfnet.model.raster.values.reading_options.ReadingOptions` in a request's words; a test
+compares the two.
 """
 
 from collections.abc import Mapping

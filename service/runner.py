@@ -50,8 +50,8 @@ class Segmenter:
             The statistics of a map, the key of parts, or nothing of interest.
         """
         from mfnet.model.inference.segment import Segmentation
-        from mfnet.model.raster.pair import RasterPair
-        from mfnet.model.raster.values.options import ReadingOptions
+        from mfnet.model.raster.pairs.pair import RasterPair
+        from mfnet.model.raster.values.reading_options import ReadingOptions
 
         predictor = self._load(order)
         dtm = Path(order["dtm"]) if order.get("dtm") else None
@@ -73,7 +73,7 @@ class Segmenter:
         """The order's model, where and how it runs; a warm one costs the next order nothing."""
         from mfnet.model import load_model
         from mfnet.model.inference.predictor import Predictor
-        from mfnet.model.library import find
+        from mfnet.model.weights.catalog import find
 
         models_dir, options = Path(order["models_dir"]), order["options"]
         path = find(order["model"], models_dir)
@@ -158,8 +158,8 @@ def answer(order: Order, worker: Segmenter | Retrainer, say: Say) -> Reply:
 
 def _check_sha256(path: Path, expected: str | None) -> None:
     """Refuse a registered model whose file is not the one that was measured."""
-    from mfnet.model.download import sha256_of
     from mfnet.model.errors import ModelAltered
+    from mfnet.model.weights.download import sha256_of
 
     found = sha256_of(path) if path.is_file() else "of no file"
     if expected not in (None, found):
@@ -211,7 +211,7 @@ _STEPS: dict[str, Callable[[Any, Order], Reply]] = {
 
 def _offer(order: Order) -> None:
     """Beside a map that says how sure it is, the places where a correction teaches most."""
-    from mfnet.model.raster.least_sure import write_least_sure
+    from mfnet.model.raster.products.uncertainty_windows import write_least_sure
 
     if (confidence := _files(order)["confidence"]) is not None:
         write_least_sure(confidence, Path(order["out"]) / "least_sure.gpkg")

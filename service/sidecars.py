@@ -3,7 +3,7 @@
 They are sent first. When their raster comes, what its sender has of them by then is linked beside
 it under our own names, so that whoever opens the raster finds them there, and nothing that is sent
 later changes it. The program that looks at files knows them by these endings
-(`mfnet.model.raster.sidecars`).
+(`mfnet.model.raster.files.sidecars`).
 """
 
 import contextlib

@@ -155,7 +155,7 @@ def test_every_locked_file_has_a_hash(lock: str) -> None:
     [
         "import model",
         "import mfnet.service.app",
-        "import sys; sys.argv = ['mfnet', '--help']; from mfnet.model.cli import main\n"
+        "import sys; sys.argv = ['mfnet', '--help']; from mfnet.model.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code",
     ],
     ids=["model", "api", "help"],

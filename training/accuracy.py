@@ -11,9 +11,9 @@ from rasterio.windows import Window
 
 from mfnet.model.classes import ISPRS
 from mfnet.model.errors import InputError
-from mfnet.model.raster.gdal import gdal
-from mfnet.model.raster.grid import Grid
-from mfnet.model.raster.tags import walk
+from mfnet.model.raster.files.gdal_access import gdal
+from mfnet.model.raster.files.tags import walk
+from mfnet.model.raster.georeferencing.grid import Grid
 from mfnet.training.metrics import Confusion
 
 

@@ -19,10 +19,10 @@ from torch import Tensor
 from mfnet.model.classes import NODATA
 from mfnet.model.inference.predictor import Predictor
 from mfnet.model.inference.segment import BATCH_SIZE
-from mfnet.model.inference.sweep import Sweep
+from mfnet.model.inference.sliding_window import Sweep
 from mfnet.model.inference.windows import WindowPlan
 from mfnet.model.network.mfnet import MFNet
-from mfnet.model.raster.normalize import scalings
+from mfnet.model.raster.pairs.normalize import scalings
 from mfnet.training.check import some_windows
 from mfnet.training.datasets.base import Area
 from mfnet.training.reliability import Reliability
@@ -78,7 +78,7 @@ def calibrate(net: MFNet, areas: Sequence[Area], *, device: str = "auto") -> Cal
     Args:
         net: The model; its own temperature is left out of account.
         areas: Where nothing was learned: `Splits.validation.areas`.
-        device: A name in `mfnet.model.options.Device`.
+        device: A name in `mfnet.model.engine_options.Device`.
 
     Returns:
         The fit; None if not one pixel there is labelled.

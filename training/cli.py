@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from mfnet.model.models_cli import USER_MODELS, ModelsDir
-from mfnet.model.options import Device
+from mfnet.model.cli.models import USER_MODELS, ModelsDir
+from mfnet.model.engine_options import Device
 from mfnet.training.correct_cli import correct
 
 app = typer.Typer(no_args_is_help=True)

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 import typer
 
-from mfnet.model.checkpoint import load_model
-from mfnet.model.console import emit, progress
+from mfnet.model.cli.console import emit, progress
 from mfnet.model.errors import BadLabels, BadOption, BadRecipe
-from mfnet.model.library import find
 from mfnet.model.network.mfnet import MFNet
+from mfnet.model.weights.catalog import find
+from mfnet.model.weights.checkpoint import load_model
 from mfnet.training.calibration import Calibration, calibrate
 from mfnet.training.choice import kept_check
 from mfnet.training.datasets.base import Area, Splits
@@ -57,7 +57,7 @@ def run_train(
         out: The run's folder; `runs/NAME` if not given.
         models_dir: Of parents, and of SAM's weights.
         changes: Of the recipe, `key=value` each.
-        device: A name in `mfnet.model.options.Device`.
+        device: A name in `mfnet.model.engine_options.Device`.
         threads: Of the CPU.
         resume: Go on with the run in `out`, if there is one.
         as_json: Lines of JSON on standard output instead of a bar.
@@ -108,7 +108,7 @@ def run_evaluate(
         changes: Of the recipe, `key=value` each.
         split: `test` or `validation`.
         stride: Pixels between windows; the recipe's, else the model's own, if not given.
-        device: A name in `mfnet.model.options.Device`.
+        device: A name in `mfnet.model.engine_options.Device`.
         threads: Of the CPU.
         as_json: JSON instead of tables.
         record: Write the figures, the recipe and the commit into the model's file.

@@ -7,14 +7,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mfnet.model.checkpoint import load_model
+from mfnet.model.atomic_files import write_json
 from mfnet.model.errors import InputError
 from mfnet.model.inference.predictor import Predictor
 from mfnet.model.inference.segment import Segmentation
-from mfnet.model.outputs import write_json
-from mfnet.model.raster.changes import write_changes
-from mfnet.model.raster.pair import RasterPair
-from mfnet.model.raster.values.options import ReadingOptions
+from mfnet.model.raster.pairs.pair import RasterPair
+from mfnet.model.raster.products.map_diff import write_changes
+from mfnet.model.raster.values.reading_options import ReadingOptions
+from mfnet.model.weights.checkpoint import load_model
 
 CHANGES = "changes.json"
 MOST_PIXELS = 50_000_000

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mfnet.model.models_cli import Json
+from mfnet.model.cli.models import Json
 
 
 def correct(
@@ -32,11 +32,11 @@ def correct(
     ] = None,
 ) -> None:
     """Make labels of a map and its correction, and say what was corrected."""
-    from mfnet.model.limits import limit
+    from mfnet.model.cli.resource_limits import limit
 
     limit(max_memory_mb, max_seconds)
-    from mfnet.model.console import emit
-    from mfnet.model.outputs import beside
+    from mfnet.model.atomic_files import beside
+    from mfnet.model.cli.console import emit
     from mfnet.training.correction import correct as make_labels
 
     report = make_labels(

@@ -12,10 +12,10 @@ from rasterio.windows import Window
 
 from mfnet.model.classes import NODATA, ClassScheme
 from mfnet.model.errors import CrsMissing, EmptyCorrection, NoOverlap, OtherGrid, WrongClasses
-from mfnet.model.raster.align import Placement, place
-from mfnet.model.raster.geopackage import GeoPackage
-from mfnet.model.raster.geotiff import GeoTiff, Role
-from mfnet.model.raster.grid import Grid
+from mfnet.model.raster.files.geopackage_reader import GeoPackage
+from mfnet.model.raster.files.geotiff import GeoTiff, Role
+from mfnet.model.raster.georeferencing.grid import Grid
+from mfnet.model.raster.pairs.align import Placement, place
 from mfnet.training.datasets.encoding import Numbers
 from mfnet.training.datasets.labels import examine
 from mfnet.training.datasets.polygons import PolygonLabels, read_polygons

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field, ValidationError
 from rasterio.windows import Window
 
+from mfnet.model.atomic_files import check_outputs
 from mfnet.model.classes import NODATA, ClassScheme, LandClass
 from mfnet.model.errors import DataMissing, EmptyCorrection, TooSmall
-from mfnet.model.outputs import check_outputs
-from mfnet.model.raster.cog import BLOCK_PX, CogWriter
-from mfnet.model.raster.gdal import gdal
-from mfnet.model.raster.geopackage import is_geopackage
-from mfnet.model.raster.geotiff import GeoTiff, Role
-from mfnet.model.raster.grid import Grid
+from mfnet.model.raster.files.gdal_access import gdal
+from mfnet.model.raster.files.geopackage_reader import is_geopackage
+from mfnet.model.raster.files.geotiff import GeoTiff, Role
+from mfnet.model.raster.georeferencing.grid import Grid
+from mfnet.model.raster.products.cog import BLOCK_PX, CogWriter
 from mfnet.training.corrected import Corrected, CorrectedPolygons, CorrectedRaster
 
 _WINDOW_TAG = "MFNET_WINDOW"

@@ -15,7 +15,7 @@ from mfnet.model.errors import BadRecipe
 from mfnet.model.inference.predictor import Predictor
 from mfnet.model.inference.segment import Segmentation
 from mfnet.model.network.mfnet import MFNet
-from mfnet.model.raster.pair import RasterPair
+from mfnet.model.raster.pairs.pair import RasterPair
 from mfnet.training.datasets.base import Area, Tile
 from mfnet.training.datasets.pair_files import gsd_of_own, pair_files
 from mfnet.training.metrics import Confusion
@@ -73,7 +73,7 @@ def evaluate(
         scheme: What their truth's values mean: `Splits.scheme`.
         gsd_m: Size of a pixel, metres, where the tiles' files do not say it.
         stride: Pixels between windows; the model's own if not given.
-        device: A name in `mfnet.model.options.Device`.
+        device: A name in `mfnet.model.engine_options.Device`.
         folder: Where a tile's files are while it is measured; the system's if not given.
         progress: Hears of the pixels mapped.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from mfnet.model.checkpoint import save
+from mfnet.model.weights.checkpoint import save
 from mfnet.training.batches import batches
 from mfnet.training.check import check
 from mfnet.training.choice import is_kept

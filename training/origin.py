@@ -5,14 +5,14 @@ from pathlib import Path
 
 import torch
 
-from mfnet.model.base import installed_base
-from mfnet.model.checkpoint import load_model, new_model
 from mfnet.model.classes import ClassScheme
 from mfnet.model.config import BaseWeights, ModelConfig
-from mfnet.model.download import sha256_of
 from mfnet.model.errors import BadRecipe
-from mfnet.model.library import find, read_config
 from mfnet.model.network.mfnet import MFNet
+from mfnet.model.weights.catalog import find, read_config
+from mfnet.model.weights.checkpoint import load_model, new_model
+from mfnet.model.weights.download import sha256_of
+from mfnet.model.weights.sam_base import installed_base
 from mfnet.training.recipe import Recipe
 
 HEAD = "decoder.head.3.weight"

@@ -43,8 +43,8 @@ def joined(device: str) -> Iterator[Processes]:
     """Joins the processes that torchrun started; without it there is this one.
 
     Args:
-        device: A name in `mfnet.model.options.Device`; on CUDA each process of a machine takes a
-        GPU.
+        device: A name in `mfnet.model.engine_options.Device`; on CUDA each process of a machine
+        takes a GPU.
 
     Raises:
         BadOption: This machine lacks the device.

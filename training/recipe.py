@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from mfnet.model.base import PUBLISHED
 from mfnet.model.classes import ISPRS, MMHUNAN
 from mfnet.model.config import ENCODERS, ORTHO, Modality, ModelConfig
 from mfnet.model.errors import BadRecipe
 from mfnet.model.network.fusion import FUSIONS
 from mfnet.model.network.tuning import TUNINGS
+from mfnet.model.weights.sam_base import PUBLISHED
 from mfnet.training.datasets.recipe import DataRecipe, check_data, data_part
 from mfnet.training.optimizer_recipe import OptimizerRecipe, require_one_a_class
 from mfnet.training.recipe_part import RecipePart

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from mfnet.model.checkpoint import rewrite_config
-from mfnet.model.library import find, read_config
+from mfnet.model.weights.catalog import find, read_config
+from mfnet.model.weights.checkpoint import rewrite_config
 from mfnet.training.calibration import Calibration
 from mfnet.training.recipe import Recipe
 

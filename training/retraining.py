@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mfnet.model.checkpoint import load_model, rewrite_config
+from mfnet.model.atomic_files import write_json
 from mfnet.model.config import ModelConfig
-from mfnet.model.download import sha256_of
-from mfnet.model.library import read_config
-from mfnet.model.outputs import write_json
+from mfnet.model.weights.catalog import read_config
+from mfnet.model.weights.checkpoint import load_model, rewrite_config
+from mfnet.model.weights.download import sha256_of
 from mfnet.training.calibration import calibrate
 from mfnet.training.choice import kept_check
 from mfnet.training.consequences import show_changes

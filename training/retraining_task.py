@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mfnet.model.base import PUBLISHED
 from mfnet.model.config import ENCODERS, ModelConfig
 from mfnet.model.errors import BadRecipe
+from mfnet.model.weights.sam_base import PUBLISHED
 from mfnet.training.consequences import RecentMap
 from mfnet.training.datasets.recipe import FolderRecipe
 from mfnet.training.recipe import Recipe, parse_recipe

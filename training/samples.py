@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mfnet.model.config import Modality, neutral_values
-from mfnet.model.raster.normalize import neutral_input, scaling, white_point
+from mfnet.model.raster.pairs.normalize import neutral_input, scaling, white_point
 
 
 @dataclass(frozen=True)

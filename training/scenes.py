@@ -9,8 +9,8 @@ from typing import get_args
 
 from mfnet.model.classes import ISPRS, ClassScheme
 from mfnet.model.config import ModelConfig
-from mfnet.model.download import sha256_of
 from mfnet.model.errors import BadManifest, SceneAmongTiles
+from mfnet.model.weights.download import sha256_of
 from mfnet.training.datasets.base import Area
 from mfnet.training.datasets.folder import Folder
 from mfnet.training.datasets.manifest import NAME, Kind, read_manifest

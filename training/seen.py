@@ -8,9 +8,9 @@ from rasterio.windows import Window
 
 from mfnet.model.classes import NODATA
 from mfnet.model.config import Modality
-from mfnet.model.library import read_config
-from mfnet.model.raster.sample import sample_windows
-from mfnet.model.seen import Range, Seen, range_of, seen_band
+from mfnet.model.input_ranges import Range, Seen, range_of, seen_band
+from mfnet.model.raster.files.sample_windows import sample_windows
+from mfnet.model.weights.catalog import read_config
 from mfnet.training.datasets.base import Area, Pool
 from mfnet.training.datasets.pair_files import gsd_of_own
 from mfnet.training.run import Run

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mfnet.model.base import LOAD_ERRORS
+from mfnet.model.atomic_files import sync
 from mfnet.model.errors import BadCheckpoint, BadRecipe
 from mfnet.model.network.mfnet import MFNet
-from mfnet.model.outputs import sync
+from mfnet.model.weights.sam_base import LOAD_ERRORS
 from mfnet.training.run import Run, changed_facts
 
 PARTS = ("optimizer", "schedule")

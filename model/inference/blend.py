@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from mfnet.model.engine_options import Blend, require_known
 from mfnet.model.inference.windows import WindowPlan
-from mfnet.model.options import Blend, require_known
 
 BLENDS = tuple(blend.value for blend in Blend)
 

@@ -16,18 +16,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mfnet.model.atomic_files import check_outputs
 from mfnet.model.classes import NODATA
 from mfnet.model.errors import OutputNotWritable
 from mfnet.model.inference.predictor import choose_device
-from mfnet.model.inference.sweep import Sweep
+from mfnet.model.inference.sliding_window import Sweep
 from mfnet.model.inference.windows import WindowPlan
 from mfnet.model.network.encoder import stack_modalities
 from mfnet.model.network.mfnet import MFNet
-from mfnet.model.outputs import check_outputs
-from mfnet.model.raster.cog import CogWriter
-from mfnet.model.raster.normalize import scalings
-from mfnet.model.raster.pair import RasterPair
-from mfnet.model.raster.values.options import ReadingOptions
+from mfnet.model.raster.pairs.normalize import scalings
+from mfnet.model.raster.pairs.pair import RasterPair
+from mfnet.model.raster.products.cog import CogWriter
+from mfnet.model.raster.values.reading_options import ReadingOptions
 
 BATCH_SIZE = 4
 

@@ -7,10 +7,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from mfnet.model.engine_options import Device, Precision, require_known
 from mfnet.model.errors import BadOption, NonFiniteLogits
 from mfnet.model.network.encoder import Positions
 from mfnet.model.network.mfnet import MFNet
-from mfnet.model.options import Device, Precision, require_known
 
 DEVICES = tuple(device.value for device in Device)
 PRECISIONS = tuple(precision.value for precision in Precision)

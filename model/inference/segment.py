@@ -13,21 +13,21 @@ from typing import Any
 import rasterio
 import torch
 
+from mfnet.model.atomic_files import check_outputs, check_space, write_json
 from mfnet.model.errors import PartOfOtherKind
-from mfnet.model.inference.ahead import ahead
 from mfnet.model.inference.predictor import Predictor
-from mfnet.model.inference.sweep import Band, Sweep
+from mfnet.model.inference.prefetch import ahead
+from mfnet.model.inference.sliding_window import Band, Sweep
 from mfnet.model.inference.windows import WindowPlan
 from mfnet.model.network.mfnet import MFNet
-from mfnet.model.outputs import check_outputs, check_space, write_json
-from mfnet.model.raster.cog import CogWriter, disk_bytes
-from mfnet.model.raster.drift import drift
-from mfnet.model.raster.normalize import scalings
-from mfnet.model.raster.pair import RasterPair
-from mfnet.model.raster.part import PartWriter, is_whole, part_path, read_part
-from mfnet.model.raster.report import Drift
-from mfnet.model.raster.statistics import ClassAreas
-from mfnet.model.raster.values.options import ReadingOptions
+from mfnet.model.raster.pairs.drift import drift
+from mfnet.model.raster.pairs.normalize import scalings
+from mfnet.model.raster.pairs.pair import RasterPair
+from mfnet.model.raster.pairs.report import Drift
+from mfnet.model.raster.products.class_areas import ClassAreas
+from mfnet.model.raster.products.cog import CogWriter, disk_bytes
+from mfnet.model.raster.products.part_rows import PartWriter, is_whole, part_path, read_part
+from mfnet.model.raster.values.reading_options import ReadingOptions
 
 BATCH_SIZE = {"cpu": 8, "cuda": 64}
 """Windows a batch, where the caller does not say."""

@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from mfnet.model.config import EncoderConfig
+from mfnet.model.engine_options import require_known
 from mfnet.model.network.attention import Geometry, attend, grid_geometry
 from mfnet.model.network.tuning import TUNINGS, BlockTuning
-from mfnet.model.options import require_known
 
 MLP_RATIO = 4
 

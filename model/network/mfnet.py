@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from mfnet.model.config import ModelConfig, suits_decoder
+from mfnet.model.engine_options import require_known
 from mfnet.model.errors import ModelInput
 from mfnet.model.network.decoder import Decoder
 from mfnet.model.network.encoder import MultimodalEncoder, Positions, stack_modalities
 from mfnet.model.network.fusion import FUSIONS
-from mfnet.model.options import require_known
 
 
 class MFNet(nn.Module):

@@ -30,7 +30,7 @@ def demo(mark: str, out: Path, *arguments: object) -> Iterator[subprocess.Popen]
     command = [
         sys.executable,
         "-m",
-        "mfnet.model.cli",
+        "mfnet.model.cli.main",
         "demo",
         "--out",
         str(out),

@@ -12,9 +12,9 @@ from disk import Disk
 from farm import Farm, until
 from rasterio.transform import from_origin
 
-from mfnet.model.checkpoint import save
 from mfnet.model.config import EncoderConfig, ModelConfig
 from mfnet.model.network.mfnet import MFNet
+from mfnet.model.weights.checkpoint import save
 from mfnet.service.jobs import State
 
 pytestmark = pytest.mark.acceptance

@@ -21,9 +21,9 @@ from engine_stub import ROWS
 from farm import WIDTH, Farm, Redis, engine_of, until
 from rasterio.transform import from_origin
 
-from mfnet.model.checkpoint import save
 from mfnet.model.config import EncoderConfig, ModelConfig
 from mfnet.model.network.mfnet import MFNet
+from mfnet.model.weights.checkpoint import save
 
 pytestmark = pytest.mark.acceptance
 

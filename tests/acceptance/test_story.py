@@ -25,7 +25,7 @@ STORY_S = 500  # seconds on an idle machine; this one may be busy
 
 
 def mfnet(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "mfnet.model.cli", *map(str, arguments)]
+    return [sys.executable, "-m", "mfnet.model.cli.main", *map(str, arguments)]
 
 
 def story() -> str:

@@ -10,7 +10,7 @@ import rasterio
 from affine import Affine
 from rasterio.crs import CRS
 
-from mfnet.model.raster.sample import sample_windows
+from mfnet.model.raster.files.sample_windows import sample_windows
 
 UTM = CRS.from_epsg(25832)
 ORIGIN = (500_000.0, 5_700_000.0)

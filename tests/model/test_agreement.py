@@ -9,12 +9,17 @@ from affine import Affine
 from rasterio.crs import CRS
 
 from mfnet.model.errors import BadOption, CrsMissing
-from mfnet.model.raster.agreement import agree_crs, parse_crs
-from mfnet.model.raster.geotiff import GeoTiff, Role
-from mfnet.model.raster.grid import Grid
-from mfnet.model.raster.pair import RasterPair
-from mfnet.model.raster.values.options import ReadingOptions
-from mfnet.model.raster.vertical import horizontal, vertical_datum, vertical_remarks, vertical_unit
+from mfnet.model.raster.files.geotiff import GeoTiff, Role
+from mfnet.model.raster.georeferencing.crs_agreement import agree_crs, parse_crs
+from mfnet.model.raster.georeferencing.grid import Grid
+from mfnet.model.raster.georeferencing.vertical_axis import (
+    horizontal,
+    vertical_datum,
+    vertical_remarks,
+    vertical_unit,
+)
+from mfnet.model.raster.pairs.pair import RasterPair
+from mfnet.model.raster.values.reading_options import ReadingOptions
 from tests.model.conftest import MakeTiff, at
 from tests.model.programs import rio
 

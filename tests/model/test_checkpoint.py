@@ -11,14 +11,14 @@ from safetensors.torch import save_file
 from segment_anything.modeling import ImageEncoderViT
 from torch import nn
 
-from mfnet.model.base import base_file, base_tensors, import_base, installed_base
-from mfnet.model.checkpoint import import_file, load_model, new_model, save
 from mfnet.model.config import ENCODERS, BaseWeights, EncoderConfig, ModelConfig
-from mfnet.model.download import sha256_of
 from mfnet.model.errors import BadCheckpoint, BadOption, BaseMissing, UnknownModel
 from mfnet.model.network.encoder import build_vit
 from mfnet.model.network.mfnet import MFNet
-from mfnet.model.released import import_released
+from mfnet.model.weights.checkpoint import import_file, load_model, new_model, save
+from mfnet.model.weights.download import sha256_of
+from mfnet.model.weights.import_released import import_released
+from mfnet.model.weights.sam_base import base_file, base_tensors, import_base, installed_base
 
 # SAM's layout at a tenth of its size; registered in place of vit_b where a test needs a base.
 SAM_TINY = EncoderConfig(embed_dim=32, depth=2, num_heads=2, global_attn_indexes=(1,))

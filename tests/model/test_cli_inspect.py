@@ -27,7 +27,7 @@ class Said(NamedTuple):
 
 
 def mfnet(*arguments: object) -> Said:
-    command = [sys.executable, "-m", "mfnet.model.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "mfnet.model.cli.main", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     return Said(done.returncode, done.stdout, done.stderr)
 
@@ -36,7 +36,7 @@ def measured(*arguments: object) -> Said:
     """The same, with the process's own time and largest memory."""
     with tempfile.NamedTemporaryFile() as peak:
         command = [sys.executable, "-I", "-S", PEAK_OF, peak.name]
-        command += [sys.executable, "-m", "mfnet.model.cli", *map(str, arguments)]
+        command += [sys.executable, "-m", "mfnet.model.cli.main", *map(str, arguments)]
         started = time.monotonic()
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         seconds = time.monotonic() - started
@@ -47,7 +47,7 @@ def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys\n"
         "sys.argv = ['mfnet', '--help']\n"
-        "from mfnet.model.cli import main\n"
+        "from mfnet.model.cli.main import main\n"
         "try:\n"
         "    main()\n"
         "finally:\n"
@@ -125,9 +125,9 @@ def test_bad_usage_is_status_2() -> None:
 
 def test_our_fault_is_status_1_in_one_line(photo: Make) -> None:
     code = (
-        "import sys, mfnet.model.raster.inspection as i\n"
+        "import sys, mfnet.model.raster.pairs.inspection as i\n"
         "i.inspect_raster = lambda *a, **k: 1 / 0\n"
-        "from mfnet.model.cli import main\n"
+        "from mfnet.model.cli.main import main\n"
         f"sys.argv = ['mfnet', 'inspect', {str(photo())!r}, *sys.argv[1:]]\n"
         "main()\n"
     )
@@ -146,11 +146,11 @@ def test_limits_end_the_process(photo: Make) -> None:
     small = mfnet("inspect", path, "--max-memory-mb", 64)
     assert small.status != 0
     code = (
-        "import mfnet.model.raster.inspection as i\n"
+        "import mfnet.model.raster.pairs.inspection as i\n"
         "def spin(*a, **k):\n"
         "    while True: pass\n"
         "i.inspect_raster = spin\n"
-        "import sys; from mfnet.model.cli import main\n"
+        "import sys; from mfnet.model.cli.main import main\n"
         f"sys.argv = ['mfnet', 'inspect', {str(path)!r}, '--max-seconds', '1']\n"
         "main()\n"
     )

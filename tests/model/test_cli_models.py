@@ -11,11 +11,11 @@ from golden.cases import load_case
 from rasterio.transform import from_origin
 from typer.testing import CliRunner
 
-from mfnet.model.checkpoint import save
-from mfnet.model.cli import app
+from mfnet.model.cli.main import app
 from mfnet.model.config import EncoderConfig, ModelConfig
 from mfnet.model.errors import BadCheckpoint, BadOption
 from mfnet.model.network.mfnet import MFNet
+from mfnet.model.weights.checkpoint import save
 
 TINY = EncoderConfig(
     embed_dim=32, depth=1, num_heads=2, global_attn_indexes=(0,), window_size=8, grid=16

@@ -11,7 +11,7 @@ import rasterio
 from rio_cogeo import cog_validate
 
 from mfnet.model.config import EncoderConfig, ModelConfig
-from mfnet.model.raster.inspection import inspect_polygons
+from mfnet.model.raster.pairs.inspection import inspect_polygons
 
 Make = Callable[..., Path]
 
@@ -21,8 +21,8 @@ def models_dir(tmp_path: Path) -> Path:
     """A folder with one model of random weights."""
     import torch
 
-    from mfnet.model.checkpoint import save
     from mfnet.model.network.mfnet import MFNet
+    from mfnet.model.weights.checkpoint import save
 
     torch.manual_seed(0)
     encoder = EncoderConfig(
@@ -35,7 +35,14 @@ def models_dir(tmp_path: Path) -> Path:
 
 
 def predict(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mfnet.model.cli", "predict", *map(str, arguments), "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "mfnet.model.cli.main",
+        "predict",
+        *map(str, arguments),
+        "--json",
+    ]
     return subprocess.run(command, capture_output=True, text=True, timeout=240)
 
 

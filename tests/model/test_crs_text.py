@@ -14,8 +14,8 @@ from affine import Affine
 from rasterio.crs import CRS
 
 from mfnet.model.errors import RasterForbidden
-from mfnet.model.raster.crs_text import names_files
-from mfnet.model.raster.screening import screen
+from mfnet.model.raster.files.screening import screen
+from mfnet.model.raster.georeferencing.crs_text import names_files
 from tests.model.conftest import MakeTiff
 from tests.model.programs import rio
 
@@ -120,7 +120,7 @@ RUN = """
 import sys
 from pathlib import Path
 from mfnet.model.errors import InputError
-from mfnet.model.raster.inspection import inspect_pair
+from mfnet.model.raster.pairs.inspection import inspect_pair
 ortho, *heights = map(Path, sys.argv[1:])
 for path in heights:
     try:

@@ -12,11 +12,11 @@ from rasterio.crs import CRS
 from rasterio.windows import Window
 
 from mfnet.model.errors import NoOverlap
-from mfnet.model.raster.align import AlignedHeight
-from mfnet.model.raster.datum import datum_remarks, operation
-from mfnet.model.raster.geotiff import GeoTiff, Role
-from mfnet.model.raster.grid import Grid
-from mfnet.model.raster.pair import RasterPair
+from mfnet.model.raster.files.geotiff import GeoTiff, Role
+from mfnet.model.raster.georeferencing.datum_shifts import datum_remarks, operation
+from mfnet.model.raster.georeferencing.grid import Grid
+from mfnet.model.raster.pairs.align import AlignedHeight
+from mfnet.model.raster.pairs.pair import RasterPair
 from tests.model.conftest import MakeTiff, at
 
 LONDON = (530_000, 180_000)

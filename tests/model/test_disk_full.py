@@ -13,11 +13,11 @@ from affine import Affine
 from disk import Disk
 from rasterio.crs import CRS
 
+from mfnet.model.atomic_files import check_space, write_json
 from mfnet.model.errors import DiskFull, OutputNotWritable
-from mfnet.model.outputs import check_space, write_json
-from mfnet.model.raster.cog import CogWriter, disk_bytes
-from mfnet.model.raster.grid import Grid
-from mfnet.model.raster.part import PartWriter, read_part
+from mfnet.model.raster.georeferencing.grid import Grid
+from mfnet.model.raster.products.cog import CogWriter, disk_bytes
+from mfnet.model.raster.products.part_rows import PartWriter, read_part
 
 GRID = Grid(1500, 1300, Affine(0.2, 0, 500_000, 0, -0.2, 5_700_000), CRS.from_epsg(25832))
 VALUES = np.random.default_rng(0).integers(0, 6, (GRID.height, GRID.width), dtype=np.uint8)

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mfnet.model.base import fetch_base
-from mfnet.model.download import download
 from mfnet.model.errors import BadCheckpoint, BadOption, DownloadFailed
+from mfnet.model.weights.download import download
+from mfnet.model.weights.sam_base import fetch_base
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from rasterio.windows import Window
 
 from mfnet.model.config import ENCODERS, NDSM, ORTHO, ModelConfig
-from mfnet.model.raster.drift import SHARE_LIMIT, drift
-from mfnet.model.raster.inspection import inspect_pair
-from mfnet.model.raster.pair import RasterPair
-from mfnet.model.raster.report import Drift
-from mfnet.model.raster.sample import sample_windows
-from mfnet.model.raster.values.options import ReadingOptions
-from mfnet.model.seen import Range, Seen, SeenBand, quantiles, seen_band
+from mfnet.model.input_ranges import Range, Seen, SeenBand, quantiles, seen_band
+from mfnet.model.raster.files.sample_windows import sample_windows
+from mfnet.model.raster.pairs.drift import SHARE_LIMIT, drift
+from mfnet.model.raster.pairs.inspection import inspect_pair
+from mfnet.model.raster.pairs.pair import RasterPair
+from mfnet.model.raster.pairs.report import Drift
+from mfnet.model.raster.values.reading_options import ReadingOptions
 
 Make = Callable[..., Path]
 SIDE = 48

@@ -16,8 +16,8 @@ from geotiffs import HEIGHT_TYPES, ORTHO_TYPES, Place, Spec, places, specs
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from mfnet.model.raster.pair import RasterPair
-from mfnet.model.raster.values.options import ReadingOptions
+from mfnet.model.raster.pairs.pair import RasterPair
+from mfnet.model.raster.values.reading_options import ReadingOptions
 
 FEW = settings(
     max_examples=40,

@@ -26,8 +26,8 @@ REPORT = """
 from pathlib import Path
 import sys
 import numpy as np
-from mfnet.model.raster.geotiff import GeoTiff, Role
-from mfnet.model.raster.cog import CogWriter
+from mfnet.model.raster.files.geotiff import GeoTiff, Role
+from mfnet.model.raster.products.cog import CogWriter
 from rasterio.crs import CRS
 from rasterio.warp import transform
 with GeoTiff(Path(sys.argv[1]), Role.HEIGHT) as source:
@@ -125,7 +125,7 @@ def test_a_grid_that_was_added_is_used_and_no_longer_told_as_missing(tmp_path: P
         f.write(np.full((2, 11, 11), 2, "float32"))
     code = (
         "import numpy as np\n"
-        "from mfnet.model.raster.datum import operation\n"
+        "from mfnet.model.raster.georeferencing.datum_shifts import operation\n"
         "from rasterio.crs import CRS\n"
         "from rasterio.warp import transform\n"
         "british, ours = CRS.from_epsg(27700), CRS.from_epsg(4258)\n"
@@ -157,7 +157,7 @@ def test_without_any_data_the_program_says_so(heights: Callable[..., Path], old:
         "from pathlib import Path\n"
         "os.environ['PROJ_DATA'] = sys.argv[1]\n"
         "from mfnet.model.errors import GeodataMissing\n"
-        "from mfnet.model.raster.geotiff import GeoTiff, Role\n"
+        "from mfnet.model.raster.files.geotiff import GeoTiff, Role\n"
         "try:\n"
         "    GeoTiff(Path(sys.argv[2]), Role.HEIGHT)\n"
         "except GeodataMissing as error:\n"
@@ -176,10 +176,10 @@ def test_without_any_data_the_program_says_so(heights: Callable[..., Path], old:
 def test_a_build_without_own_data_follows_the_variable(
     old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mfnet.model import geodata
+    from mfnet.model import proj_data
 
     monkeypatch.setenv("PROJ_DATA", os.pathsep.join([str(tmp_path), str(old)]))
     monkeypatch.setenv("PROJ_LIB", str(tmp_path))
-    assert geodata._proj_folder(tmp_path / "none") == old
+    assert proj_data._proj_folder(tmp_path / "none") == old
     monkeypatch.setenv("PROJ_DATA", str(tmp_path))
-    assert geodata._proj_folder(tmp_path / "none") is None
+    assert proj_data._proj_folder(tmp_path / "none") is None

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from rasterio.crs import CRS
 
 from mfnet.model.classes import ISPRS, NODATA
-from mfnet.model.raster.cog import CogWriter
-from mfnet.model.raster.pair import RasterPair, Rows
-from mfnet.model.raster.statistics import ClassAreas
-from mfnet.model.raster.values.options import ReadingOptions
+from mfnet.model.raster.pairs.pair import RasterPair, Rows
+from mfnet.model.raster.products.class_areas import ClassAreas
+from mfnet.model.raster.products.cog import CogWriter
+from mfnet.model.raster.values.reading_options import ReadingOptions
 from tests.model.conftest import MakeTiff
 
 SIDE = 64

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mfnet.model.errors import BadCheckpoint
 from mfnet.model.network.encoder import stack_modalities
 from mfnet.model.network.mfnet import MFNet
-from mfnet.model.released import import_released
+from mfnet.model.weights.import_released import import_released
 
 TOLERANCE = 1e-5
 CASES = ("mmadapter_small", "mmlora_small")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mfnet.model.raster.growth import watched
+from mfnet.model.raster.products.write_progress import watched
 
 
 def test_growth_is_told_and_stillness_is_not(tmp_path: Path) -> None:

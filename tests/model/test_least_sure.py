@@ -16,11 +16,11 @@ from rasterio.crs import CRS
 
 from mfnet.model.classes import NODATA
 from mfnet.model.errors import OutputNotWritable
-from mfnet.model.raster.cog import CogWriter
-from mfnet.model.raster.geopackage import GeoPackage
-from mfnet.model.raster.grid import Grid
-from mfnet.model.raster.inspection import inspect_polygons
-from mfnet.model.raster.least_sure import WINDOW_PX, least_sure, write_least_sure
+from mfnet.model.raster.files.geopackage_reader import GeoPackage
+from mfnet.model.raster.georeferencing.grid import Grid
+from mfnet.model.raster.pairs.inspection import inspect_polygons
+from mfnet.model.raster.products.cog import CogWriter
+from mfnet.model.raster.products.uncertainty_windows import WINDOW_PX, least_sure, write_least_sure
 
 UTM = CRS.from_epsg(25832)
 NORTH_UP = Affine(0.2, 0, 512_000, 0, -0.2, 5_403_000)

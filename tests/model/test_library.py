@@ -9,7 +9,7 @@ import pytest
 
 from mfnet.model.config import ENCODERS, ModelConfig
 from mfnet.model.errors import BadCheckpoint, UnknownModel
-from mfnet.model.library import find, installed, read_config
+from mfnet.model.weights.catalog import find, installed, read_config
 
 CONFIG = ModelConfig(name="mine", encoder=ENCODERS["small"], gsd_m=0.25)
 
@@ -86,7 +86,7 @@ def test_later_formats_and_bad_configurations_are_refused(
 def test_reading_a_configuration_needs_no_torch(tmp_path: Path) -> None:
     path = checkpoint(tmp_path / "mine.safetensors")
     code = (
-        "import sys; from pathlib import Path; from mfnet.model.library import read_config;"
+        "import sys; from pathlib import Path; from mfnet.model.weights.catalog import read_config;"
         f"print(read_config(Path({str(path)!r})).name, 'torch' in sys.modules)"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

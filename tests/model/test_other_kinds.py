@@ -23,10 +23,10 @@ from mfnet.model.errors import (
     RasterTooLarge,
     WrongType,
 )
-from mfnet.model.raster import other_kinds, tags
-from mfnet.model.raster.geotiff import GeoTiff, Role
-from mfnet.model.raster.inspection import inspect_alone
-from mfnet.model.raster.screening import COMPRESSIONS, Limits, screen
+from mfnet.model.raster.files import foreign_formats, tags
+from mfnet.model.raster.files.geotiff import GeoTiff, Role
+from mfnet.model.raster.files.screening import COMPRESSIONS, Limits, screen
+from mfnet.model.raster.pairs.inspection import inspect_alone
 from tests.model.conftest import MakeTiff
 from tests.model.programs import gdal_translate, rio, run
 from tests.model.test_raster_tags import PLAIN, tiff
@@ -231,7 +231,10 @@ def test_what_only_the_ending_tells(tmp_path: Path, name: str, mend: str) -> Non
 
 @given(st.text(max_size=40), st.binary(max_size=600))
 def test_nothing_is_too_strange_for_a_word(name: str, start: bytes) -> None:
-    for kind in (other_kinds.of_path(Path(name)), other_kinds.of_content(name or "a", start)):
+    for kind in (
+        foreign_formats.of_path(Path(name)),
+        foreign_formats.of_content(name or "a", start),
+    ):
         assert kind is None or (kind.found and kind.mend)
 
 

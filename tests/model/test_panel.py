@@ -9,10 +9,10 @@ import rasterio
 from matplotlib.image import imread
 from rasterio.transform import from_origin
 
-from mfnet.model import panel
 from mfnet.model.classes import ISPRS
+from mfnet.model.cli import panel
+from mfnet.model.cli.panel import read_view, write_panel
 from mfnet.model.errors import OutputNotWritable, RasterMissing
-from mfnet.model.panel import read_view, write_panel
 
 SIDE = 40
 

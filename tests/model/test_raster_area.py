@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from rasterio.crs import CRS
 
 from mfnet.model.classes import ISPRS
-from mfnet.model.raster.grid import Grid
-from mfnet.model.raster.statistics import ClassAreas
+from mfnet.model.raster.georeferencing.grid import Grid
+from mfnet.model.raster.products.class_areas import ClassAreas
 
 LOCAL = 'LOCAL_CS["site",UNIT["US survey foot",0.3048006096]]'
 GEOSTATIONARY = "+proj=geos +h=35785831 +lon_0=0 +datum=WGS84"

@@ -9,9 +9,9 @@ from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
 from mfnet.model.classes import ISPRS, NODATA
-from mfnet.model.raster.changes import write_changes
-from mfnet.model.raster.cog import CogWriter
-from mfnet.model.raster.grid import Grid
+from mfnet.model.raster.georeferencing.grid import Grid
+from mfnet.model.raster.products.cog import CogWriter
+from mfnet.model.raster.products.map_diff import write_changes
 
 
 def write(path: Path, values: np.ndarray) -> Path:

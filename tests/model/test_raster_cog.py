@@ -17,10 +17,10 @@ from rio_cogeo import cog_validate
 
 from mfnet.model.classes import ISPRS, MMHUNAN
 from mfnet.model.errors import DiskFull, OutputNotWritable
-from mfnet.model.raster import cog
-from mfnet.model.raster.cog import CogWriter
-from mfnet.model.raster.geotiff import GeoTiff, Role
-from mfnet.model.raster.grid import Grid
+from mfnet.model.raster.files.geotiff import GeoTiff, Role
+from mfnet.model.raster.georeferencing.grid import Grid
+from mfnet.model.raster.products import cog
+from mfnet.model.raster.products.cog import CogWriter
 
 UTM = CRS.from_epsg(25832)
 NORTH_UP = Affine(0.2, 0, 500_000, 0, -0.2, 5_700_000)

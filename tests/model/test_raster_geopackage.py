@@ -10,8 +10,8 @@ import shapely
 from standins.folder import write_geopackage
 
 from mfnet.model.errors import BadGeoPackage
-from mfnet.model.raster.geopackage import GeoPackage
-from mfnet.model.raster.inspection import inspect_alone
+from mfnet.model.raster.files.geopackage_reader import GeoPackage
+from mfnet.model.raster.pairs.inspection import inspect_alone
 
 BOXES = [shapely.box(x, 0, x + 1, 1) for x in range(3)]
 

@@ -10,8 +10,8 @@ import pytest
 from rasterio.windows import Window
 
 from mfnet.model.errors import InputError, NoData, RasterForbidden, RasterUnreadable
-from mfnet.model.raster.geotiff import GeoTiff, Role
-from mfnet.model.raster.inspection import chunks, inspect_pair, inspect_raster, scan
+from mfnet.model.raster.files.geotiff import GeoTiff, Role
+from mfnet.model.raster.pairs.inspection import chunks, inspect_pair, inspect_raster, scan
 
 Make = Callable[..., Path]
 
@@ -131,7 +131,7 @@ def test_web_mercator_areas_are_remarked(make_tiff: Make) -> None:
 def test_chunks_are_whole_blocks_that_cover_each_pixel_once(
     photo: Make, options: dict[str, int], chunk_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mfnet.model.raster.inspection.CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr("mfnet.model.raster.pairs.inspection.CHUNK_BYTES", chunk_bytes)
     with GeoTiff(photo(side=70, **options), Role.ORTHO) as source:
         counted = np.zeros((70, 70), int)
         for window in chunks(source):

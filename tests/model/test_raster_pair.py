@@ -24,10 +24,10 @@ from mfnet.model.errors import (
     WrongBands,
     WrongType,
 )
-from mfnet.model.raster import geotiff
-from mfnet.model.raster.pair import RasterPair, Rows
-from mfnet.model.raster.values.heights import is_value
-from mfnet.model.raster.values.options import ReadingOptions
+from mfnet.model.raster.files import geotiff
+from mfnet.model.raster.pairs.pair import RasterPair, Rows
+from mfnet.model.raster.values.height_values import is_value
+from mfnet.model.raster.values.reading_options import ReadingOptions
 
 ORIGIN = (500_000.0, 5_700_000.0)
 Make = Callable[..., Path]

@@ -13,9 +13,9 @@ from rasterio.crs import CRS
 from mfnet.model.classes import ISPRS
 from mfnet.model.config import NDSM, ORTHO, EncoderConfig, Modality, ModelConfig
 from mfnet.model.errors import BadOption, ModelInput
-from mfnet.model.raster.grid import Grid
-from mfnet.model.raster.normalize import scaling, scalings, white_point
-from mfnet.model.raster.statistics import ClassAreas
+from mfnet.model.raster.georeferencing.grid import Grid
+from mfnet.model.raster.pairs.normalize import scaling, scalings, white_point
+from mfnet.model.raster.products.class_areas import ClassAreas
 
 ENCODER = EncoderConfig(embed_dim=8, depth=1, num_heads=1, global_attn_indexes=(0,))
 

@@ -18,8 +18,8 @@ from mfnet.model.errors import (
     RasterUnreadable,
     WrongType,
 )
-from mfnet.model.raster import tags
-from mfnet.model.raster.screening import screen
+from mfnet.model.raster.files import tags
+from mfnet.model.raster.files.screening import screen
 
 PLAIN = {
     tags.WIDTH: 20,

@@ -13,7 +13,7 @@ from mfnet.model import load_model, segment
 from mfnet.model.classes import NODATA
 from mfnet.model.errors import NotAboveGround
 from mfnet.model.network.mfnet import MFNet
-from mfnet.model.raster.values.options import ReadingOptions
+from mfnet.model.raster.values.reading_options import ReadingOptions
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,8 @@ from torch import Tensor
 from mfnet.model.config import ENCODERS, ModelConfig
 from mfnet.model.errors import Cancelled, DiskFull, InputChanged, PartMissing, RasterUnreadable
 from mfnet.model.inference.segment import Segmentation, segment
-from mfnet.model.raster.pair import RasterPair
-from mfnet.model.raster.part import part_path
+from mfnet.model.raster.pairs.pair import RasterPair
+from mfnet.model.raster.products.part_rows import part_path
 
 WINDOW, STRIDE = 32, 12
 FILES = ("classes.tif", "classes.tif.aux.xml", "classes.qml", "confidence.tif", "statistics.json")

@@ -14,9 +14,9 @@ from rasterio.warp import transform
 from rasterio.windows import Window
 
 from mfnet.model.errors import BadSidecar, InputError
-from mfnet.model.raster.geotiff import GeoTiff, Role
-from mfnet.model.raster.pair import RasterPair
-from mfnet.model.raster.sidecars import Sidecars, kind_of, read_world
+from mfnet.model.raster.files.geotiff import GeoTiff, Role
+from mfnet.model.raster.files.sidecars import Sidecars, kind_of, read_world
+from mfnet.model.raster.pairs.pair import RasterPair
 
 Make = Callable[..., Path]
 PLACE = Affine(0.5, 0.01, 500_000.25, 0.02, -0.4, 5_700_000.5)

@@ -22,13 +22,13 @@ from torch import Tensor
 
 from mfnet.model.classes import NODATA
 from mfnet.model.errors import BadOption, Cancelled, NonFiniteLogits
-from mfnet.model.inference.ahead import ahead
+from mfnet.model.inference.argmax import highest
 from mfnet.model.inference.blend import BLENDS, window_weights
-from mfnet.model.inference.decision import highest
-from mfnet.model.inference.sweep import Sweep
-from mfnet.model.inference.transfer import Transfer
+from mfnet.model.inference.device_transfer import Transfer
+from mfnet.model.inference.prefetch import ahead
+from mfnet.model.inference.sliding_window import Sweep
 from mfnet.model.inference.windows import WindowPlan
-from mfnet.model.raster.normalize import Scaling
+from mfnet.model.raster.pairs.normalize import Scaling
 
 side = st.integers(1, 70)
 strides = st.integers(3, 16)

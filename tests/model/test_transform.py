@@ -15,8 +15,8 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.rpc import RPC
 
 from mfnet.model.errors import NotGeoreferenced
-from mfnet.model.raster.geotiff import GeoTiff, Role
-from mfnet.model.raster.transform import senseless
+from mfnet.model.raster.files.geotiff import GeoTiff, Role
+from mfnet.model.raster.georeferencing.transform_checks import senseless
 from tests.model.conftest import MakeTiff
 
 UTM, LONLAT = CRS.from_epsg(25832), CRS.from_epsg(4326)

@@ -13,9 +13,9 @@ from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
 from mfnet.model.errors import UnclearWhite, WrongBands
-from mfnet.model.raster.pair import RasterPair
-from mfnet.model.raster.values.collar import find_collars
-from mfnet.model.raster.values.options import ReadingOptions
+from mfnet.model.raster.pairs.pair import RasterPair
+from mfnet.model.raster.values.collars import find_collars
+from mfnet.model.raster.values.reading_options import ReadingOptions
 from mfnet.training.gaps import draw_gaps
 
 Make = Callable[..., Path]

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mfnet.model.errors import AmbiguousInput, BadOption, NotAboveGround, UnclearUnit
-from mfnet.model.raster.pair import RasterPair
-from mfnet.model.raster.report import PairReport
-from mfnet.model.raster.sample import sample_windows
-from mfnet.model.raster.values.fills import find_fills
-from mfnet.model.raster.values.options import ReadingOptions
-from mfnet.model.raster.values.units import metres_of, unit_name
+from mfnet.model.raster.files.sample_windows import sample_windows
+from mfnet.model.raster.pairs.pair import RasterPair
+from mfnet.model.raster.pairs.report import PairReport
+from mfnet.model.raster.values.fill_values import find_fills
+from mfnet.model.raster.values.height_units import metres_of, unit_name
+from mfnet.model.raster.values.reading_options import ReadingOptions
 
 Make = Callable[..., Path]
 SIDE = 128

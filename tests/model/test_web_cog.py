@@ -9,8 +9,8 @@ import rasterio.shutil
 from rasterio.crs import CRS
 
 from mfnet.model.errors import RasterForbidden
-from mfnet.model.raster.geotiff import GeoTiff, Role
-from mfnet.model.raster.pair import RasterPair
+from mfnet.model.raster.files.geotiff import GeoTiff, Role
+from mfnet.model.raster.pairs.pair import RasterPair
 from tests.model.conftest import MakeTiff
 from tests.model.programs import gdal_translate
 

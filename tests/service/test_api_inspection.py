@@ -34,7 +34,7 @@ def child(monkeypatch):
         real = subprocess.run
 
         def run(command, **kwargs):
-            assert command[1:6] == ["-I", "-X", "utf8", "-m", "mfnet.model.cli"]
+            assert command[1:6] == ["-I", "-X", "utf8", "-m", "mfnet.model.cli.main"]
             return real([sys.executable, "-I", "-c", code], **kwargs)
 
         monkeypatch.setattr(inspection.subprocess, "run", run)

@@ -120,9 +120,9 @@ def test_a_real_engine_computes_parts_and_joins_them(tmp_path: Path) -> None:
 
 
 def _tiny_order(folder: Path) -> dict[str, Any]:
-    from mfnet.model.checkpoint import save
     from mfnet.model.config import ENCODERS, ModelConfig
     from mfnet.model.network.mfnet import MFNet
+    from mfnet.model.weights.checkpoint import save
 
     (folder / "out").mkdir()
     save(MFNet(ModelConfig(encoder=ENCODERS["small"])), folder / "random.safetensors")

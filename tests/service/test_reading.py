@@ -2,8 +2,8 @@
 
 import pytest
 
-from mfnet.model.arguments import _READING
-from mfnet.model.raster.values.options import ReadingOptions
+from mfnet.model.cli.arguments import _READING
+from mfnet.model.raster.values.reading_options import ReadingOptions
 from mfnet.service import inspection
 from mfnet.service.reading import NAMES, ReadingInputs, as_arguments, reading_of
 

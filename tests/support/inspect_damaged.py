@@ -14,7 +14,7 @@ MEMORY_MB, SECONDS = 1024, 10
 
 
 def main() -> None:
-    from mfnet.model.raster import inspection  # noqa: F401  imported once, before the processes part
+    from mfnet.model.raster.pairs import inspection  # noqa: F401  imported once, before the processes part
 
     for name in sys.argv[1:]:
         started = time.monotonic()
@@ -32,9 +32,9 @@ def main() -> None:
 
 
 def inspect(path: Path) -> int:
+    from mfnet.model.cli.resource_limits import limit
     from mfnet.model.errors import InputError
-    from mfnet.model.limits import limit
-    from mfnet.model.raster.inspection import inspect_raster
+    from mfnet.model.raster.pairs.inspection import inspect_raster
 
     limit(MEMORY_MB, SECONDS)
     try:

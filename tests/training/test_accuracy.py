@@ -10,7 +10,7 @@ from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
 from mfnet.model.errors import InputError, NotGeoTiff, RasterMissing, RasterUnreadable, WrongClasses
-from mfnet.model.raster.grid import Grid
+from mfnet.model.raster.georeferencing.grid import Grid
 from mfnet.training.accuracy import accuracy
 
 UTM = from_origin(5e5, 5.4e6, 0.5, 0.5)

@@ -8,9 +8,9 @@ import pytest
 import torch
 from small_runs import TINY
 
-from mfnet.model.checkpoint import save
 from mfnet.model.config import ModelConfig
 from mfnet.model.network.mfnet import MFNet
+from mfnet.model.weights.checkpoint import save
 from mfnet.training import consequences
 from mfnet.training.consequences import RecentMap, show_changes
 from mfnet.training.town import draw_town, write_town

@@ -30,9 +30,9 @@ from mfnet.model.errors import (
     WrongBands,
     WrongClasses,
 )
-from mfnet.model.raster.cog import CogWriter
-from mfnet.model.raster.grid import Grid
-from mfnet.model.raster.statistics import ClassAreas
+from mfnet.model.raster.georeferencing.grid import Grid
+from mfnet.model.raster.products.class_areas import ClassAreas
+from mfnet.model.raster.products.cog import CogWriter
 from mfnet.training.correction import correct
 
 HEIGHT, WIDTH, GSD_M = 70, 90, 0.5

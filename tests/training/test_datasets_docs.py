@@ -8,7 +8,7 @@ from standins.folder import CRS, place, squares, write_geopackage, write_tile
 from standins.isprs import HEIGHTS_M
 from standins.scenes import class_map, write
 
-from mfnet.model.raster.values.options import ReadingOptions
+from mfnet.model.raster.values.reading_options import ReadingOptions
 from mfnet.training.datasets.manifest import read_manifest
 from mfnet.training.datasets.opening import open_data
 from mfnet.training.datasets.paper import read_split

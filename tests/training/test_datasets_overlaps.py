@@ -11,7 +11,7 @@ from standins.folder import CRS as UTM
 from standins.folder import GSD_M, manifest, place, write_tile
 from standins.scenes import write
 
-from mfnet.model.raster.grid import Grid
+from mfnet.model.raster.georeferencing.grid import Grid
 from mfnet.training.datasets.blocks import End
 from mfnet.training.datasets.opening import open_data
 from mfnet.training.datasets.overlaps import Ground, overlaps

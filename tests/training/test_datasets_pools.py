@@ -12,7 +12,7 @@ from rasterio.windows import Window
 from standins.folder import manifest, write_tile
 from standins.isprs import write_potsdam, write_vaihingen
 
-from mfnet.model.raster.pair import RasterPair
+from mfnet.model.raster.pairs.pair import RasterPair
 from mfnet.training.datasets.base import Pool, Splits
 from mfnet.training.datasets.census import CELL_PX, Census, count_cells
 from mfnet.training.datasets.files import OpenFiles

@@ -16,7 +16,7 @@ from standins.isprs import COLOURS
 from standins.scenes import class_map, coloured, write
 
 from mfnet.model.classes import ISPRS, NODATA
-from mfnet.model.raster.grid import Grid
+from mfnet.model.raster.georeferencing.grid import Grid
 from mfnet.training.corrected import CorrectedRaster
 from mfnet.training.datasets.encoding import UNKNOWN, Numbers
 from mfnet.training.datasets.files import OpenFiles

@@ -18,7 +18,7 @@ from standins.scenes import write
 from mfnet.model.classes import ISPRS, MMHUNAN, NODATA
 from mfnet.model.inference.segment import segment
 from mfnet.model.network.mfnet import MFNet
-from mfnet.model.raster.pair import RasterPair
+from mfnet.model.raster.pairs.pair import RasterPair
 from mfnet.training.datasets.base import Area
 from mfnet.training.datasets.opening import open_areas, open_data
 from mfnet.training.datasets.pair_files import pair_files

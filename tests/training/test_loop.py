@@ -20,13 +20,13 @@ from small_runs import (
 from typer.testing import CliRunner
 
 from mfnet.model import load_model
-from mfnet.model.base import base_tensors, import_base
 from mfnet.model.classes import ISPRS, MMHUNAN, NODATA
+from mfnet.model.cli.models import app as models_app
 from mfnet.model.config import ENCODERS, BaseWeights
 from mfnet.model.errors import BadRecipe, BaseMissing, TrainingDiverged
-from mfnet.model.models_cli import app as models_app
 from mfnet.model.network.encoder import build_vit
 from mfnet.model.network.mfnet import MFNet
+from mfnet.model.weights.sam_base import base_tensors, import_base
 from mfnet.training import loop
 from mfnet.training.batches import batches
 from mfnet.training.datasets.base import Pool

@@ -7,10 +7,10 @@ import torch
 from small_runs import TOML, held_out_pool, started, training_pool, use_tiny
 
 from mfnet.model import load_model
-from mfnet.model.checkpoint import save
 from mfnet.model.classes import ISPRS, MMHUNAN, ClassScheme, LandClass
 from mfnet.model.errors import BadRecipe, UnknownModel
 from mfnet.model.network.mfnet import MFNet
+from mfnet.model.weights.checkpoint import save
 from mfnet.training import loop
 from mfnet.training.origin import HEAD
 from mfnet.training.recipe import Recipe, parse_recipe

@@ -16,11 +16,11 @@ from standins.folder import CRS, manifest, place, squares, write_geopackage, wri
 from standins.scenes import class_map, write
 from typer.testing import CliRunner
 
+from mfnet.model.atomic_files import write_json
 from mfnet.model.classes import ISPRS
 from mfnet.model.errors import InputError
-from mfnet.model.outputs import write_json
-from mfnet.model.raster.grid import Grid
-from mfnet.model.raster.statistics import ClassAreas
+from mfnet.model.raster.georeferencing.grid import Grid
+from mfnet.model.raster.products.class_areas import ClassAreas
 from mfnet.training.cli import app
 from mfnet.training.datasets.opening import open_data
 from mfnet.training.datasets.recipe import FolderRecipe

@@ -10,12 +10,12 @@ import pytest
 import torch
 from small_runs import TINY, use_tiny
 
-from mfnet.model.checkpoint import load_model, save
 from mfnet.model.classes import MMHUNAN
 from mfnet.model.config import Modality, ModelConfig
 from mfnet.model.errors import BadManifest, BadRecipe, InputError, SceneAmongTiles
-from mfnet.model.library import read_config
 from mfnet.model.network.mfnet import MFNet
+from mfnet.model.weights.catalog import read_config
+from mfnet.model.weights.checkpoint import load_model, save
 from mfnet.training.choice import kept_check
 from mfnet.training.log import LOG, read_log
 from mfnet.training.loop import STATE

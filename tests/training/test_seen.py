@@ -8,9 +8,9 @@ from rasterio.windows import Window
 from standins.folder import manifest, write_tile
 
 from mfnet.model.config import ENCODERS, NDSM, ORTHO, ModelConfig
-from mfnet.model.raster.drift import drift
-from mfnet.model.raster.pair import RasterPair
-from mfnet.model.seen import Range, Seen
+from mfnet.model.input_ranges import Range, Seen
+from mfnet.model.raster.pairs.drift import drift
+from mfnet.model.raster.pairs.pair import RasterPair
 from mfnet.training.datasets.folder import open_folder
 from mfnet.training.datasets.recipe import FolderRecipe
 from mfnet.training.datasets.towns import TownPool

@@ -10,7 +10,7 @@ from disk import Disk
 from small_runs import TOML, changed, finished, held_out_pool, started, training_pool, use_tiny
 
 from mfnet.model.errors import BadCheckpoint, BadRecipe, DiskFull
-from mfnet.model.library import read_config
+from mfnet.model.weights.catalog import read_config
 from mfnet.training import loop
 from mfnet.training.datasets.base import Pool
 from mfnet.training.recipe import parse_recipe

@@ -9,10 +9,10 @@ from click.testing import Result
 from small_runs import TOML, use_tiny
 from typer.testing import CliRunner
 
-from mfnet.model.checkpoint import save
 from mfnet.model.classes import ISPRS
 from mfnet.model.errors import BadOption, BadRecipe
 from mfnet.model.network.mfnet import MFNet
+from mfnet.model.weights.checkpoint import save
 from mfnet.training.cli import app
 from mfnet.training.recipe import parse_recipe, read_recipe
 from mfnet.training.study import runs

@@ -10,8 +10,8 @@ import rasterio
 
 from mfnet.model import load_model, segment
 from mfnet.model.classes import NODATA
-from mfnet.model.library import find, read_config
-from mfnet.model.raster.inspection import inspect_pair
+from mfnet.model.raster.pairs.inspection import inspect_pair
+from mfnet.model.weights.catalog import find, read_config
 from mfnet.training.gaps import draw_gaps
 from mfnet.training.metrics import Confusion
 from mfnet.training.town import Town, draw_town, write_town

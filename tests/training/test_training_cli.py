@@ -11,11 +11,11 @@ from safetensors.torch import load_file, save_file
 from standins.folder import manifest, write_tile
 from typer.testing import CliRunner
 
-from mfnet.model.checkpoint import rewrite_config, save
 from mfnet.model.config import ENCODERS, EncoderConfig
 from mfnet.model.errors import BadOption, BadRecipe, OutputNotWritable, UnknownModel
-from mfnet.model.library import read_config
 from mfnet.model.network.mfnet import MFNet
+from mfnet.model.weights.catalog import read_config
+from mfnet.model.weights.checkpoint import rewrite_config, save
 from mfnet.training import cli
 from mfnet.training.cli import app
 from mfnet.training.recipe import parse_recipe, read_recipe

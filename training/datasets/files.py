@@ -18,7 +18,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from mfnet.model.raster.gdal import CACHE_BYTES, OPEN_OPTIONS, gdal
+from mfnet.model.raster.files.gdal_access import CACHE_BYTES, OPEN_OPTIONS, gdal
 from mfnet.model.raster.ignored_warnings import ignored
 
 MAX_OPEN = 64

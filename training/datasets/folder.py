@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from mfnet.model.classes import ClassScheme
-from mfnet.model.download import sha256_of
 from mfnet.model.errors import (
     BadGeoPackage,
     BadLabels,
@@ -22,9 +21,10 @@ from mfnet.model.errors import (
     DataMissing,
     InputError,
 )
-from mfnet.model.raster.grid import Grid
-from mfnet.model.raster.pair import RasterPair
+from mfnet.model.raster.georeferencing.grid import Grid
+from mfnet.model.raster.pairs.pair import RasterPair
 from mfnet.model.raster.remark import Remark
+from mfnet.model.weights.download import sha256_of
 from mfnet.training.datasets.base import Area, Pool, Splits
 from mfnet.training.datasets.blocks import ENDS, FEWEST, End, blocks, draw_ends, ends_by_key
 from mfnet.training.datasets.census import Census

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mfnet.model.classes import ISPRS, MMHUNAN, NODATA, ClassScheme, LandClass
 from mfnet.model.errors import BadManifest, BadOption
-from mfnet.model.raster.values.options import ReadingOptions
+from mfnet.model.raster.values.reading_options import ReadingOptions
 from mfnet.training.datasets.blocks import End
 
 NAME = "manifest.toml"

@@ -8,7 +8,7 @@ import numpy as np
 import shapely
 from rasterio.windows import Window
 
-from mfnet.model.raster.grid import Grid
+from mfnet.model.raster.georeferencing.grid import Grid
 from mfnet.training.datasets.blocks import End
 
 

@@ -9,8 +9,8 @@ from rasterio.crs import CRS
 from rasterio.transform import from_origin
 from rasterio.windows import Window
 
-from mfnet.model.raster.geotiff import GeoTiff, Role
-from mfnet.model.raster.values.options import ReadingOptions
+from mfnet.model.raster.files.geotiff import GeoTiff, Role
+from mfnet.model.raster.values.reading_options import ReadingOptions
 from mfnet.training.datasets.base import Crop, Tile
 from mfnet.training.datasets.placed import PairRasters
 from mfnet.training.datasets.tile import FileTile

@@ -10,7 +10,7 @@ from rasterio.io import DatasetReader
 
 from mfnet.model.classes import ClassScheme
 from mfnet.model.errors import DataMismatch, DataMissing
-from mfnet.model.raster.gdal import gdal
+from mfnet.model.raster.files.gdal_access import gdal
 from mfnet.training.datasets.base import Area, Pool, Splits
 from mfnet.training.datasets.census import Census
 from mfnet.training.datasets.encoding import Encoding

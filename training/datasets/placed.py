@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from mfnet.model.classes import NODATA
-from mfnet.model.raster.pair import RasterPair
-from mfnet.model.raster.reading import Decisions
-from mfnet.model.raster.values.options import ReadingOptions
+from mfnet.model.raster.pairs.interpretation import Decisions
+from mfnet.model.raster.pairs.pair import RasterPair
+from mfnet.model.raster.values.reading_options import ReadingOptions
 from mfnet.training.datasets.files import OpenFiles
 from mfnet.training.samples import Sample
 

@@ -13,11 +13,11 @@ from rasterio.windows import Window
 
 from mfnet.model.classes import NODATA, ClassScheme
 from mfnet.model.errors import CrsMissing, DataMismatch, NoOverlap
-from mfnet.model.raster.align import MUCH_FINER, Placement, place
-from mfnet.model.raster.gdal import gdal
-from mfnet.model.raster.grid import Grid
-from mfnet.model.raster.vertical import horizontal
-from mfnet.model.raster.warp import Warp
+from mfnet.model.raster.files.gdal_access import gdal
+from mfnet.model.raster.georeferencing.grid import Grid
+from mfnet.model.raster.georeferencing.vertical_axis import horizontal
+from mfnet.model.raster.pairs.align import MUCH_FINER, Placement, place
+from mfnet.model.raster.pairs.warp import Warp
 from mfnet.training.datasets.encoding import UNKNOWN, Colours, Encoding, Numbers
 from mfnet.training.datasets.files import OpenFiles
 from mfnet.training.datasets.labels import (

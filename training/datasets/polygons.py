@@ -16,8 +16,8 @@ from shapely import STRtree
 
 from mfnet.model.classes import NODATA, ClassScheme
 from mfnet.model.errors import BadLabels, BadOption, DataMismatch
-from mfnet.model.raster.geopackage import GeoPackage
-from mfnet.model.raster.grid import Grid
+from mfnet.model.raster.files.geopackage_reader import GeoPackage
+from mfnet.model.raster.georeferencing.grid import Grid
 from mfnet.training.datasets.labels import Findings
 
 

@@ -18,13 +18,13 @@ from rasterio.windows import Window
 
 from mfnet.model.classes import NODATA
 from mfnet.model.errors import DataMismatch
-from mfnet.model.raster.declared import Declared
-from mfnet.model.raster.gdal import CACHE_BYTES, gdal
-from mfnet.model.raster.mask import MaskFile
-from mfnet.model.raster.screening import screen
-from mfnet.model.raster.sidecars import Sidecars
-from mfnet.model.raster.tags import walk
-from mfnet.model.raster.values.heights import is_value
+from mfnet.model.raster.files.declared_metadata import Declared
+from mfnet.model.raster.files.gdal_access import CACHE_BYTES, gdal
+from mfnet.model.raster.files.mask_file import MaskFile
+from mfnet.model.raster.files.screening import screen
+from mfnet.model.raster.files.sidecars import Sidecars
+from mfnet.model.raster.files.tags import walk
+from mfnet.model.raster.values.height_values import is_value
 from mfnet.training.datasets.encoding import UNKNOWN, Encoding
 from mfnet.training.datasets.files import open_raster
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from mfnet.model.classes import NODATA
-from mfnet.model.raster.normalize import white_point
+from mfnet.model.raster.pairs.normalize import white_point
 from mfnet.training.datasets.files import OpenFiles
 from mfnet.training.datasets.labels import Labels
 from mfnet.training.samples import Sample

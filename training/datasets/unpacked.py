@@ -9,7 +9,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
 from mfnet.model.errors import OutputNotWritable
-from mfnet.model.raster.gdal import gdal
+from mfnet.model.raster.files.gdal_access import gdal
 from mfnet.model.raster.ignored_warnings import ignored
 from mfnet.training.datasets.files import open_raster
 

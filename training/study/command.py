@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from mfnet.model.options import require_known
+from mfnet.model.engine_options import require_known
 from mfnet.training.datasets.opening import class_scheme
 from mfnet.training.disk import writing
 from mfnet.training.recipe import read_recipe
@@ -35,7 +35,7 @@ def run_study(
         models_dir: Of bases and SAM's weights.
         seeds: Runs a variant.
         changes: Of the recipe, `key=value` each.
-        device: A name in `mfnet.model.options.Device`.
+        device: A name in `mfnet.model.engine_options.Device`.
         threads: Of the CPU.
         as_json: Return JSON, and print the runs' lines.
 

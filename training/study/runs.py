@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from mfnet.model.errors import BadRecipe
-from mfnet.model.library import read_config
+from mfnet.model.weights.catalog import read_config
 from mfnet.training.command import run_train
 from mfnet.training.disk import writing
 from mfnet.training.origin import find_origin
@@ -33,7 +33,7 @@ class Workplace:
         changes: Of it, `key=value` each.
         out: A run is `out/VARIANT/seed-N`.
         models_dir: Of bases and SAM's weights.
-        device: A name in `mfnet.model.options.Device`.
+        device: A name in `mfnet.model.engine_options.Device`.
         threads: Of the CPU.
         as_json: Lines of JSON on standard output instead of bars.
     """

@@ -13,9 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from standins.folder import write_geopackage
 
 from mfnet.model.classes import ISPRS, NODATA
-from mfnet.model.raster.cog import CogWriter
-from mfnet.model.raster.grid import Grid
-from mfnet.model.raster.statistics import ClassAreas
+from mfnet.model.raster.georeferencing.grid import Grid
+from mfnet.model.raster.products.class_areas import ClassAreas
+from mfnet.model.raster.products.cog import CogWriter
 from mfnet.service.inspection import Inspector
 from mfnet.service.manifest import write_manifest
 from mfnet.service.repository.jobs import JobRepository

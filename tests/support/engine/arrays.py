@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mfnet.model.inference.blend import window_weights
-from mfnet.model.inference.sweep import Sweep
+from mfnet.model.inference.sliding_window import Sweep
 from mfnet.model.inference.windows import WindowPlan
-from mfnet.model.raster.normalize import Scaling
+from mfnet.model.raster.pairs.normalize import Scaling
 
 AS_IT_IS = {"ortho": Scaling(1, 0), "ndsm": Scaling(1, 0)}
 

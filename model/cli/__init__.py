@@ -1,0 +1,1 @@
+"""The commands inspect, predict, explain, panel and models; no logic."""

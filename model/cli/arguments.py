@@ -1,0 +1,98 @@
+"""What several commands take, and say in the same words."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from mfnet.model.config import ModelConfig
+
+Ortho = Annotated[Path, typer.Argument(help="Orthophoto, a GeoTIFF: red, green, blue (alpha).")]
+Height = Annotated[
+    Path, typer.Argument(help="Metres above ground, a GeoTIFF of the same place; or see --dtm.")
+]
+Dtm = Annotated[
+    Path | None, typer.Option(help="Terrain model; HEIGHT is then a surface model (DSM).")
+]
+ModelName = Annotated[str, typer.Option(help="A name from `mfnet models list`, or a path.")]
+
+
+_READING: dict[str, Any] = {
+    "bands": Annotated[
+        str | None, typer.Option(help="Red, green, blue of the orthophoto, such as 3,2,1.")
+    ],
+    "white": Annotated[
+        float | None, typer.Option(help="Digital number of white in the orthophoto.")
+    ],
+    "collar": Annotated[
+        bool,
+        typer.Option(
+            "--collar/--no-collar", help="Take a black or white collar at the rim for no data."
+        ),
+    ],
+    "height_band": Annotated[int | None, typer.Option(help="Band of HEIGHT, counted from 1.")],
+    "dtm_band": Annotated[int | None, typer.Option(help="Band of the terrain model.")],
+    "height_unit": Annotated[
+        str | None,
+        typer.Option(help="Of the heights: m, dm, cm, mm, ft, us-ft, or metres a step (0.2)."),
+    ],
+    "dtm_unit": Annotated[
+        str | None, typer.Option(help="Of the terrain model, where it differs from HEIGHT's.")
+    ],
+    "height_offset": Annotated[
+        float | None,
+        typer.Option(help="Metres to add to heights above ground; 0: they are right as they are."),
+    ],
+    "height_nodata": Annotated[
+        str | None,
+        typer.Option(help="Value of a missing height; none: every value is a height."),
+    ],
+    "crs": Annotated[
+        str | None, typer.Option(help="CRS of the raster that names none, such as EPSG:25832.")
+    ],
+}
+"""The fields of `ReadingOptions`, on the command line."""
+
+
+def takes_reading_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the options of how a pair is read; it gets them as `options`.
+
+    Each overrides what the files' tags and pixels say, and is named by the message that says so.
+    """
+    signature = inspect.signature(command)
+    own = [p for p in signature.parameters.values() if p.name != "options"]
+    added = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=True if name == "collar" else None,
+            annotation=annotation,
+        )
+        for name, annotation in _READING.items()
+    ]
+
+    @functools.wraps(command)
+    def wrapper(**values: Any) -> None:
+        from mfnet.model.raster.values.reading_options import ReadingOptions
+
+        given = {name: values.pop(name) for name in _READING}
+        known = {name: value for name, value in given.items() if value is not None}
+        command(**values, options=ReadingOptions.read(**known))
+
+    wrapper.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {p.name: p.annotation for p in (*own, *added)} | {"return": None}
+    return wrapper
+
+
+def checked_model(name: str, models_dir: Path) -> "ModelConfig":
+    """Refuse a model that does not exist or does not take a pair, without loading it."""
+    from mfnet.model.raster.pairs.normalize import scalings
+    from mfnet.model.weights.catalog import find, read_config
+
+    config = read_config(find(name, models_dir))
+    scalings(config, white=1.0)
+    return config

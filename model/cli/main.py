@@ -1,0 +1,242 @@
+"""`mfnet inspect`, `explain` and `panel`, and the command that all groups join.
+
+Nothing heavy is imported before a command runs, so that `--help` answers at once.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mfnet.model.cli.arguments import (
+    Dtm,
+    Height,
+    ModelName,
+    Ortho,
+    checked_model,
+    takes_reading_options,
+)
+from mfnet.model.cli.models import USER_MODELS, Json, ModelsDir
+from mfnet.model.cli.models import app as models_app
+from mfnet.model.cli.predict import predict
+from mfnet.model.engine_options import Device
+
+if TYPE_CHECKING:
+    from mfnet.model.raster.values.reading_options import ReadingOptions
+
+app = typer.Typer(help="Land-cover maps from an orthophoto and a height raster.")
+app.add_typer(models_app, name="models")
+app.command()(predict)
+
+
+@app.command()
+@takes_reading_options
+def inspect(
+    ortho: Annotated[Path, typer.Argument(help="Orthophoto, or any file by itself.")],
+    height: Annotated[Path | None, typer.Argument(help="Its height raster.")] = None,
+    dtm: Dtm = None,
+    model: Annotated[
+        str | None, typer.Option(help="Check that this model takes the pair, and has seen such.")
+    ] = None,
+    models_dir: ModelsDir = USER_MODELS,
+    quick: Annotated[bool, typer.Option("--quick", help="Do not decode every block.")] = False,
+    as_json: Json = False,
+    sidecar: Annotated[
+        str | None,
+        typer.Option(help="What stands beside a raster: world, prj, pam or mask.", hidden=True),
+    ] = None,
+    max_memory_mb: Annotated[
+        int | None, typer.Option(min=64, help="End the process beyond this address space.")
+    ] = None,
+    max_seconds: Annotated[
+        int | None, typer.Option(min=1, help="End the process after this time.")
+    ] = None,
+    *,
+    options: "ReadingOptions",
+) -> None:
+    """Report on a raster or a pair: grids, overlap, nodata, heights, what is refused and why.
+
+    Every block is decoded once, so that damage is found. Exit status 0: usable; 2: refused.
+    """
+    from mfnet.model.cli.resource_limits import limit
+
+    limit(max_memory_mb, max_seconds)
+    from mfnet.model.cli.console import emit, progress, show_layers, show_pair, show_raster
+    from mfnet.model.errors import BadOption
+    from mfnet.model.raster.pairs.inspection import inspect_alone, inspect_pair, inspect_sidecar
+    from mfnet.model.raster.pairs.report import PairReport, PolygonsReport
+
+    if height is None and dtm is not None:
+        raise BadOption("--dtm without a height raster; pass the surface model as HEIGHT")
+    if sidecar is not None:
+        emit(inspect_sidecar(ortho, sidecar))
+        return
+    config = None if model is None else checked_model(model, models_dir)
+    # With --json standard output is one document, the report.
+    with progress("decoding", "bytes", as_json=False) as advance:
+        report = (
+            inspect_alone(ortho, quick=quick, progress=advance)
+            if height is None
+            else inspect_pair(
+                *(ortho, height),
+                dtm=dtm,
+                model=config,
+                options=options,
+                quick=quick,
+                progress=advance,
+            )
+        )
+    if as_json:
+        emit(report.model_dump(mode="json"))
+    elif isinstance(report, PairReport):
+        show_pair(report)
+    elif isinstance(report, PolygonsReport):
+        show_layers(report)
+    else:
+        show_raster(report)
+
+
+@app.command()
+@takes_reading_options
+def explain(
+    ortho: Ortho,
+    height: Height,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="heat.tif makes heat_ortho.tif, …, heat.png.")
+    ],
+    target: Annotated[
+        str, typer.Option("--class", help="The class to explain: name, title or value.")
+    ],
+    dtm: Dtm = None,
+    model: ModelName = "town-small",
+    models_dir: ModelsDir = USER_MODELS,
+    stride: Annotated[int | None, typer.Option(min=1, help="Pixels between windows.")] = None,
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
+    as_json: Json = False,
+    *,
+    options: "ReadingOptions",
+) -> None:
+    """Show what the orthophoto and the heights each contribute to a class, as heat maps."""
+    from mfnet.model.cli.console import emit, progress, tell_remarks
+    from mfnet.model.raster.pairs.inspection import inspect_pair
+
+    config = checked_model(model, models_dir)
+    from mfnet.model import load_model
+    from mfnet.model.cli.panel import write_heat_panel
+    from mfnet.model.inference.explain import explain as write_heat
+
+    tell_remarks(inspect_pair(ortho, height, dtm=dtm, model=config, options=options, quick=True))
+    net = load_model(model, models_dir)
+    target = net.config.classes.names[net.config.classes.find(target)]
+    with progress("explaining", "windows", as_json=as_json) as advance:
+        heat = write_heat(
+            ortho,
+            height,
+            net,
+            target,
+            out,
+            dtm=dtm,
+            stride=stride,
+            options=options,
+            device=device.value,
+            progress=advance,
+        )
+    files = heat | {"panel": out.with_suffix(".png")}
+    write_heat_panel(ortho, height, heat, files["panel"], target=target, dtm=dtm, options=options)
+    if as_json:
+        emit({"event": "result", "files": {role: str(path) for role, path in files.items()}})
+        return
+    for path in files.values():
+        typer.echo(path)
+
+
+@app.command()
+@takes_reading_options
+def panel(
+    ortho: Ortho,
+    height: Height,
+    classes: Annotated[Path, typer.Argument(help="The map.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="PNG to write.")],
+    dtm: Dtm = None,
+    statistics: Annotated[
+        Path | None, typer.Option(help="The map's; default: STEM_statistics.json beside it.")
+    ] = None,
+    truth: Annotated[Path | None, typer.Option(help="Classes to show beside the map.")] = None,
+    *,
+    options: "ReadingOptions",
+) -> None:
+    """Draw a result for people: orthophoto, heights, map and legend in one picture."""
+    from mfnet.model.atomic_files import beside
+    from mfnet.model.cli.console import tell_remarks
+    from mfnet.model.cli.panel import write_panel
+    from mfnet.model.raster.pairs.inspection import inspect_pair
+
+    tell_remarks(inspect_pair(ortho, height, dtm=dtm, options=options, quick=True))
+    statistics = statistics or beside(classes, "statistics.json")
+    write_panel(ortho, height, classes, statistics, out, dtm=dtm, truth=truth, options=options)
+
+
+def main() -> None:
+    """Run the `mfnet` command with the groups that the installed packages bring.
+
+    Exit status 0: done; 2: the caller's mistake; 1: our fault.
+    """
+    from mfnet.model.errors import InputError, MfnetError
+
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    _quiet_libraries()
+    try:
+        _assemble()([argument for argument in arguments if argument != "--debug"])
+    except MfnetError as error:
+        if debug:
+            raise
+        _tell(error.to_dict(), as_json="--json" in arguments)
+        sys.exit(2 if isinstance(error, InputError) else 1)
+    except Exception as error:
+        if debug:
+            raise
+        message = f"{type(error).__name__}: {error}; run again with --debug for the traceback"
+        failure = {"code": "internal", "message": message, "params": {}}
+        _tell(failure, as_json="--json" in arguments)
+        sys.exit(1)
+
+
+def _assemble() -> typer.Typer:
+    """The root command with every group of the entry points `mfnet.commands`."""
+    from importlib.metadata import entry_points
+
+    root = typer.Typer(
+        help="Land-cover maps from an orthophoto and a height raster. --debug: tracebacks.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+    for group in sorted(entry_points(group="mfnet.commands"), key=lambda group: group.name):
+        try:
+            root.add_typer(group.load())
+        except ModuleNotFoundError as error:
+            # A package that is not installed brings no commands; a broken one must say so.
+            if error.name not in (group.module, group.module.split(".")[0]):
+                raise
+    return root
+
+
+def _tell(error: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        import json
+
+        typer.echo(json.dumps({"error": error}, ensure_ascii=False, default=str))
+    typer.echo(f"mfnet: {error['message']}", err=True)
+
+
+def _quiet_libraries() -> None:
+    """What GDAL has to say comes in our errors; its log lines would stand beside them."""
+    import logging
+
+    logging.getLogger("rasterio").setLevel(logging.CRITICAL)
+
+
+if __name__ == "__main__":
+    main()

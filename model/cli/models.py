@@ -1,0 +1,114 @@
+"""`mfnet models`: what models there are, and how more come in."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(help="The models that there are, and SAM's weights.", no_args_is_help=True)
+
+USER_MODELS = Path(typer.get_app_dir("mfnet")) / "models"
+"""Where models and bases go that the user brings in."""
+
+ModelsDir = Annotated[
+    Path,
+    typer.Option(envvar="MFNET_MODELS_DIR", help="Folder of further models and of SAM's weights."),
+]
+Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for programs.")]
+
+
+@app.command("list")
+def list_models(models_dir: ModelsDir = USER_MODELS, as_json: Json = False) -> None:
+    """List the models by name."""
+    from mfnet.model.cli.console import emit, show_models
+    from mfnet.model.weights.catalog import installed
+
+    models = [_row(path) for path in installed(models_dir)]
+    if as_json:
+        emit({"models": models})
+    else:
+        show_models(models)
+
+
+@app.command("show")
+def show_model(name: str, models_dir: ModelsDir = USER_MODELS) -> None:
+    """Show a model's configuration, provenance and measured figures as JSON."""
+    from mfnet.model.weights.catalog import find, read_config
+
+    typer.echo(read_config(find(name, models_dir)).model_dump_json(indent=2))
+
+
+@app.command("import")
+def import_model(
+    file: Annotated[Path, typer.Argument(help="A .pth file of the paper's released code.")],
+    name: Annotated[str, typer.Option(help="What the model shall be called here.")],
+    models_dir: ModelsDir = USER_MODELS,
+) -> None:
+    """Make a model of a checkpoint that was trained with the authors' code."""
+    from mfnet.model.weights.checkpoint import import_file
+
+    typer.echo(import_file(file, name, models_dir))
+
+
+@app.command("export")
+def export_model(
+    name: Annotated[str, typer.Argument(help="A name from `mfnet models list`, or a path.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The .safetensors file to write.")],
+    delta: Annotated[
+        bool, typer.Option("--delta", help="Only what was trained; its base must be named.")
+    ] = False,
+    half: Annotated[bool, typer.Option("--half", help="Half precision: half the size.")] = False,
+    models_dir: ModelsDir = USER_MODELS,
+) -> None:
+    """Write a model to a file, whole or without SAM's frozen weights."""
+    import torch
+
+    from mfnet.model.weights.checkpoint import load_model, save
+
+    net = load_model(name, models_dir)
+    save(net, out, torch.float16 if half else torch.float32, full=not delta)
+    typer.echo(out)
+
+
+@app.command("fetch-base")
+def fetch(
+    base: Annotated[str, typer.Argument(help="vit_b, vit_l or vit_h.")],
+    models_dir: ModelsDir = USER_MODELS,
+    as_json: Json = False,
+) -> None:
+    """Download SAM's weights from Meta, resuming and verifying."""
+    from mfnet.model.cli.console import progress
+    from mfnet.model.weights.sam_base import base_file, fetch_base
+
+    with progress("downloading", "bytes", as_json=as_json) as advance:
+        fetch_base(base, models_dir, advance)
+    typer.echo(base_file(base, models_dir))
+
+
+@app.command("import-base")
+def import_weights(
+    file: Annotated[Path, typer.Argument(help="A SAM checkpoint in Meta's layout, .pth.")],
+    models_dir: ModelsDir = USER_MODELS,
+) -> None:
+    """Take SAM's weights from a file that you have."""
+    from mfnet.model.weights.sam_base import base_file, import_base
+
+    typer.echo(base_file(import_base(file, models_dir).encoder, models_dir))
+
+
+def _row(path: Path) -> dict[str, Any]:
+    """One model of the list; a damaged file has its error in place of what it holds."""
+    from mfnet.model.errors import BadCheckpoint
+    from mfnet.model.weights.catalog import read_config
+
+    size = path.stat().st_size
+    row: dict[str, Any] = {"name": path.stem, "file": str(path), "bytes": size}
+    try:
+        config = read_config(path)
+    except BadCheckpoint as error:
+        return row | {"error": error.message}
+    return row | {
+        "gsd_m": config.gsd_m,
+        "window_px": config.window_px,
+        "classes": list(config.classes.names),
+    }

@@ -1,0 +1,105 @@
+"""`mfnet predict`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mfnet.model.cli.arguments import (
+    Dtm,
+    Height,
+    ModelName,
+    Ortho,
+    checked_model,
+    takes_reading_options,
+)
+from mfnet.model.cli.models import USER_MODELS, Json, ModelsDir
+from mfnet.model.engine_options import Blend, Device, Precision
+
+if TYPE_CHECKING:
+    from mfnet.model.raster.values.reading_options import ReadingOptions
+
+
+@takes_reading_options
+def predict(
+    ortho: Ortho,
+    height: Height,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Class raster to write, a COG.")],
+    dtm: Dtm = None,
+    model: ModelName = "town-small",
+    models_dir: ModelsDir = USER_MODELS,
+    stride: Annotated[
+        int | None, typer.Option(min=1, help="Pixels between windows; default: the model's.")
+    ] = None,
+    blend: Annotated[Blend, typer.Option(help="How overlapping windows are weighed.")] = Blend.MEAN,
+    confidence: Annotated[
+        bool, typer.Option("--confidence", help="Also write STEM_confidence.tif beside the map.")
+    ] = False,
+    least_sure: Annotated[
+        Path | None,
+        typer.Option(
+            help="GeoPackage of the places where the map is least sure, to be corrected first; "
+            "writes the confidence, too."
+        ),
+    ] = None,
+    statistics: Annotated[
+        Path | None, typer.Option(help="Default: STEM_statistics.json beside the map.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Windows a batch.")] = None,
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
+    precision: Annotated[Precision, typer.Option(help="Of the arithmetic.")] = Precision.AUTO,
+    as_json: Json = False,
+    *,
+    options: "ReadingOptions",
+) -> None:
+    """Map an orthophoto and a height raster to land-cover classes.
+
+    Writes a Cloud Optimized GeoTIFF on the orthophoto's grid, with colours and names for QGIS
+    beside it, and the square metres of each class.
+    """
+    from mfnet.model.atomic_files import beside, check_outputs
+    from mfnet.model.cli.console import emit, progress, show_areas, tell_remarks
+    from mfnet.model.raster.pairs.inspection import inspect_pair
+    from mfnet.model.raster.products.uncertainty_windows import write_least_sure
+
+    config = checked_model(model, models_dir)
+    check_outputs((ortho, height, dtm, out), (least_sure,))
+    # Damage in the last block should be found before hours of computing, not after.
+    with progress("checking", "bytes", as_json=as_json) as advance:
+        report = inspect_pair(
+            ortho, height, dtm=dtm, model=config, options=options, progress=advance
+        )
+    tell_remarks(report)
+    from mfnet.model import load_model, segment
+
+    files = {"classes": out, "statistics": statistics or beside(out, "statistics.json")}
+    if confidence or least_sure is not None:
+        files["confidence"] = beside(out, "confidence.tif")
+    net = load_model(model, models_dir)
+    with progress("segmenting", "windows", as_json=as_json) as advance:
+        summary = segment(
+            ortho,
+            height,
+            net,
+            out,
+            dtm=dtm,
+            statistics=files["statistics"],
+            confidence=files.get("confidence"),
+            stride=stride,
+            blend=blend.value,
+            options=options,
+            batch_size=batch_size,
+            device=device.value,
+            precision=precision.value,
+            progress=advance,
+        )
+    if least_sure is not None:
+        files["least_sure"] = least_sure
+        write_least_sure(files["confidence"], least_sure)
+    names = {role: str(path) for role, path in files.items()}
+    if as_json:
+        emit({"event": "result", "files": names, "statistics": summary})
+        return
+    show_areas(summary)
+    for name in names.values():
+        typer.echo(name)

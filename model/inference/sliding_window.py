@@ -1,0 +1,238 @@
+"""The engine: down the raster once, windows to finished rows. Knows no files and no networks.
+
+A raster row is read once, its windows are run in batches of one fixed shape and in a fixed order,
+and it leaves as soon as no later window can touch it. Memory is set by the raster's width, the
+window and the batch, never by the raster's height.
+
+Shapes: B batch, C bands, K classes, S side of a window, h rows, W width of the raster.
+"""
+
+from collections import deque
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mfnet.model.classes import NODATA
+from mfnet.model.errors import BadOption, Cancelled, NonFiniteLogits
+from mfnet.model.inference.argmax import highest, percent_of_highest
+from mfnet.model.inference.blend import RowBand
+from mfnet.model.inference.device_transfer import Transfer, Upload
+from mfnet.model.inference.prefetch import ahead
+from mfnet.model.inference.row_strip import Strip
+from mfnet.model.inference.windows import Step, WindowPlan
+from mfnet.model.raster.pairs.normalize import Scaling
+
+
+class Rows(Protocol):
+    """Full-width raster rows: by modality, values (C, h, W) and where they are valid (h, W)."""
+
+    @property
+    def arrays(self) -> Mapping[str, NDArray[Any]]: ...
+    @property
+    def valid(self) -> Mapping[str, NDArray[np.bool_]]: ...
+
+
+class Source(Protocol):
+    """What rows are read from, top to bottom."""
+
+    def read(self, row: int, rows: int) -> Rows: ...
+
+
+Predict = Callable[[Mapping[str, Tensor]], Tensor]
+"""Normalised windows by modality, (B, C, S, S), to logits, (B, K, S, S)."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """How to run a network over a raster.
+
+    Args:
+        plan: The windows.
+        predict: The network.
+        scalings: Of each modality that the network takes; the first says which pixels have data.
+        classes: K.
+        blend: A name of `blend.BLENDS`.
+        batch_size: Windows a call of `predict`.
+        device: Where windows are cut, summed and decided.
+        confidence: Also say how sure the network is.
+        temperature: What mean logits are divided by for it.
+        progress: Called with the windows done and their total.
+        cancelled: Asked before each batch.
+
+    Raises:
+        BadOption: The batch size is below one.
+    """
+
+    plan: WindowPlan
+    predict: Predict
+    scalings: Mapping[str, Scaling]
+    classes: int
+    blend: str = "mean"
+    batch_size: int = 8
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    confidence: bool = False
+    temperature: float = 1.0
+    progress: Callable[[int, int], None] = lambda done, total: None
+    cancelled: Callable[[], bool] = lambda: False
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise BadOption(f"the batch size is {self.batch_size}; expected 1 or more")
+
+    def run(self, source: Source) -> Generator["Band", None, None]:
+        """Classes of the plan's wanted rows from the top, reading ahead in a thread.
+
+        Raises:
+            Cancelled: `cancelled` said so.
+            NonFiniteLogits: Naming the windows.
+        """
+        transfer = Transfer(self.device)
+        # Handed out one band late: a device then already has the next windows to work on.
+        waiting: deque[Callable[[], Band]] = deque()
+        for finished in self._finished(source, transfer):
+            waiting.append(self._decide(finished, transfer))
+            if len(waiting) > 1:
+                yield waiting.popleft()()
+        for band in waiting:
+            yield band()
+
+    def means(self, source: Source) -> Generator["Means", None, None]:
+        """Mean logits of the plan's wanted rows from the top; raises what `run` does."""
+        for finished in self._finished(source, Transfer(self.device)):
+            valid_hW = torch.tensor(finished.valid_hW, device=self.device)
+            yield Means(finished.row, finished.mean_KhW(), valid_hW)
+
+    def _finished(self, source: Source, transfer: Transfer) -> Generator["Finished", None, None]:
+        """Sums that no later window touches; each valid until the next is asked for."""
+        strip = Strip(self.plan, self.scalings, self.device)
+        sums = RowBand(self.plan, self.classes, self.blend, self.device)
+        done, batch = 0, self.plan.batch(self.batch_size)
+        for arrival in ahead(self._arrivals(source, transfer)):
+            step = arrival.step
+            strip.advance(step, arrival.values.wait(), arrival.unknown.wait(), arrival.valid_hW)
+            for first in range(0, len(self.plan.lefts), batch):
+                lefts = self.plan.lefts[first : first + batch]
+                self._add_windows(sums, strip, step.top, lefts, batch)
+                done += len(lefts)
+                self.progress(done, len(self.plan))
+            for piece in sums.pieces(step.wanted):
+                sums_KhW = sums.sums(piece)[:, :, : self.plan.width]
+                weights_hW = sums.weights(piece)[:, : self.plan.width]
+                yield Finished(piece.start, sums_KhW, weights_hW, strip.valid(piece))
+            sums.clear(range(step.top, step.final))
+
+    def _arrivals(self, source: Source, transfer: Transfer) -> Generator["_Arrival", None, None]:
+        """Rows, read and on their way to the device."""
+        names, first = list(self.scalings), next(iter(self.scalings))
+        for step in self.plan.steps():
+            rows = source.read(step.read, step.read_rows)
+            masks = {name: ~rows.valid[name] for name in names if not rows.valid[name].all()}
+            yield _Arrival(
+                step=step,
+                values=transfer.upload({name: rows.arrays[name] for name in names}),
+                unknown=transfer.upload(masks),
+                valid_hW=rows.valid[first],
+            )
+
+    def _add_windows(
+        self, sums: RowBand, strip: Strip, top: int, lefts: Sequence[int], batch: int
+    ) -> None:
+        if self.cancelled():
+            raise Cancelled("cancelled by the caller")
+        lefts = [left for left in lefts if strip.has_data(left)]
+        if not lefts:
+            return
+        try:
+            logits_BKSS = self.predict(strip.windows(lefts, batch))
+        except NonFiniteLogits as error:
+            where = f"in one of the windows at row {top}, columns {', '.join(map(str, lefts))}"
+            raise NonFiniteLogits(f"{error.message} {where}", row=top, columns=lefts) from error
+        sums.add(logits_BKSS[-len(lefts) :], top, lefts)
+
+    def _decide(self, finished: "Finished", transfer: Transfer) -> Callable[[], "Band"]:
+        """Starts to decide; the band is there when what is returned is called."""
+        # A pixel's sums differ from its means by one factor: the highest is the same.
+        classes = transfer.download(highest(finished.sums_KhW))
+        percent = None
+        if self.confidence:
+            percent = transfer.download(percent_of_highest(finished.mean_KhW(), self.temperature))
+        empty_hW = None if finished.valid_hW.all() else ~finished.valid_hW
+
+        def band() -> Band:
+            classes_hW = _masked(classes(), empty_hW)
+            percent_hW = None if percent is None else _masked(percent(), empty_hW)
+            return Band(finished.row, classes_hW, percent_hW)
+
+        return band
+
+
+@dataclass(frozen=True)
+class _Arrival:
+    """Rows that a step adds; arguments as of `Strip.advance`."""
+
+    step: Step
+    values: Upload
+    unknown: Upload
+    valid_hW: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Finished rows, still in the engine's own memory.
+
+    Args:
+        row: The first one.
+        sums_KhW: Weighted sums over the windows that touch a pixel, on the device.
+        weights_hW: The sums of the weights.
+        valid_hW: Where the raster has data, on the host.
+    """
+
+    row: int
+    sums_KhW: Tensor
+    weights_hW: Tensor
+    valid_hW: NDArray[np.bool_]
+
+    def mean_KhW(self) -> Tensor:  # noqa: N802
+        return self.sums_KhW / self.weights_hW
+
+
+@dataclass(frozen=True)
+class Means:
+    """Finished rows before the decision.
+
+    Args:
+        row: The first one.
+        mean_KhW: Weighted means over the windows that touch a pixel, on the device.
+        valid_hW: Where the raster has data.
+    """
+
+    row: int
+    mean_KhW: Tensor
+    valid_hW: Tensor
+
+
+@dataclass(frozen=True)
+class Band:
+    """Finished rows.
+
+    Args:
+        row: The first one.
+        classes_hW: uint8, 255 where the orthophoto has no data.
+        confidence_hW: uint8, percent of the winning class in the softmax of the mean logits.
+    """
+
+    row: int
+    classes_hW: NDArray[np.uint8]
+    confidence_hW: NDArray[np.uint8] | None
+
+
+def _masked(values_hW: NDArray[np.uint8], empty_hW: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
+    """The values, 255 where the raster is empty."""
+    if empty_hW is not None:
+        np.putmask(values_hW, empty_hW, NODATA)
+    return values_hW

@@ -1,0 +1,54 @@
+"""The border to GDAL: what it may do with a stranger's file, and what becomes of its errors."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import rasterio
+
+from mfnet.model.errors import MfnetError, RasterTooLarge, RasterUnreadable
+from mfnet.model.proj_data import require_proj_data
+
+# What GDAL may look at beside the file itself: nothing. Sidecars (.aux.xml, .ovr, .msk, .tfw) can
+# be XML that other drivers open.
+GDAL_OPTIONS = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_PAM_ENABLED": "NO",
+    "CPL_VSIL_CURL_ALLOWED_FILENAME": "/vsimem/none",
+    "GTIFF_VIRTUAL_MEM_IO": "NO",
+}
+OPEN_OPTIONS = {"OVERVIEW_LEVEL": "NONE", "GEOREF_SOURCES": "INTERNAL"}
+CACHE_BYTES = 16 << 20
+
+
+@contextmanager
+def gdal(path: Path, cache_bytes: int | None = None) -> Iterator[None]:
+    """The border to GDAL: our options inside, coded errors outside.
+
+    rasterio lets through more than its own errors (TypeErrors, bare CPLE errors), so everything
+    that is raised while a stranger's file is touched counts as that file's fault.
+
+    Args:
+        path: Of the file, for the message.
+        cache_bytes: New size of GDAL's block cache, which the process has one of.
+    """
+    cache = {} if cache_bytes is None else {"GDAL_CACHEMAX": cache_bytes}
+    try:
+        with rasterio.Env(**GDAL_OPTIONS, **cache):
+            require_proj_data()
+            yield
+    except MfnetError:
+        raise
+    except MemoryError:
+        raise RasterTooLarge(
+            f"{path.name}: reading it needs more memory than this process may take; rewrite it "
+            "with smaller tiles (gdal_translate -co TILED=YES)",
+            file=path.name,
+        ) from None
+    except Exception as error:
+        reason = " ".join(str(error.__cause__ or error).split()).replace(str(path), path.name)
+        raise RasterUnreadable(
+            f"{path.name}: truncated, damaged or not decodable ({reason[:300]}); copy it again "
+            "from its source or rewrite it with gdal_translate",
+            file=path.name,
+        ) from error

@@ -1,0 +1,144 @@
+"""Writes polygons into a GeoPackage: one layer, whole or not there, nothing beside it.
+
+With the standard library, as `geopackage.py` reads: GDAL as rasterio brings it writes no vectors.
+
+Source: OGC GeoPackage Encoding Standard 1.3, clause 1.1.1 and table definitions of annex C.
+"""
+
+import sqlite3
+import struct
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import shapely
+from rasterio.crs import CRS
+
+from mfnet.model.atomic_files import not_writable, sync
+
+_APPLICATION_ID = 0x47504B47  # "GPKG"
+_VERSION = 10300
+_OWN_CRS = 100_000  # of a CRS that has no code
+_CARTESIAN = -1  # undefined
+# The same map makes the same bytes, so no time of day stands in them.
+_CHANGED = "1970-01-01T00:00:00.000Z"
+
+_TABLES = """
+CREATE TABLE gpkg_spatial_ref_sys (
+  srs_name TEXT NOT NULL, srs_id INTEGER PRIMARY KEY, organization TEXT NOT NULL,
+  organization_coordsys_id INTEGER NOT NULL, definition TEXT NOT NULL, description TEXT);
+CREATE TABLE gpkg_contents (
+  table_name TEXT NOT NULL PRIMARY KEY, data_type TEXT NOT NULL, identifier TEXT UNIQUE,
+  description TEXT DEFAULT '',
+  last_change DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')),
+  min_x DOUBLE, min_y DOUBLE, max_x DOUBLE, max_y DOUBLE, srs_id INTEGER,
+  CONSTRAINT fk_gc_r_srs_id FOREIGN KEY (srs_id) REFERENCES gpkg_spatial_ref_sys(srs_id));
+CREATE TABLE gpkg_geometry_columns (
+  table_name TEXT NOT NULL, column_name TEXT NOT NULL, geometry_type_name TEXT NOT NULL,
+  srs_id INTEGER NOT NULL, z TINYINT NOT NULL, m TINYINT NOT NULL,
+  CONSTRAINT pk_geom_cols PRIMARY KEY (table_name, column_name),
+  CONSTRAINT uk_gc_table_name UNIQUE (table_name),
+  CONSTRAINT fk_gc_tn FOREIGN KEY (table_name) REFERENCES gpkg_contents(table_name),
+  CONSTRAINT fk_gc_srs FOREIGN KEY (srs_id) REFERENCES gpkg_spatial_ref_sys(srs_id));
+"""
+_KNOWN_CRS = (
+    ("Undefined cartesian SRS", -1, "NONE", -1, "undefined"),
+    ("Undefined geographic SRS", 0, "NONE", 0, "undefined"),
+)
+
+
+def write_polygons(
+    path: Path,
+    layer: str,
+    shapes: Sequence[shapely.Polygon],
+    columns: Mapping[str, Sequence[int | float | None]],
+    crs: CRS | None,
+) -> None:
+    """Writes a GeoPackage.
+
+    Args:
+        path: Replaced if it exists.
+        layer: The layer's name, an identifier.
+        shapes: Polygons, at least one.
+        columns: A number for each polygon, by column, an identifier.
+        crs: Of the coordinates; None for nowhere on the ground.
+
+    Raises:
+        OutputNotWritable: The folder is missing, not writable or full.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        part.unlink(missing_ok=True)
+        with closing(sqlite3.connect(part)) as database:
+            database.execute("PRAGMA journal_mode = OFF")  # a file that fails is thrown away
+            _fill(database, layer, shapes, columns, crs)
+            database.commit()
+        sync(part)
+        part.replace(path)
+    except (OSError, sqlite3.Error) as error:
+        part.unlink(missing_ok=True)
+        raise not_writable(path, error) from error
+
+
+def _fill(
+    database: sqlite3.Connection,
+    layer: str,
+    shapes: Sequence[shapely.Polygon],
+    columns: Mapping[str, Sequence[int | float | None]],
+    crs: CRS | None,
+) -> None:
+    database.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+    database.execute(f"PRAGMA user_version = {_VERSION}")
+    database.executescript(_TABLES)
+    srs = _enter_crs(database, crs)
+    bounds = shapely.total_bounds(np.array(shapes, object)).tolist()
+    contents = (layer, "features", layer, "", _CHANGED, *bounds, srs)
+    database.execute(f"INSERT INTO gpkg_contents VALUES ({_marks(contents)})", contents)
+    geometry = (layer, "geom", "POLYGON", srs, 0, 0)
+    database.execute(f"INSERT INTO gpkg_geometry_columns VALUES ({_marks(geometry)})", geometry)
+    kinds = {name: _kind(values) for name, values in columns.items()}
+    declared = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
+    database.execute(
+        f"CREATE TABLE {layer} (fid INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, geom POLYGON, "
+        f"{declared})"
+    )
+    rows = zip((_blob(shape, srs) for shape in shapes), *columns.values(), strict=True)
+    names = ", ".join(["geom", *columns])
+    marks = ", ".join("?" * (1 + len(columns)))
+    database.executemany(f"INSERT INTO {layer} ({names}) VALUES ({marks})", rows)
+
+
+def _enter_crs(database: sqlite3.Connection, crs: CRS | None) -> int:
+    """Writes down what coordinates mean; returns the number that stands for it."""
+    wgs84 = CRS.from_epsg(4326)
+    known = [*_KNOWN_CRS, ("WGS 84", 4326, "EPSG", 4326, wgs84.to_wkt())]
+    srs = _CARTESIAN
+    if crs is not None:
+        code = crs.to_epsg()
+        srs = _OWN_CRS if code is None else code
+        organization = "NONE" if code is None else "EPSG"
+        if code != 4326:
+            known.append((crs.to_string()[:100], srs, organization, srs, crs.to_wkt()))
+    database.executemany("INSERT INTO gpkg_spatial_ref_sys VALUES (?, ?, ?, ?, ?, NULL)", known)
+    return srs
+
+
+def _blob(shape: shapely.Polygon, srs: int) -> bytes:
+    """The header with an envelope of x and y, little-endian, then WKB."""
+    left, bottom, right, top = shape.bounds
+    envelope = struct.pack("<4d", left, right, bottom, top)
+    return (
+        b"GP"
+        + struct.pack("<BBi", 0, 0b11, srs)
+        + envelope
+        + bytes(shapely.to_wkb(shape, byte_order=1))
+    )
+
+
+def _kind(values: Sequence[int | float | None]) -> str:
+    return "INTEGER" if all(isinstance(value, int) for value in values) else "REAL"
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))

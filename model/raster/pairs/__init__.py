@@ -1,0 +1,1 @@
+"""An orthophoto with its heights: judged, interpreted and read on one grid."""

@@ -1,0 +1,286 @@
+"""Inspects rasters before they are used: opens them, and decodes every block once."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rasterio.windows import Window
+
+from mfnet.model.config import ModelConfig
+from mfnet.model.errors import InputError, NoData, WrongBands, WrongType
+from mfnet.model.raster.files.geopackage_reader import GeoPackage, is_geopackage
+from mfnet.model.raster.files.geotiff import GeoTiff, Role
+from mfnet.model.raster.files.screening import screen
+from mfnet.model.raster.files.sidecars import Sidecars
+from mfnet.model.raster.pairs.align import AlignedHeight
+from mfnet.model.raster.pairs.drift import drift
+from mfnet.model.raster.pairs.interpretation import Read, read_alone
+from mfnet.model.raster.pairs.pair import RasterPair
+from mfnet.model.raster.pairs.report import (
+    LayerReport,
+    PairReport,
+    PolygonsReport,
+    RasterReport,
+    Refusal,
+    Remark,
+    SoloReport,
+    describe,
+)
+from mfnet.model.raster.values.reading_options import ReadingOptions
+
+CHUNK_BYTES = 8 << 20
+
+Progress = Callable[[int, int], None]
+"""Called with bytes decoded and bytes in all."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What decoding every block tells.
+
+    Attributes:
+        valid: Number of valid pixels.
+        minimum: Over the valid pixels; digital numbers, or metres of a height raster.
+        maximum: Likewise.
+    """
+
+    valid: int
+    minimum: float
+    maximum: float
+
+
+def inspect_pair(
+    ortho: Path,
+    height: Path,
+    *,
+    dtm: Path | None = None,
+    model: ModelConfig | None = None,
+    options: ReadingOptions | None = None,
+    quick: bool = False,
+    progress: Progress | None = None,
+) -> PairReport:
+    """Report on a pair, or refuse it.
+
+    Args:
+        ortho: The orthophoto.
+        height: An nDSM, or a DSM if `dtm` is given.
+        dtm: The terrain model.
+        model: To compare the pair with what it has seen in training.
+        options: What the caller knows better than the files.
+        quick: Judge by tags and a sample; do not decode every block.
+        progress: Called while blocks are decoded.
+
+    Raises:
+        InputError: As `RasterPair.open`; after the scan also RasterUnreadable and NoData.
+    """
+    with RasterPair.open(ortho, height, dtm=dtm, options=options) as pair:
+        report = pair.report
+        if model is not None:
+            report = report.model_copy(update={"drift": drift(pair, model)})
+        if quick:
+            return report
+        parts: dict[str, tuple[GeoTiff, Read]] = {"ortho": (pair.ortho, pair.ortho.read)}
+        for name, part in (("height", pair.height), ("dtm", pair.dtm)):
+            if part is not None:
+                parts[name] = (part.source, _metres(part))
+        total = sum(source.layout.declared_bytes for source, _ in parts.values())
+        done = 0
+        scanned: dict[str, RasterReport] = {}
+        for name, (source, read) in parts.items():
+            step = _shifted(progress, done, total)
+            scanned[name] = _with_scan(getattr(report, name), source, read, step)
+            done += source.layout.declared_bytes
+        return report.model_copy(update={**scanned, "scanned": True})
+
+
+def inspect_alone(
+    path: Path, *, quick: bool = False, progress: Progress | None = None
+) -> SoloReport | PolygonsReport:
+    """Report on one file and what it could be used as: a raster, or polygons in a GeoPackage.
+
+    Raises:
+        InputError: As `inspect_raster`, or BadGeoPackage.
+    """
+    if is_geopackage(path):
+        return inspect_polygons(path)
+    return inspect_raster(path, quick=quick, progress=progress)
+
+
+def inspect_raster(
+    path: Path, *, quick: bool = False, progress: Progress | None = None
+) -> SoloReport:
+    """Report on one raster and what it could be used as.
+
+    Raises:
+        InputError: It could be none of orthophoto, height raster and class raster, whatever the
+            options; the orthophoto's reason if the file has several bands, the height raster's
+            otherwise.
+    """
+    refused: dict[Role, InputError] = {}
+    report: RasterReport | None = None
+    suits = []
+    remarks: list[Remark] = []
+    for role in (Role.ORTHO, Role.HEIGHT, Role.LABELS):
+        try:
+            with GeoTiff(path, role) as source:
+                if role is Role.LABELS and np.issubdtype(source.dtype, np.floating):
+                    continue  # numbers of classes may be written so; as a rule these are heights
+                if report is None:
+                    report, remarks = _solo(source, quick, progress)
+                suits.append(role.value)
+        except InputError as error:
+            if role is not Role.LABELS and not isinstance(error, WrongBands | WrongType):
+                raise
+            refused[role] = error
+    if report is None:
+        if not any("option" in error.params for error in refused.values()):
+            # A role whose number of bands fits but not their type says more than "wrong bands".
+            types = (error for error in refused.values() if isinstance(error, WrongType))
+            raise next(types, refused[Role.ORTHO])
+        # An option can choose among its bands, when it is used.
+        with GeoTiff(path, Role.HEIGHT, ReadingOptions(height_band=1)) as source:
+            report, remarks = _solo(source, quick, progress)
+    reasons = {
+        role.value: Refusal(code=error.code, message=error.message)
+        for role, error in refused.items()
+        if role is not Role.LABELS  # nobody takes an orthophoto for one
+    }
+    return SoloReport(raster=report, suits=suits, refused=reasons, remarks=remarks)
+
+
+def inspect_sidecar(path: Path, kind: str) -> dict[str, Any]:
+    """Report on a file that stands beside a raster.
+
+    Args:
+        path: Of the file, whatever its name.
+        kind: world, prj, pam or mask.
+
+    Raises:
+        InputError: It cannot be understood.
+    """
+    if kind == "mask":
+        layout = screen(path)
+        found: dict[str, Any] = {"height": layout.height, "width": layout.width}
+    else:
+        beside = Sidecars.of({kind: path})
+        transform = beside.world or beside.pam_transform
+        crs = beside.prj or beside.pam_crs
+        found = {
+            "transform": None if transform is None else tuple(transform)[:6],
+            "crs": None if crs is None else crs.to_string(),
+        }
+    return {"file": path.name, "kind": kind, "suits": ["sidecar"], **found}
+
+
+def inspect_polygons(path: Path) -> PolygonsReport:
+    """Report on a GeoPackage.
+
+    Raises:
+        BadGeoPackage: It is none, or has no layer of features.
+    """
+    with GeoPackage(path) as package:
+        package.require_layer()
+        layers = [
+            LayerReport(
+                name=layer.name,
+                features=layer.features,
+                columns=list(layer.columns),
+                crs=None if layer.crs is None else layer.crs.to_string(),
+            )
+            for layer in package.layers
+        ]
+        remarks = [Remark(code="labels.write_ahead", message=told) for told in package.remarks()]
+    return PolygonsReport(file=path.name, layers=layers, remarks=remarks)
+
+
+def scan(source: GeoTiff, read: Read, progress: Progress | None = None) -> Scan:
+    """Decode every block once, in bounded memory.
+
+    Args:
+        source: The raster.
+        read: Values (bands, h, w) and validity (h, w) of a window of it.
+        progress: Hears of it.
+
+    Raises:
+        RasterUnreadable: A block is missing or cannot be decoded.
+        NoData: Not one pixel is valid.
+    """
+    count, low, high = 0, np.inf, -np.inf
+    pixels = 0
+    for window in chunks(source):
+        values, valid = read(window)
+        inside = values[:, valid]
+        if inside.size:
+            count += int(valid.sum())
+            low, high = min(low, float(inside.min())), max(high, float(inside.max()))
+        pixels += valid.size
+        if progress:
+            share = pixels / (source.grid.height * source.grid.width)
+            progress(round(share * source.layout.declared_bytes), source.layout.declared_bytes)
+    if not count:
+        raise NoData(
+            f"{source.path.name}: not one valid pixel: all are nodata, transparent or NaN; "
+            "expected at least one with data: look at its mask and at the declared nodata value, "
+            f"which rio edit-info --unset-nodata {source.path.name} takes away",
+            file=source.path.name,
+        )
+    return Scan(count, low, high)
+
+
+def chunks(source: GeoTiff) -> Iterator[Window]:
+    """Windows of whole blocks that cover a raster once, of about `CHUNK_BYTES` decoded."""
+    grid, layout = source.grid, source.layout
+    pixel_bytes = layout.bits // 8 * layout.bands
+    block_row = layout.block_height * layout.block_width * pixel_bytes
+    across = max(1, CHUNK_BYTES // block_row) * layout.block_width
+    width = min(across, grid.width)
+    height = layout.block_height
+    if width == grid.width:
+        height *= max(1, CHUNK_BYTES // (width * layout.block_height * pixel_bytes))
+    for row in range(0, grid.height, height):
+        for column in range(0, grid.width, width):
+            yield Window(
+                column, row, min(width, grid.width - column), min(height, grid.height - row)
+            )
+
+
+def _solo(
+    source: GeoTiff, quick: bool, progress: Progress | None
+) -> tuple[RasterReport, list[Remark]]:
+    read, remarks = read_alone(source)
+    report = describe(source)
+    return report if quick else _with_scan(report, source, read, progress), remarks
+
+
+def _metres(part: AlignedHeight) -> Read:
+    """Reads a height raster's own grid, in metres."""
+
+    def read(window: Window) -> tuple[np.ndarray, np.ndarray]:
+        metres = part.read_source(window)
+        return metres[np.newaxis], np.isfinite(metres)
+
+    return read
+
+
+def _with_scan(
+    report: RasterReport, source: GeoTiff, read: Read, progress: Progress | None = None
+) -> RasterReport:
+    found = scan(source, read, progress)
+    pixels = source.grid.height * source.grid.width
+    return report.model_copy(
+        update={
+            "valid_percent": 100 * found.valid / pixels,
+            "minimum": found.minimum,
+            "maximum": found.maximum,
+        }
+    )
+
+
+def _shifted(progress: Progress | None, before: int, total: int) -> Progress | None:
+    """The progress of one file as part of all files'."""
+    if progress is None:
+        return None
+    report = progress
+    return lambda done, _: report(before + done, total)

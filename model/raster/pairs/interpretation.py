@@ -1,0 +1,292 @@
+"""What the numbers of a pair mean: all decisions of `values`, taken together, once."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from rasterio.windows import Window
+
+from mfnet.model.errors import AmbiguousInput
+from mfnet.model.raster.files.file_stamp import Stamp
+from mfnet.model.raster.files.geotiff import GeoTiff, Role
+from mfnet.model.raster.files.sample_windows import sample_windows
+from mfnet.model.raster.georeferencing.vertical_axis import vertical_unit
+from mfnet.model.raster.pairs.align import AlignedHeight
+from mfnet.model.raster.pairs.report import Reading
+from mfnet.model.raster.remark import Remark
+from mfnet.model.raster.values.collars import Collar, find_collars
+from mfnet.model.raster.values.colour_bands import decide_white
+from mfnet.model.raster.values.fill_values import ABOVE_GROUND_M, possible
+from mfnet.model.raster.values.ground_level import (
+    Source,
+    check_above_ground,
+    decide_unit,
+    percentiles,
+)
+from mfnet.model.raster.values.height_values import (
+    HeightSample,
+    HeightTags,
+    HeightValues,
+    decide_heights,
+)
+from mfnet.model.raster.values.reading_options import ReadingOptions
+
+_MISSING_TOLD = 0.005
+Read = Callable[[Window], tuple[np.ndarray, np.ndarray]]
+"""Values (bands, h, w) and validity (h, w) of a window."""
+
+_NO_OPTIONS = ReadingOptions()
+_FILES_KEPT = 4
+_FOUND: dict[tuple[Any, ...], tuple[Collar, ...]] = {}
+"""Collars by file, its state, and how it is read: to find them the whole file is read."""
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What was decided, and what it was decided by.
+
+    Attributes:
+        reading: For the report.
+        remarks: The reasons, where a decision is not plain.
+        percentiles: Of the sampled heights above ground.
+        collars: Of the orthophoto.
+        limits_m: Heights above ground beyond these are none.
+        height: What the numbers of the height raster mean.
+        dtm: What those of the terrain model mean.
+        sample: Valid pixels by modality, (bands, n): digital numbers, metres above ground.
+    """
+
+    reading: Reading
+    remarks: list[Remark]
+    percentiles: dict[str, float]
+    collars: tuple[Collar, ...]
+    limits_m: tuple[float, float]
+    height: HeightValues
+    dtm: HeightValues | None
+    sample: dict[str, np.ndarray]
+
+    def without_sample(self) -> "Decisions":
+        """The same to be kept, or handed to another process."""
+        return replace(self, sample={})
+
+
+def decide(
+    ortho: GeoTiff, height: AlignedHeight, dtm: AlignedHeight | None, options: ReadingOptions
+) -> Decisions:
+    """Decides from tags and a sample, and sets the `values` of both height rasters.
+
+    Raises:
+        AmbiguousInput: Two readings fit; the message names the option that chooses.
+        RasterUnreadable: A block of the sample cannot be decoded.
+    """
+    windows = list(sample_windows(ortho.grid.height, ortho.grid.width))
+    colours = _Colours(ortho, windows, options)
+    limits = ABOVE_GROUND_M if options.height_nodata != "none" else (-np.inf, np.inf)
+    above, told = _decide_level(height, dtm, windows, options, limits)
+    remarks = [*ortho.remarks, *colours.remarks, *told]
+    missing = np.concatenate(
+        [~np.isfinite(h)[valid] for h, valid in zip(above, colours.valid, strict=True)]
+    )
+    share = float(missing.mean()) if missing.size else 0.0
+    if share >= _MISSING_TOLD:
+        remarks.append(
+            Remark(
+                code="height.missing",
+                message=f"{height.source.path.name}: {100 * share:.1f} % of the sampled pixels of "
+                "the orthophoto have no height; they are mapped by their colour",
+            )
+        )
+    heights = np.concatenate([values[np.isfinite(values)] for values in above])
+    return Decisions(
+        reading=Reading(
+            bands=ortho.bands,
+            white=colours.white,
+            height_unit_m=height.values.scale / height.source.scale,
+            height_offset_m=options.height_offset or 0.0,
+            collar_pixels=sum(collar.pixels for collar in colours.collars),
+            missing_heights_percent=round(100 * share, 2),
+            options=options.chosen(),
+        ),
+        remarks=remarks,
+        percentiles=percentiles(heights),
+        collars=colours.collars,
+        limits_m=limits,
+        height=height.values,
+        dtm=None if dtm is None else dtm.values,
+        sample={"ortho": colours.pixels, "ndsm": np.maximum(heights, 0)[np.newaxis]},
+    )
+
+
+def read_alone(source: GeoTiff) -> tuple[Read, list[Remark]]:
+    """How a raster by itself is read, and what that lets decide.
+
+    Whether heights count from the ground, and in which unit where no tag says it, is decided beside
+    the orthophoto.
+    """
+    remarks = [*source.remarks]
+    whole = Window(0, 0, source.grid.width, source.grid.height)
+    try:
+        if source.role is Role.ORTHO:
+            pixels = _pixels([source.read(window) for window in _windows(whole)])
+            remarks += decide_white(source.path.name, pixels, source.scale, _NO_OPTIONS)[1]
+        elif source.role is not Role.LABELS:
+            sample = _sample_of(source, whole)
+            values, told = decide_heights(_tags(source), sample, _NO_OPTIONS, above_ground=True)
+            told = [each for each in told if each.code in ("height.unit", "height.wild")]
+            return _metres(source, replace(values, missing=())), remarks + told
+    except AmbiguousInput as error:
+        remarks.append(Remark(code=error.code, message=error.message))
+    return source.read, remarks
+
+
+def _metres(source: GeoTiff, values: HeightValues) -> Read:
+    def read(window: Window) -> tuple[np.ndarray, np.ndarray]:
+        stored, valid = source.read_stored(window)
+        metres = values.metres(stored[0], valid)
+        return metres[np.newaxis], np.isfinite(metres)
+
+    return read
+
+
+class _Colours:
+    """The orthophoto's sample, its white and its collars."""
+
+    def __init__(self, ortho: GeoTiff, windows: Sequence[Window], options: ReadingOptions) -> None:
+        file = ortho.path.name
+        read = [ortho.read(window) for window in windows]
+        self.white, self.remarks = decide_white(file, _pixels(read), ortho.scale, options)
+        self.collars: tuple[Collar, ...] = ()
+        if options.collar:
+            self.collars = _collars(ortho, self.white)
+        for window, (_, valid) in zip(windows, read, strict=True):
+            for collar in self.collars:
+                collar.clear(valid, window)
+        area = ortho.grid.height * ortho.grid.width
+        for collar in self.collars:
+            message = (
+                f"{file}: a {collar.colour} collar of {collar.pixels:,} pixels "
+                f"({100 * collar.pixels / area:.1f} %) is joined to the rim and holds no data; "
+                "--no-collar if it is ground"
+            )
+            self.remarks.append(Remark(code="ortho.collar", message=message))
+        self.valid = [valid for _, valid in read]
+        self.pixels = _pixels(read)
+
+
+def _pixels(windows: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """The valid pixels (bands, n) of windows."""
+    return np.concatenate([values[:, valid] for values, valid in windows], axis=1)
+
+
+def _collars(ortho: GeoTiff, white: float) -> tuple[Collar, ...]:
+    """Those of a file that was opened before are known: a worker opens it for each part."""
+    key = (Stamp.of(ortho.path), ortho.bands, ortho.alpha, white)
+    if key not in _FOUND:
+        tiled = ortho.layout.block_width < ortho.grid.width
+        height, width = ortho.grid.height, ortho.grid.width
+        found = find_collars(ortho.read, height, width, white, columns_are_cheap=tiled)
+        if len(_FOUND) >= _FILES_KEPT:
+            _FOUND.pop(next(iter(_FOUND)))
+        _FOUND[key] = tuple(found)
+    return _FOUND[key]
+
+
+def _tags(source: GeoTiff) -> HeightTags:
+    return HeightTags(
+        file=source.path.name,
+        dtype=source.dtype,
+        scale=source.scale,
+        offset=source.offset,
+        unit=source.unit,
+        vertical_unit_m=vertical_unit(source.crs),
+        nodata=source.nodata[0],
+        is_dtm=source.role is Role.DTM,
+    )
+
+
+def _sample_below(part: AlignedHeight) -> HeightSample:
+    """Windows of a height raster's own grid, spread over what lies under the orthophoto."""
+    return _sample_of(part.source, part.part_below())
+
+
+def _sample_of(source: GeoTiff, part: Window) -> HeightSample:
+    read = [source.read_stored(window) for window in _windows(part)]
+    return HeightSample([values[0] for values, _ in read], [valid for _, valid in read])
+
+
+def _windows(part: Window) -> Iterator[Window]:
+    """The windows of a sample of a part of a raster."""
+    for window in sample_windows(part.height, part.width):
+        row, column = part.row_off + window.row_off, part.col_off + window.col_off
+        yield Window(column, row, window.width, window.height)
+
+
+def _decide_level(
+    height: AlignedHeight,
+    dtm: AlignedHeight | None,
+    windows: Sequence[Window],
+    options: ReadingOptions,
+    limits: tuple[float, float],
+) -> tuple[list[np.ndarray], list[Remark]]:
+    """The unit where nobody names it, and whether the heights count from the ground.
+
+    Returns:
+        The sample, metres above ground (h, w) each, NaN where unknown; and what to tell.
+    """
+    source = Source(
+        file=height.source.path.name,
+        with_dtm=dtm is not None,
+        integers=_counts_steps(height.source),
+        bits=8 * height.source.dtype.itemsize,
+        alike=dtm is None or _counts_steps(dtm.source) == _counts_steps(height.source),
+    )
+    parts = [(height, _sample_below(height))] + ([(dtm, _sample_below(dtm))] if dtm else [])
+    remarks = _interpret(parts, options)
+    above = _above(height, dtm, windows)
+    if not any(part.values.unit_known for part, _ in parts):
+        unit_m, told = decide_unit(np.concatenate([h.ravel() for h in above]), source)
+        remarks = [*_interpret(parts, options, unit_m), *told]
+        above = _above(height, dtm, windows)
+    offset = np.float32(options.height_offset or 0.0)
+    pixels = np.concatenate([h.ravel() for h in above]) + offset
+    remarks += check_above_ground(pixels, source, confirmed=options.height_offset is not None)
+    if dtm is None:
+        # Now that they are known to be above ground, the limits are those of such heights.
+        moved = (limits[0] - float(offset), limits[1] - float(offset))
+        height.interpret(replace(height.values, limits_m=moved))
+        above = _above(height, dtm, windows)
+    above = [values + offset for values in above]
+    for values in above:
+        values[~possible(values, limits)] = np.nan
+    return above, remarks
+
+
+def _interpret(
+    parts: Sequence[tuple[AlignedHeight, HeightSample]],
+    options: ReadingOptions,
+    unit_m: float | None = None,
+) -> list[Remark]:
+    """Decides what the numbers of one height raster mean, or of a surface and a terrain model."""
+    remarks = []
+    for part, sample in parts:
+        tags = _tags(part.source)
+        values, told = decide_heights(
+            tags, sample, options, above_ground=len(parts) == 1, unit_m=unit_m
+        )
+        part.interpret(values)
+        remarks += told
+    return remarks
+
+
+def _counts_steps(source: GeoTiff) -> bool:
+    """Whether heights are whole numbers of a step that nobody names."""
+    return bool(np.issubdtype(source.dtype, np.integer)) and source.scale == 1
+
+
+def _above(
+    height: AlignedHeight, dtm: AlignedHeight | None, windows: Sequence[Window]
+) -> list[np.ndarray]:
+    if dtm is None:
+        return [height.read(window) for window in windows]
+    return [height.read(window) - dtm.read(window) for window in windows]

@@ -1,0 +1,1 @@
+"""Models as files: reading, writing, finding, downloading and importing them."""
