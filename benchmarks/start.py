@@ -95,7 +95,7 @@ def _jobs(path: Path) -> dict[str, float]:
     import rasterio
     from rasterio.transform import from_origin
 
-    from mfnet.service.runner import Segmenter
+    from mfnet.service.engine.runner import Segmenter
 
     folder, segmenter = path.parent, Segmenter()
     values = np.random.default_rng(0).integers(0, 255, (4, SIDE, SIDE))

@@ -24,14 +24,14 @@ import psutil
 import rasterio
 from report import RESULTS, report
 
-from mfnet.service.database import Database
+from mfnet.service.db.repositories.jobs import JobRepository
+from mfnet.service.db.repositories.keys import KeyRepository
+from mfnet.service.db.repositories.uploads import UploadRepository
+from mfnet.service.db.session import Database
+from mfnet.service.db.tables import Job
+from mfnet.service.files.storage import Storage
 from mfnet.service.queue import Doorbell, make_celery
-from mfnet.service.repository.jobs import JobRepository
-from mfnet.service.repository.keys import KeyRepository
-from mfnet.service.repository.uploads import UploadRepository
 from mfnet.service.settings import Settings
-from mfnet.service.storage import Storage
-from mfnet.service.tables import Job
 
 SIDE = 1024
 
@@ -144,7 +144,7 @@ def hire(service: Service, core: int, part_pixels: int) -> psutil.Popen:
         [
             sys.executable,
             "-m",
-            "mfnet.service.cli",
+            "mfnet.service.cli.main",
             "worker",
             "--data-dir",
             service.settings.data_dir,

@@ -7,9 +7,9 @@ from importlib.metadata import version
 from anyio import to_thread
 from fastapi import FastAPI
 
-from mfnet.service import http_errors
-from mfnet.service.middleware import Edge, SmallBodies
-from mfnet.service.routes import (
+from mfnet.service.api import problem_details
+from mfnet.service.api.middleware import Edge, SmallBodies
+from mfnet.service.api.routes import (
     health,
     jobs,
     landing,
@@ -20,7 +20,7 @@ from mfnet.service.routes import (
     tiles,
     uploads,
 )
-from mfnet.service.services import Services, make_services
+from mfnet.service.operations.context import Services, make_services
 from mfnet.service.settings import Settings
 
 
@@ -37,7 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.services = services
-    http_errors.install(app)
+    problem_details.install(app)
     app.add_middleware(SmallBodies)
     app.add_middleware(Edge)  # the outermost: what it adds, every response has
     for routes in (landing, processes, jobs, results, uploads, tiles, models, health, metrics):

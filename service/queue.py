@@ -13,7 +13,7 @@ from kombu.exceptions import OperationalError
 from sqlalchemy.exc import SADeprecationWarning
 from sqlalchemy.orm import configure_mappers
 
-from mfnet.service.jobs import RETRAIN, SEGMENT
+from mfnet.service.domain.job import RETRAIN, SEGMENT
 from mfnet.service.settings import Settings
 
 TASK = "work"

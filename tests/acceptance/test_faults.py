@@ -7,8 +7,8 @@ result is known beforehand, so "the same bytes" needs no undisturbed run to comp
 import pytest
 from farm import Farm, Redis, engine_of, until
 
-from mfnet.service.jobs import State
-from mfnet.service.repository.jobs import JobRepository
+from mfnet.service.db.repositories.jobs import JobRepository
+from mfnet.service.domain.job import State
 
 pytestmark = pytest.mark.acceptance
 

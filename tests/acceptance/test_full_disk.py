@@ -15,7 +15,7 @@ from rasterio.transform import from_origin
 from mfnet.model.config import EncoderConfig, ModelConfig
 from mfnet.model.network.mfnet import MFNet
 from mfnet.model.weights.checkpoint import save
-from mfnet.service.jobs import State
+from mfnet.service.domain.job import State
 
 pytestmark = pytest.mark.acceptance
 
@@ -25,7 +25,7 @@ MIB = 1 << 20
 
 def test_too_little_room_for_a_map_is_told_and_costs_nothing(disk: Disk, tmp_path: Path) -> None:
     """The real engine; then there is room, and the same worker makes the map."""
-    farm = Farm(disk.path / "data", None, [sys.executable, "-m", "mfnet.service.runner"])
+    farm = Farm(disk.path / "data", None, [sys.executable, "-m", "mfnet.service.engine.runner"])
     try:
         add_model(tmp_path / "models")
         for role, bands, dtype in (("ortho", 3, "uint8"), ("height", 1, "float32")):

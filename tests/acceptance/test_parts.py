@@ -159,7 +159,7 @@ def test_another_users_job_is_done_before_a_large_raster(farm: Farm) -> None:
 @pytest.fixture
 def real(tmp_path: Path, redis: Redis) -> Iterator[Farm]:
     """With the real engine, a small network and a tall raster."""
-    farm = Farm(tmp_path / "data", redis, [sys.executable, "-m", "mfnet.service.runner"])
+    farm = Farm(tmp_path / "data", redis, [sys.executable, "-m", "mfnet.service.engine.runner"])
     torch.manual_seed(0)
     encoder = EncoderConfig(
         embed_dim=32, depth=1, num_heads=2, global_attn_indexes=(0,), window_size=8, grid=16

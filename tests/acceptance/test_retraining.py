@@ -62,7 +62,15 @@ class Service:
         environment = {k: v for k, v in os.environ.items() if k not in outside}
         environment |= {"MFNET_TRAINING_ROOT": str(folder / "labelled"), "OMP_NUM_THREADS": "1"}
         environment |= {"MFNET_MODELS_DIR": str(folder / "models")}
-        command = [sys.executable, "-m", "mfnet.service.cli", "serve", "--port", "0", "--data-dir"]
+        command = [
+            sys.executable,
+            "-m",
+            "mfnet.service.cli.main",
+            "serve",
+            "--port",
+            "0",
+            "--data-dir",
+        ]
         with self._log.open("w") as log:
             self.process = psutil.Popen(
                 [*command, str(folder / "data")],

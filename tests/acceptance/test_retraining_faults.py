@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from farm import Farm, until
 
-from mfnet.service.jobs import State
-from mfnet.service.repository.jobs import JobRepository
-from mfnet.service.repository.models import ModelRepository
-from mfnet.service.tables import Model
+from mfnet.service.db.repositories.jobs import JobRepository
+from mfnet.service.db.repositories.models import ModelRepository
+from mfnet.service.db.tables import Model
+from mfnet.service.domain.job import State
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 

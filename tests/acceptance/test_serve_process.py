@@ -15,12 +15,12 @@ import httpx
 import psutil
 import pytest
 
-from mfnet.service.database import Database
-from mfnet.service.repository.jobs import JobRepository
-from mfnet.service.repository.keys import KeyRepository
-from mfnet.service.repository.models import ModelRepository
+from mfnet.service.db.repositories.jobs import JobRepository
+from mfnet.service.db.repositories.keys import KeyRepository
+from mfnet.service.db.repositories.models import ModelRepository
+from mfnet.service.db.session import Database
+from mfnet.service.files.storage import Storage
 from mfnet.service.settings import Settings
-from mfnet.service.storage import Storage
 
 pytestmark = pytest.mark.acceptance
 
@@ -48,7 +48,7 @@ class Service:
         with self.log.open("a") as log:
             self.process = psutil.Popen(
                 [
-                    *(sys.executable, "-m", "mfnet.service.cli", "serve"),
+                    *(sys.executable, "-m", "mfnet.service.cli.main", "serve"),
                     *("--port", "0", "--data-dir", str(folder / "data")),
                 ],
                 env=environment,
@@ -117,7 +117,7 @@ def test_a_second_one_on_the_same_port_touches_nothing(service: Service, tmp_pat
     until(broker.exists)
     before = broker.stat().st_ino
     port = service.url.rpartition(":")[2]
-    command = [sys.executable, "-m", "mfnet.service.cli", "serve", "--port", port]
+    command = [sys.executable, "-m", "mfnet.service.cli.main", "serve", "--port", port]
     second = subprocess.run(
         [*command, "--data-dir", str(tmp_path / "data")], capture_output=True, timeout=PATIENCE_S
     )

@@ -15,8 +15,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from mfnet.service.database import Database
-from mfnet.service.repository.keys import KeyRepository
+from mfnet.service.db.repositories.keys import KeyRepository
+from mfnet.service.db.session import Database
 
 _START_S = 30
 

@@ -11,9 +11,10 @@ import pytest
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 
-from mfnet.service import inspection, sidecars
 from mfnet.service.errors import Busy, InspectionBroken, Refused
-from mfnet.service.inspection import ENVIRONMENT, Inspector
+from mfnet.service.files import sidecar_files
+from mfnet.service.operations import file_inspection
+from mfnet.service.operations.file_inspection import ENVIRONMENT, Inspector
 
 
 def inspector(**changed) -> Inspector:
@@ -37,7 +38,7 @@ def child(monkeypatch):
             assert command[1:6] == ["-I", "-X", "utf8", "-m", "mfnet.model.cli.main"]
             return real([sys.executable, "-I", "-c", code], **kwargs)
 
-        monkeypatch.setattr(inspection.subprocess, "run", run)
+        monkeypatch.setattr(file_inspection.subprocess, "run", run)
 
     return be
 
@@ -64,7 +65,7 @@ def test_a_refusal_comes_back_with_its_code(child):
     "code", ["import os; os.abort()", "import os; os.kill(os.getpid(), 9)", "while True: pass"]
 )
 def test_a_child_that_dies_or_hangs_was_killed_by_the_file(child, monkeypatch, code):
-    monkeypatch.setattr(inspection, "_GRACE_S", 0)
+    monkeypatch.setattr(file_inspection, "_GRACE_S", 0)
     child(code)
     with pytest.raises(Refused) as refused:
         inspector(max_seconds=1).file(Path("a.tif"), {})
@@ -99,7 +100,7 @@ def test_a_sidecar_places_an_upload_and_is_called_what_its_sender_calls_it(tmp_p
 
     world.write_text("0.5\n0\n0\n-0.5\n500000.25\n5699999.75\n")
     assert inspector().file(world, {"77bd": "ortho.tfw"}, "world")["suits"] == ["sidecar"]
-    sidecars.link(raster, {"world": world})
+    sidecar_files.link(raster, {"world": world})
     report = inspector().file(raster, names)
     assert "orthophoto" in report["suits"]
     assert report["raster"]["transform"] == [0.5, 0, 500_000, 0, -0.5, 5_700_000]
@@ -119,12 +120,12 @@ def test_no_more_children_than_there_are_places():
 
 
 def test_a_crowd_is_sent_away_at_once_and_holds_no_threads(monkeypatch):
-    monkeypatch.setattr(inspection, "_WAITING", 1)
+    monkeypatch.setattr(file_inspection, "_WAITING", 1)
     busy, inspected = inspector(max_seconds=600), threading.Event()
     busy._places.acquire()
     busy._queue.acquire()  # the child that runs
     nothing = subprocess.CompletedProcess([], 0, "{}")
-    monkeypatch.setattr(inspection, "_run", lambda *_: inspected.set() or nothing)
+    monkeypatch.setattr(file_inspection, "_run", lambda *_: inspected.set() or nothing)
     second = threading.Thread(target=busy.file, args=(Path("a.tif"), {}))
     second.start()
     while busy._queue._value:

@@ -9,9 +9,9 @@ from typing import Any
 import engine_stub
 import pytest
 
-from mfnet.service.attempt import Foreman
-from mfnet.service.engine import Engine
-from mfnet.service.outcomes import AttemptFailed, LeaseLost, Leaving
+from mfnet.service.engine.client import Foreman
+from mfnet.service.engine.outcomes import AttemptFailed, LeaseLost, Leaving
+from mfnet.service.engine.process import Engine
 from mfnet.service.settings import Settings
 
 STUB = Path(engine_stub.__file__)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from mfnet.service.cli import app
-from mfnet.service.database import Database
-from mfnet.service.repository.keys import KeyRepository
+from mfnet.service.cli.main import app
+from mfnet.service.db.repositories.keys import KeyRepository
+from mfnet.service.db.session import Database
 from mfnet.service.settings import Settings
 
 

@@ -8,13 +8,15 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, inspect, text
 
-from mfnet.service.database import Database
-from mfnet.service.repository.keys import KeyRepository
-from mfnet.service.repository.uploads import UploadRepository
+from mfnet.service.db.repositories.keys import KeyRepository
+from mfnet.service.db.repositories.uploads import UploadRepository
+from mfnet.service.db.session import Database
+from mfnet.service.db.tables import Table
 from mfnet.service.settings import Settings
-from mfnet.service.tables import Table
 
-UPGRADE = "import sys; from mfnet.service.database import Database; Database(sys.argv[1]).upgrade()"
+UPGRADE = (
+    "import sys; from mfnet.service.db.session import Database; Database(sys.argv[1]).upgrade()"
+)
 
 
 def test_migrations_lead_to_the_declared_tables(database: Database, database_url: str) -> None:

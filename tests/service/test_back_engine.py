@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from mfnet.service.engine import Engine, EngineDied, _pump
+from mfnet.service.engine.process import Engine, EngineDied, _pump
 
 STUB = (sys.executable, str(Path(__file__).parents[1] / "support" / "engine_stub.py"))
 
@@ -123,7 +123,7 @@ def test_stop_leaves_no_process(engine: Engine, tmp_path: Path) -> None:
 
 def test_a_real_runner_ends_with_its_standard_input() -> None:
     """Without any order it imports neither model nor torch, so this is quick."""
-    child = psutil.Popen([sys.executable, "-m", "mfnet.service.runner"], stdin=-1, stdout=-1)
+    child = psutil.Popen([sys.executable, "-m", "mfnet.service.engine.runner"], stdin=-1, stdout=-1)
     child.communicate(b"", timeout=30)
     assert child.returncode == 0
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text, update
 
-from mfnet.service.database import Database, clock
-from mfnet.service.jobs import Failure, State
-from mfnet.service.repository.backlog import Backlog
-from mfnet.service.repository.jobs import JobRepository
-from mfnet.service.tables import Job
+from mfnet.service.db.repositories.jobs import JobRepository
+from mfnet.service.db.repositories.stalled_jobs import Backlog
+from mfnet.service.db.session import Database, clock
+from mfnet.service.db.tables import Job
+from mfnet.service.domain.job import Failure, State
 
 CRASH = Failure("engine.died", "signal 9", {})
 MISTAKE = Failure("pair.no_overlap", "0 %", {"overlap_percent": 0}, input_fault=True)

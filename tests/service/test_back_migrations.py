@@ -10,13 +10,13 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, inspect, text
 
 from mfnet import service
-from mfnet.service.database import Database
-from mfnet.service.jobs import State
-from mfnet.service.repository.jobs import JobRepository
-from mfnet.service.repository.keys import KeyRepository
-from mfnet.service.tables import Part, Table
+from mfnet.service.db.repositories.jobs import JobRepository
+from mfnet.service.db.repositories.keys import KeyRepository
+from mfnet.service.db.session import Database
+from mfnet.service.db.tables import Part, Table
+from mfnet.service.domain.job import State
 
-MIGRATIONS = Path(service.__file__).parent / "migrations"
+MIGRATIONS = Path(service.__file__).parent / "db/migrations"
 # An edit of a migration that data folders have been through leaves those without it.
 FIRST = {
     "keys": {"id", "name", "role", "sha256", "prefix", "created", "revoked"},

@@ -19,12 +19,12 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import update
 
-from mfnet.service.database import Database, clock
-from mfnet.service.jobs import FINAL, Failure, State
-from mfnet.service.repository.jobs import JobRepository
-from mfnet.service.repository.keys import KeyRepository
-from mfnet.service.repository.parts import PartRepository
-from mfnet.service.tables import Job, Part
+from mfnet.service.db.repositories.jobs import JobRepository
+from mfnet.service.db.repositories.keys import KeyRepository
+from mfnet.service.db.repositories.parts import PartRepository
+from mfnet.service.db.session import Database, clock
+from mfnet.service.db.tables import Job, Part
+from mfnet.service.domain.job import FINAL, Failure, State
 
 ALLOWED = 3
 CUTS = [range(512 * n, 512 * n + 512) for n in range(4)]

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from mfnet.service.database import Database, clock
-from mfnet.service.jobs import LEAST_ROWS, ROW_BLOCK, Failure, State, cut, parts_percent
-from mfnet.service.repository.jobs import JobRepository
-from mfnet.service.repository.parts import PartRepository
-from mfnet.service.tables import Job, Part
+from mfnet.service.db.repositories.jobs import JobRepository
+from mfnet.service.db.repositories.parts import PartRepository
+from mfnet.service.db.session import Database, clock
+from mfnet.service.db.tables import Job, Part
+from mfnet.service.domain.job import LEAST_ROWS, ROW_BLOCK, Failure, State, cut, parts_percent
 
 CRASH = Failure("engine.died", "signal 9", {})
 MISTAKE = Failure("raster.changed", "no", {}, input_fault=True)

@@ -3,10 +3,10 @@
 import threading
 from pathlib import Path
 
-from mfnet.service.database import Database
-from mfnet.service.records import Records
-from mfnet.service.repository.keys import KeyRepository
+from mfnet.service.db.repositories.keys import KeyRepository
+from mfnet.service.db.session import Database
 from mfnet.service.settings import Settings
+from mfnet.service.worker.db_retry import Records
 
 
 def test_who_reads_does_not_wait_for_who_writes(tmp_path: Path) -> None:

@@ -13,20 +13,20 @@ from typing import Any, cast
 import pytest
 from sqlalchemy.orm import Session
 
-from mfnet.service.attempt import Foreman
-from mfnet.service.database import Database
-from mfnet.service.engine import Engine
-from mfnet.service.jobs import State
-from mfnet.service.records import Records
-from mfnet.service.repository.jobs import JobRepository
-from mfnet.service.repository.models import ModelRepository
-from mfnet.service.repository.tiles import TileRepository
-from mfnet.service.repository.uploads import UploadRepository
-from mfnet.service.retraining import Retraining
+from mfnet.service.db.repositories.jobs import JobRepository
+from mfnet.service.db.repositories.models import ModelRepository
+from mfnet.service.db.repositories.tiles import TileRepository
+from mfnet.service.db.repositories.uploads import UploadRepository
+from mfnet.service.db.session import Database
+from mfnet.service.db.tables import Job, Model
+from mfnet.service.domain.job import State
+from mfnet.service.engine.client import Foreman
+from mfnet.service.engine.process import Engine
+from mfnet.service.files.storage import Storage
 from mfnet.service.settings import Settings
-from mfnet.service.storage import Storage
-from mfnet.service.supervisor import Supervisor
-from mfnet.service.tables import Job, Model
+from mfnet.service.worker.db_retry import Records
+from mfnet.service.worker.run_retraining import Retraining
+from mfnet.service.worker.supervisor import Supervisor
 from mfnet.training.datasets.manifest import SplitRules
 
 STUB = Path(__file__).parents[1] / "support" / "engine_stub.py"
@@ -288,7 +288,7 @@ def test_tiles_are_cut_into_blocks_of_which_none_is_kept_for_a_test(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[Any] = []
-    write = "mfnet.service.retraining.write_manifest"
+    write = "mfnet.service.worker.run_retraining.write_manifest"
     monkeypatch.setattr(write, lambda *_, split: told.append(split))
     files = {"request_sha256": "r", "ortho": "o", "height": "h", "sha256": "l"}
     with bench.database.writing() as session:

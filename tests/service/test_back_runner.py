@@ -20,8 +20,8 @@ from mfnet.model.errors import (
     RasterMissing,
     UnknownModel,
 )
-from mfnet.service.engine import Engine
-from mfnet.service.runner import Segmenter, answer
+from mfnet.service.engine.process import Engine
+from mfnet.service.engine.runner import Segmenter, answer
 
 
 class Raising(Segmenter):
@@ -67,7 +67,7 @@ def test_every_error_has_a_code_and_tells_nothing_of_the_inside(
 @pytest.mark.timeout(600)
 def test_a_real_engine_computes_refuses_and_computes_again(tmp_path: Path) -> None:
     order = _tiny_order(tmp_path)
-    engine = Engine([sys.executable, "-m", "mfnet.service.runner"])
+    engine = Engine([sys.executable, "-m", "mfnet.service.engine.runner"])
     try:
         first = _last_reply(engine, order)
         assert "done" in first, first
@@ -96,7 +96,7 @@ def test_a_real_engine_computes_refuses_and_computes_again(tmp_path: Path) -> No
 def test_a_real_engine_computes_parts_and_joins_them(tmp_path: Path) -> None:
     order = _tiny_order(tmp_path)
     order["options"] |= {"confidence": True}
-    engine = Engine([sys.executable, "-m", "mfnet.service.runner"])
+    engine = Engine([sys.executable, "-m", "mfnet.service.engine.runner"])
     try:
         assert "done" in _last_reply(engine, order)
         whole = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}

@@ -13,20 +13,20 @@ import psutil
 import pytest
 from engine_stub import ROWS, STEPS, result
 
-from mfnet.service.attempt import Foreman
-from mfnet.service.database import Database
-from mfnet.service.engine import Engine
-from mfnet.service.jobs import State
+from mfnet.service.db.repositories.jobs import JobRepository
+from mfnet.service.db.repositories.keys import KeyRepository
+from mfnet.service.db.repositories.parts import PartRepository
+from mfnet.service.db.repositories.uploads import UploadRepository
+from mfnet.service.db.session import Database
+from mfnet.service.db.tables import Job, Part
+from mfnet.service.domain.job import State
+from mfnet.service.engine.client import Foreman
+from mfnet.service.engine.process import Engine
+from mfnet.service.files.storage import Storage
 from mfnet.service.queue import Doorbell, make_celery
-from mfnet.service.reconciler import Reconciler
-from mfnet.service.repository.jobs import JobRepository
-from mfnet.service.repository.keys import KeyRepository
-from mfnet.service.repository.parts import PartRepository
-from mfnet.service.repository.uploads import UploadRepository
 from mfnet.service.settings import Settings
-from mfnet.service.storage import Storage
-from mfnet.service.supervisor import Supervisor
-from mfnet.service.tables import Job, Part
+from mfnet.service.worker.reconciler import Reconciler
+from mfnet.service.worker.supervisor import Supervisor
 
 STUB = Path(engine_stub.__file__)
 WIDTH = 10

@@ -18,12 +18,12 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import select, update
 
-from mfnet.service.database import Database, clock
-from mfnet.service.jobs import FINAL, TRANSITIONS, Failure, State
-from mfnet.service.repository.backlog import Backlog
-from mfnet.service.repository.jobs import JobRepository
-from mfnet.service.repository.keys import KeyRepository
-from mfnet.service.tables import Job
+from mfnet.service.db.repositories.jobs import JobRepository
+from mfnet.service.db.repositories.keys import KeyRepository
+from mfnet.service.db.repositories.stalled_jobs import Backlog
+from mfnet.service.db.session import Database, clock
+from mfnet.service.db.tables import Job
+from mfnet.service.domain.job import FINAL, TRANSITIONS, Failure, State
 
 ALLOWED = 3
 FAILURES = st.builds(Failure, st.just("x"), st.just("y"), st.just({}), st.booleans())

@@ -15,18 +15,18 @@ from sqlalchemy import update
 from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.orm import Session
 
-from mfnet.service.database import Database, clock
-from mfnet.service.engine import Engine
-from mfnet.service.jobs import Failure, State
+from mfnet.service.db.repositories.jobs import JobRepository
+from mfnet.service.db.repositories.uploads import UploadRepository
+from mfnet.service.db.session import Database, clock
+from mfnet.service.db.tables import Job
+from mfnet.service.domain.job import Failure, State
+from mfnet.service.engine.process import Engine
+from mfnet.service.files.storage import Storage
 from mfnet.service.queue import Doorbell, make_celery
-from mfnet.service.reconciler import Reconciler
-from mfnet.service.records import Records
-from mfnet.service.repository.jobs import JobRepository
-from mfnet.service.repository.uploads import UploadRepository
 from mfnet.service.settings import Settings
-from mfnet.service.storage import Storage
-from mfnet.service.supervisor import Supervisor
-from mfnet.service.tables import Job
+from mfnet.service.worker.db_retry import Records
+from mfnet.service.worker.reconciler import Reconciler
+from mfnet.service.worker.supervisor import Supervisor
 
 STUB = Path(__file__).parents[1] / "support" / "engine_stub.py"
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from mfnet.service.database import Database
+from mfnet.service.db.repositories.tiles import TileRepository
+from mfnet.service.db.repositories.uploads import UploadRepository
+from mfnet.service.db.session import Database
+from mfnet.service.db.tables import Tile
 from mfnet.service.errors import TilesDiffer
-from mfnet.service.manifest import write_manifest
-from mfnet.service.repository.tiles import TileRepository
-from mfnet.service.repository.uploads import UploadRepository
-from mfnet.service.storage import Storage
-from mfnet.service.tables import Tile
+from mfnet.service.files.dataset_manifest import write_manifest
+from mfnet.service.files.storage import Storage
 from mfnet.training.datasets.manifest import read_manifest
 
 SCHEME = {

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from mfnet.service.database import Database, clock
-from mfnet.service.repository.jobs import JobRepository
-from mfnet.service.repository.keys import KeyRepository
-from mfnet.service.repository.parts import PartRepository
-from mfnet.service.repository.turns import TurnRepository
-from mfnet.service.tables import Job
+from mfnet.service.db.repositories.fair_queue import TurnRepository
+from mfnet.service.db.repositories.jobs import JobRepository
+from mfnet.service.db.repositories.keys import KeyRepository
+from mfnet.service.db.repositories.parts import PartRepository
+from mfnet.service.db.session import Database, clock
+from mfnet.service.db.tables import Job
 
 ALLOWED = 3
 

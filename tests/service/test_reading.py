@@ -4,8 +4,8 @@ import pytest
 
 from mfnet.model.cli.arguments import _READING
 from mfnet.model.raster.values.reading_options import ReadingOptions
-from mfnet.service import inspection
-from mfnet.service.reading import NAMES, ReadingInputs, as_arguments, reading_of
+from mfnet.service.domain.reading_inputs import NAMES, ReadingInputs, as_arguments, reading_of
+from mfnet.service.operations import file_inspection
 
 
 def test_a_job_takes_what_the_engine_and_the_command_line_take() -> None:
@@ -55,4 +55,4 @@ def test_what_a_job_says_the_engine_reads() -> None:
     ],
 )
 def test_messages_name_the_inputs_of_a_job(told: str, shown: str) -> None:
-    assert inspection._renamed(told, {}) == shown
+    assert file_inspection._renamed(told, {}) == shown

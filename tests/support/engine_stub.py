@@ -1,4 +1,4 @@
-"""An engine for tests, run as a program: it speaks the protocol of `service/engine.py`.
+"""An engine for tests, run as a program: it speaks the protocol of `service/engine/process.py`.
 
 The `model` of an order says how it behaves: `slow` (20 steps of 0.1 s), `brisk` (of 0.03 s),
 `quick`, `crash`, `refuse`, `fault`, `silent` or `babble`. What it writes depends on the

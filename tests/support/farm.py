@@ -15,16 +15,16 @@ import engine_stub
 import psutil
 import redis as redis_client
 
-from mfnet.service.database import Database
-from mfnet.service.jobs import State
+from mfnet.service.db.repositories.jobs import JobRepository
+from mfnet.service.db.repositories.keys import KeyRepository
+from mfnet.service.db.repositories.parts import PartRepository
+from mfnet.service.db.repositories.uploads import UploadRepository
+from mfnet.service.db.session import Database
+from mfnet.service.db.tables import Job, Part
+from mfnet.service.domain.job import State
+from mfnet.service.files.storage import Storage
 from mfnet.service.queue import Doorbell, make_celery
-from mfnet.service.repository.jobs import JobRepository
-from mfnet.service.repository.keys import KeyRepository
-from mfnet.service.repository.parts import PartRepository
-from mfnet.service.repository.uploads import UploadRepository
 from mfnet.service.settings import Settings
-from mfnet.service.storage import Storage
-from mfnet.service.tables import Job, Part
 
 STUB = [sys.executable, engine_stub.__file__]
 ORTHO = b"pixels"
@@ -118,7 +118,7 @@ class Farm:
         environment = {**os.environ, **{f"MFNET_{name}": v for name, v in chosen.items()}}
         if self.settings.redis_url:
             environment["REDIS_URL"] = self.settings.redis_url
-        command = [sys.executable, "-m", "mfnet.service.cli", "worker"]
+        command = [sys.executable, "-m", "mfnet.service.cli.main", "worker"]
         worker = psutil.Popen(
             [*command, "--data-dir", str(self.settings.data_dir)],
             env=environment,

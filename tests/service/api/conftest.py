@@ -14,10 +14,10 @@ import pytest
 import uvicorn
 
 from mfnet.service.app import create_app
-from mfnet.service.registry import Registry
-from mfnet.service.repository.jobs import JobRepository
-from mfnet.service.repository.keys import KeyRepository
-from mfnet.service.services import Services
+from mfnet.service.db.repositories.jobs import JobRepository
+from mfnet.service.db.repositories.keys import KeyRepository
+from mfnet.service.operations.context import Services
+from mfnet.service.operations.model_registry import Registry
 from mfnet.service.settings import Settings
 
 

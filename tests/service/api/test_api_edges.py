@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolEmpty
 
-from mfnet.service import errors, http_errors
-from mfnet.service.repository.keys import KeyRepository
+from mfnet.service import errors
+from mfnet.service.api import problem_details
+from mfnet.service.db.repositories.keys import KeyRepository
 
 OGC = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0/"
 PROBLEM = "application/problem+json"
@@ -160,7 +161,7 @@ def test_every_error_has_a_status():
     def below(kind):
         return {kind}.union(*(below(child) for child in kind.__subclasses__()))
 
-    assert below(errors.ServiceError) - {errors.ServiceError} == set(http_errors.ANSWERS)
+    assert below(errors.ServiceError) - {errors.ServiceError} == set(problem_details.ANSWERS)
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import hashlib
 
 import pytest
 
+from mfnet.service.db.repositories.jobs import JobRepository
+from mfnet.service.domain.job import Failure
 from mfnet.service.errors import Refused
-from mfnet.service.jobs import Failure
-from mfnet.service.repository.jobs import JobRepository
 
 OGC = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0/"
 

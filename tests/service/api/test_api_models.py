@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from mfnet.service.repository.models import ModelRepository
+from mfnet.service.db.repositories.models import ModelRepository
 
 
 def candidate(api, name="mine", content=b"better") -> int:
@@ -87,7 +87,7 @@ def test_a_job_keeps_the_version_that_was_active_when_it_was_submitted(api):
     promote(api, 2)
     after, named = api.submit(model="mine"), api.submit(model="mine@1")
     with api.services.database.reading() as session:
-        from mfnet.service.repository.jobs import JobRepository
+        from mfnet.service.db.repositories.jobs import JobRepository
 
         kept = [JobRepository(session).get(job["id"]).inputs for job in (before, after, named)]
     assert [job["model"] for job in kept] == ["mine@1", "mine@2", "mine@1"]

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mfnet.service.cli import app
-from mfnet.service.repository.jobs import JobRepository
-from mfnet.service.repository.models import ModelRepository
-from mfnet.service.repository.tiles import TileRepository
-from mfnet.service.repository.uploads import UploadRepository
+from mfnet.service.cli.main import app
+from mfnet.service.db.repositories.jobs import JobRepository
+from mfnet.service.db.repositories.models import ModelRepository
+from mfnet.service.db.repositories.tiles import TileRepository
+from mfnet.service.db.repositories.uploads import UploadRepository
 
 
 @pytest.fixture

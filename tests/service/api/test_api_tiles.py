@@ -16,11 +16,11 @@ from mfnet.model.classes import ISPRS, NODATA
 from mfnet.model.raster.georeferencing.grid import Grid
 from mfnet.model.raster.products.class_areas import ClassAreas
 from mfnet.model.raster.products.cog import CogWriter
-from mfnet.service.inspection import Inspector
-from mfnet.service.manifest import write_manifest
-from mfnet.service.repository.jobs import JobRepository
-from mfnet.service.repository.tiles import TileRepository
-from mfnet.service.repository.uploads import UploadRepository
+from mfnet.service.db.repositories.jobs import JobRepository
+from mfnet.service.db.repositories.tiles import TileRepository
+from mfnet.service.db.repositories.uploads import UploadRepository
+from mfnet.service.files.dataset_manifest import write_manifest
+from mfnet.service.operations.file_inspection import Inspector
 from mfnet.training.datasets.folder import Folder
 
 SIDE = 64
@@ -168,7 +168,9 @@ def test_a_tile_that_a_retraining_takes_stays_until_it_is_done(
     mapped, classes, tmp_path, monkeypatch
 ):
     api, job = mapped
-    monkeypatch.setattr("mfnet.service.corrections._MANY", 1)  # however many maps wait, too
+    monkeypatch.setattr(
+        "mfnet.service.operations.labelled_tiles._MANY", 1
+    )  # however many maps wait, too
     labels = send(api, "c.tif", geotiff(tmp_path, (classes + 1) % 6))
     tile = correct(api, job, labels=labels).json()["id"]
     with api.services.database.writing() as session:

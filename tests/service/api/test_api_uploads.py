@@ -126,12 +126,12 @@ def test_an_upload_cut_at_any_byte_leaves_nothing(api, sent, chunked):
 def test_a_full_disk_is_507_and_leaves_nothing(api, monkeypatch):
     import errno
 
-    from mfnet.service import uploads
+    from mfnet.service.api import upload_stream
 
     def full(_descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(uploads.os, "fsync", full)
+    monkeypatch.setattr(upload_stream.os, "fsync", full)
     reply = api.user.put("/uploads/a.tif", content=BODY)
     assert (reply.status_code, reply.json()["code"]) == (507, "storage.full")
     assert set(reply.json()) == {"type", "title", "status", "code", "request_id"}

@@ -1,0 +1,1 @@
+"""The commands serve, worker, keys, models and demo; no logic."""

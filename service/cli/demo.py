@@ -1,0 +1,49 @@
+"""`mfnet demo`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    ortho: Annotated[
+        Path | None, typer.Argument(help="Your orthophoto; a town is drawn without it.")
+    ] = None,
+    height: Annotated[Path | None, typer.Argument(help="Its height raster.")] = None,
+    dtm: Annotated[
+        Path | None, typer.Option(help="Terrain model; HEIGHT is then a surface model (DSM).")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("demo"),
+    model: Annotated[str, typer.Option(help="A name from `mfnet models list`.")] = "town-small",
+    size: Annotated[int, typer.Option(min=256, max=8192, help="Side of the town, pixels.")] = 1024,
+    seed: Annotated[int, typer.Option(min=0, help="Which town.")] = 900_001,
+) -> None:
+    """The whole story through the real service: upload, map, download, look. Minutes, on a laptop.
+
+    Training never saw the town that is drawn.
+    """
+    import signal
+    import sys
+
+    from rich.console import Console
+
+    from mfnet.service.demo.server import DemoFailed
+    from mfnet.service.demo.walkthrough import Rasters, draw_town, tell
+
+    if (ortho is None) != (height is None):
+        raise typer.BadParameter("an orthophoto needs its height raster: mfnet demo ORTHO HEIGHT")
+    # Python would end at once and leave the service running.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    out.mkdir(parents=True, exist_ok=True)
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        if ortho is None or height is None:
+            console.print(f"Drawing a town of {size} × {size} pixels")
+            rasters = draw_town(out, size, seed)
+        else:
+            rasters = Rasters(ortho, height, dtm)
+        tell(rasters, out, model, console)
+    except DemoFailed as failed:
+        typer.echo(f"mfnet: {failed}", err=True)
+        raise typer.Exit(failed.status) from None

@@ -1,0 +1,162 @@
+"""`mfnet serve`: the API and, unless told otherwise, one worker, under one data folder; and a
+second one from the first retraining on, so that no map waits for it."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from mfnet.service.db.repositories.keys import KeyRepository
+from mfnet.service.db.repositories.stalled_jobs import Backlog
+from mfnet.service.db.session import AWAY, Database
+from mfnet.service.domain.job import RETRAIN, SEGMENT
+from mfnet.service.files.storage import Storage
+from mfnet.service.runtime import logging_setup
+from mfnet.service.settings import Settings
+
+_log = logging.getLogger(__name__)
+_RESTART_S = 2.0  # a worker that cannot start must not be started a hundred times a second
+
+Tell = Callable[[str], None]
+
+
+def serve(settings: Settings, *, worker: bool, tell: Tell) -> None:
+    """Run until SIGTERM or Ctrl-C; leaves nothing running.
+
+    Args:
+        settings: Where to listen and where the data is.
+        worker: Run a worker beside the API.
+        tell: Takes the lines for whoever started us: the address, and the first key.
+    """
+    import uvicorn
+
+    from mfnet.service.app import create_app
+
+    logging_setup.configure(settings.log_level)
+    config = uvicorn.Config(
+        partial(create_app, settings),
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+    )
+    # Before anything is touched: a service that already runs here holds the port.
+    listening = config.bind_socket()
+    secret = _prepare(settings)
+    server = uvicorn.Server(config)
+    # uvicorn raises the signal again after its shutdown: by then it must not end us at once.
+    signal.signal(signal.SIGTERM, _exit)
+    listening.listen(config.backlog)  # who reads the address may connect at once, and waits
+    host, port = listening.getsockname()[:2]
+    tell(f"Listening on http://{host}:{port} with data in {settings.data_dir.resolve()}")
+    if secret is not None:
+        tell(f"Admin key, shown this once: {secret}")
+    keepers = [WorkerKeeper(settings, process) for process in (SEGMENT, RETRAIN) if worker]
+    try:
+        for keeper in keepers:
+            keeper.start()
+        server.run(sockets=[listening])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        for keeper in keepers:
+            keeper.ask_to_leave()
+        for keeper in keepers:
+            keeper.stop()
+
+
+class WorkerKeeper:
+    """Keeps one worker process alive.
+
+    Args:
+        settings: The worker gets the data folder from here, everything else from the environment.
+        process: What it does. The one that maps is started at once, so that it is ready; one that
+            retrains is started when the first retraining waits.
+    """
+
+    def __init__(self, settings: Settings, process: str) -> None:
+        self._settings = settings
+        self._process = process
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name=f"keeper of {process}")
+
+    def start(self) -> None:
+        """Start the worker, and start it again whenever it dies."""
+        self._thread.start()
+
+    def ask_to_leave(self) -> None:
+        """Have the worker leave; returns at once."""
+        self._stopping.set()
+
+    def stop(self) -> None:
+        """Have the worker leave, and end it where it does not."""
+        self.ask_to_leave()
+        self._thread.join()
+
+    def _keep(self) -> None:
+        if self._process == RETRAIN:
+            self._wait_for_work()
+        while not self._stopping.is_set():
+            # Standard output is for our own lines.
+            child = subprocess.Popen(self._command(), stdout=sys.stderr, start_new_session=True)
+            while child.poll() is None and not self._stopping.wait(0.2):
+                pass
+            if self._stopping.is_set():
+                _end(child, self._settings.grace_s + 5)
+                return
+            _log.error("the worker ended with status %s; starting it again", child.returncode)
+            self._stopping.wait(_RESTART_S)
+
+    def _wait_for_work(self) -> None:
+        database = Database(self._settings.database)
+        try:
+            while not self._stopping.wait(self._settings.reconcile_s):
+                try:
+                    with database.reading() as session:
+                        if Backlog(session).due(self._process, limit=1):
+                            return
+                except AWAY as error:
+                    _log.warning("the database is away: %s", error)
+        finally:
+            database.close()
+
+    def _command(self) -> list[str]:
+        data_dir = str(self._settings.data_dir.resolve())
+        return [
+            *(sys.executable, "-m", "mfnet.service.cli.main", "worker", "--work", self._process),
+            *("--data-dir", data_dir, "--parent", str(os.getpid())),
+        ]
+
+
+def _prepare(settings: Settings) -> str | None:
+    """Bring the data folder up to date; returns the first key, where there was none."""
+    Storage(settings.data_dir)
+    # The broker's file keeps every message that it ever had, and the reconciler rings anyway.
+    for path in settings.data_dir.glob(f"{settings.broker_file.name}*"):
+        path.unlink()
+    database = Database(settings.database)
+    database.upgrade()
+    try:
+        with database.writing() as session:
+            keys = KeyRepository(session)
+            return None if keys.all() else keys.create("first", "admin")[1]
+    finally:
+        database.close()
+
+
+def _end(child: subprocess.Popen[bytes], grace_s: float) -> None:
+    child.terminate()
+    try:
+        child.wait(grace_s)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _exit(_number: int, _frame: Any) -> None:
+    raise SystemExit(0)

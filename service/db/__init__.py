@@ -1,0 +1,1 @@
+"""Tables and the sessions that read and write them."""

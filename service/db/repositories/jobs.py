@@ -1,0 +1,271 @@
+"""Jobs in the database. Each change is one statement whose WHERE says who may make it."""
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, case, delete, or_, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from mfnet.service.db.session import clock
+from mfnet.service.db.tables import Job
+from mfnet.service.domain.job import FINAL, Failure, State, after_failure
+
+_CLEARED = {"worker": None, "lease_until": None}
+
+
+class JobRepository:
+    """The jobs of one transaction.
+
+    Args:
+        session: An open transaction: `Database.writing()` for whatever changes a row.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    # ---- for the API -----------------------------------------------------------------------
+
+    def submit(
+        self,
+        owner: str,
+        process: str,
+        inputs: dict[str, Any],
+        idempotency_key: str | None = None,
+        request_sha256: str | None = None,
+        *,
+        remarks: list[dict[str, Any]] | None = None,
+        drift: dict[str, Any] | None = None,
+    ) -> tuple[Job, bool]:
+        """Accept a job. Ring for it after the commit.
+
+        Args:
+            owner: Id of the caller's key.
+            process: What is to be run.
+            inputs: As `tables.Job` keeps them.
+            idempotency_key: The caller's name for this request.
+            request_sha256: Of the inputs as they were sent.
+            remarks: On how they are read, and what is odd about them.
+            drift: How they differ from what the model has seen, if they do.
+
+        Returns:
+            The job, and whether it is new: the same owner's same idempotency key finds the job
+            of the first request, which may have been another (the caller compares them).
+        """
+        if idempotency_key is not None and (job := self.submitted(owner, idempotency_key)):
+            return job, False
+        now = self._session.execute(select(clock())).scalar_one()
+        job = Job(
+            id=uuid.uuid4().hex,
+            owner=owner,
+            process=process,
+            state=State.ACCEPTED,
+            inputs=inputs,
+            idempotency_key=idempotency_key,
+            request_sha256=request_sha256,
+            remarks=remarks or None,
+            drift=drift,
+            created=now,
+            updated=now,
+        )
+        try:
+            with self._session.begin_nested():
+                self._session.add(job)
+        except IntegrityError:
+            # Another request with this idempotency key was committed since we looked.
+            if idempotency_key is None or not (first := self.submitted(owner, idempotency_key)):
+                raise
+            return first, False
+        return job, True
+
+    def submitted(self, owner: str, idempotency_key: str) -> Job | None:
+        """The job that the owner's first request with this idempotency key made."""
+        query = select(Job).where(Job.owner == owner, Job.idempotency_key == idempotency_key)
+        return self._session.scalars(query).one_or_none()
+
+    def get(self, job_id: str, owner: str | None = None) -> Job | None:
+        """The job, if it exists and belongs to `owner` (None: to anybody)."""
+        query = select(Job).where(Job.id == job_id)
+        if owner is not None:
+            query = query.where(Job.owner == owner)
+        return self._session.scalars(query).one_or_none()
+
+    def page(
+        self,
+        owner: str | None = None,
+        *,
+        limit: int,
+        after: str | None = None,
+        states: Sequence[State] = (),
+        processes: Sequence[str] = (),
+        created_from: float | None = None,
+        created_to: float | None = None,
+    ) -> Sequence[Job]:
+        """Jobs, newest first.
+
+        Args:
+            owner: Only this owner's; None for all.
+            limit: At most so many.
+            after: Id of the last job of the page before; jobs that came since do not shift pages.
+            states: Only jobs in one of these; empty for all.
+            processes: Only jobs of one of these; empty for all.
+            created_from: Seconds since 1970, included.
+            created_to: Seconds since 1970, included.
+        """
+        query = select(Job).order_by(Job.created.desc(), Job.id.desc()).limit(limit)
+        if owner is not None:
+            query = query.where(Job.owner == owner)
+        if states:
+            query = query.where(Job.state.in_(states))
+        if processes:
+            query = query.where(Job.process.in_(processes))
+        if created_from is not None:
+            query = query.where(Job.created >= created_from)
+        if created_to is not None:
+            query = query.where(Job.created <= created_to)
+        if after is not None and (last := self.get(after, owner)) is not None:
+            query = query.where(tuple_(Job.created, Job.id) < tuple_(last.created, last.id))
+        return self._session.scalars(query).all()
+
+    def cancel(self, job_id: str) -> Job | None:
+        """Dismiss the job, whoever works on it.
+
+        The worker's next heartbeat finds no row of its own any more, so it stops its engine and
+        writes nothing; nobody has to wait for that.
+
+        Returns:
+            The dismissed job; None where there is none, or it had come to its end already.
+        """
+        return self._change(
+            Job.id == job_id,
+            Job.state.in_([State.ACCEPTED, State.RUNNING]),
+            state=State.DISMISSED,
+            message="cancelled",
+            finished=clock(),
+            **_CLEARED,
+        )
+
+    def remove(self, job_id: str) -> bool:
+        """Forget a job that has come to its end; its files are the caller's to remove."""
+        statement = delete(Job).where(Job.id == job_id, Job.state.in_(FINAL)).returning(Job.id)
+        return self._session.scalars(statement).one_or_none() is not None
+
+    def needing(self, upload_id: str) -> Job | None:
+        """A job that has not come to its end and reads this upload."""
+        reads = [Job.inputs[role].as_string() == upload_id for role in ("ortho", "height", "dtm")]
+        query = select(Job).where(Job.state.not_in(FINAL), or_(*reads))
+        return self._session.scalars(query.limit(1)).one_or_none()
+
+    # ---- for workers -----------------------------------------------------------------------
+
+    def claim(self, job_id: str, worker: str, lease_s: float, allowed: int) -> Job | None:
+        """Take the job, if nobody has it: one statement, so one of many claimants wins.
+
+        Args:
+            job_id: The job whose bell rang.
+            worker: Who claims, for people to read.
+            lease_s: Seconds until others may claim it, unless `beat` comes first.
+            allowed: Attempts that a job has.
+
+        Returns:
+            The job with its new epoch; None where it is somebody else's, finished or gone.
+        """
+        # A job in parts goes on where it was.
+        return self._change(
+            Job.id == job_id,
+            waiting(),
+            Job.attempts < allowed,
+            state=State.RUNNING,
+            epoch=Job.epoch + 1,
+            attempts=Job.attempts + 1,
+            worker=worker,
+            lease_until=clock() + lease_s,
+            progress=case((Job.parts_key.is_(None), 0), else_=Job.progress),
+            message="",
+            started=case((Job.parts_key.is_(None), clock()), else_=Job.started),
+        )
+
+    def beat(self, job: Job, lease_s: float, progress: int, message: str) -> bool:
+        """Renew the lease and say how far the work is.
+
+        Returns:
+            False where the job is no longer ours: cancelled, or taken over. Stop at once.
+        """
+        changed = self._change_mine(
+            job, lease_until=clock() + lease_s, progress=progress, message=message
+        )
+        return changed is not None
+
+    def publish(self, job: Job, message: str = "done") -> bool:
+        """Make the files of our epoch the job's result; False where it is no longer ours."""
+        changed = self._change_mine(
+            job,
+            state=State.SUCCESSFUL,
+            result_epoch=job.epoch,
+            progress=100,
+            message=message,
+            error=None,  # of an attempt before
+            finished=clock(),
+            **_CLEARED,
+        )
+        return changed is not None
+
+    def fail(self, job: Job, failure: Failure, allowed: int) -> State | None:
+        """End our attempt without a result.
+
+        Returns:
+            `failed`, or `accepted` where the job is to be tried again; None where it is no
+            longer ours.
+        """
+        state = after_failure(failure, job.attempts, allowed)
+        final = state is State.FAILED
+        why = failure.message.replace("\0", "")  # which PostgreSQL takes in no text
+        changed = self._change_mine(
+            job,
+            state=state,
+            error=failure.to_dict(),
+            message=why if final else f"attempt {job.attempts} failed; trying again",
+            finished=clock() if final else None,
+            **_CLEARED,
+        )
+        return state if changed is not None else None
+
+    def hand_back(self, job: Job) -> bool:
+        """Let another worker have the job, because ours is shutting down: no attempt of the job's.
+
+        Returns:
+            False where it is no longer ours.
+        """
+        changed = self._change_mine(
+            job,
+            state=State.ACCEPTED,
+            attempts=job.attempts - 1,
+            message="waiting for another worker",
+            **_CLEARED,
+        )
+        return changed is not None
+
+    # ---- below -----------------------------------------------------------------------------
+
+    def _change_mine(self, job: Job, **values: Any) -> Job | None:
+        """Change the job if the epoch that `job` was claimed with is still the newest."""
+        return self._change(
+            Job.id == job.id, Job.state == State.RUNNING, Job.epoch == job.epoch, **values
+        )
+
+    def _change(self, *where: ColumnElement[bool], **values: Any) -> Job | None:
+        statement = (
+            update(Job)
+            .where(*where)
+            .values(updated=clock(), **values)
+            .returning(Job)
+            .execution_options(synchronize_session=False, populate_existing=True)
+        )
+        return self._session.scalars(statement).one_or_none()
+
+
+def waiting() -> ColumnElement[bool]:
+    """Nobody works on it: accepted, or running under a lease that has run out."""
+    expired = and_(Job.state == State.RUNNING, Job.lease_until < clock())
+    return or_(Job.state == State.ACCEPTED, expired)

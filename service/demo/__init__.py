@@ -1,0 +1,1 @@
+"""The guided story of `mfnet demo`."""

@@ -1,0 +1,1 @@
+"""What a job and a model version are, and how they change; no input or output."""

@@ -1,0 +1,1 @@
+"""The engine process and both ends of what is said to it."""

@@ -1,0 +1,136 @@
+"""The engine: a child process that computes, so that only the child dies of a crash.
+
+Orders go to its standard input and replies come from its standard output, one JSON object a line:
+
+    → {"process": …, "ortho": …, "height": …, "out": …, …}
+    ← {"progress": [done, in all, (what is done)]}      any number of times
+    ← {"done": {…}}  or  {"error": {code, message, params, input_fault}}
+
+The child is started by exec, not fork, without secrets and with GDAL fenced in, since it opens
+strangers' rasters. It holds the last model warm between orders, and ends when its standard input
+does: when this process is killed, the kernel closes the pipe.
+"""
+
+import json
+import logging
+import queue
+import subprocess
+import threading
+from collections.abc import Sequence
+from typing import IO, Any
+
+from mfnet.service.runtime import gdal_env
+from mfnet.service.settings import environment_without_secrets
+
+_log = logging.getLogger(__name__)
+
+
+class EngineDied(Exception):
+    """The child ended, or wrote what is no reply, in the middle of an order."""
+
+
+class Engine:
+    """One engine process, started when needed. For use by one thread.
+
+    Args:
+        command: The program and its arguments.
+    """
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = command
+        self._child: subprocess.Popen[str] | None = None
+        self._replies: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id; None while there is none."""
+        return self._child.pid if self._child else None
+
+    def order(self, order: dict[str, Any]) -> None:
+        """Start on an order; the one before must have been answered.
+
+        Raises:
+            EngineDied: It does not take the order.
+        """
+        if self._child is None or self._child.poll() is not None:
+            self._start()
+        assert self._child is not None
+        assert self._child.stdin is not None
+        try:
+            self._child.stdin.write(json.dumps(order) + "\n")
+            self._child.stdin.flush()
+        except BrokenPipeError:
+            raise self._died() from None
+
+    def reply(self, timeout: float) -> dict[str, Any] | None:
+        """The next reply; None where none came within `timeout` seconds.
+
+        Raises:
+            EngineDied: None will come any more.
+        """
+        try:
+            line = self._replies.get(timeout=timeout)
+        except queue.Empty:
+            return None
+        if not line:
+            raise self._died()
+        try:
+            reply = json.loads(line)
+        except ValueError:
+            self.stop()
+            raise EngineDied(f"the engine wrote {line[:80]!r}, which is no reply") from None
+        if not isinstance(reply, dict):
+            self.stop()
+            raise EngineDied(f"the engine wrote {line[:80]!r}, which is no reply")
+        return reply
+
+    def stop(self) -> None:
+        """End the child at once, in the middle of an order or not."""
+        if self._child is None:
+            return
+        self._child.kill()
+        self._child.wait()
+        assert self._child.stdin is not None
+        self._child.stdin.close()
+        self._child = None
+
+    def _start(self) -> None:
+        self.stop()
+        # In a session of its own: Ctrl-C on a terminal is for the supervisor to handle.
+        self._child = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",  # what is no text is no reply either, and shall be seen as such
+            env=environment_without_secrets() | gdal_env.FENCE,
+            start_new_session=True,
+        )
+        # Each child has a queue of its own, so that nothing of a former one is left in it.
+        self._replies = queue.SimpleQueue()
+        threading.Thread(
+            target=_pump, args=(self._child.stdout, self._replies), name="engine", daemon=True
+        ).start()
+        _log.info("engine started as process %d", self._child.pid)
+
+    def _died(self) -> EngineDied:
+        assert self._child is not None
+        try:
+            status = self._child.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            status = None
+        self.stop()
+        if status is None:
+            return EngineDied("the engine closed its output")
+        how = f"signal {-status}" if status < 0 else f"status {status}"
+        return EngineDied(f"the engine ended with {how}")
+
+
+def _pump(lines: IO[str], into: "queue.SimpleQueue[str]") -> None:
+    try:
+        with lines:
+            for line in lines:
+                into.put(line)
+    finally:
+        into.put("")  # or whoever listens would wait out MFNET_STALL_S

@@ -1,0 +1,1 @@
+"""The data folder: uploads, results, models."""

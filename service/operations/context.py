@@ -1,0 +1,43 @@
+"""What a request needs besides its caller: made once, handed to each endpoint."""
+
+from dataclasses import dataclass
+
+from mfnet.service.db.session import Database
+from mfnet.service.files.storage import Storage
+from mfnet.service.operations.file_inspection import Inspector
+from mfnet.service.operations.model_registry import Registry
+from mfnet.service.queue import Doorbell, make_celery
+from mfnet.service.settings import Settings
+
+_INSPECTIONS_AT_ONCE = 2
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts of the service that the API stands on."""
+
+    settings: Settings
+    database: Database
+    storage: Storage
+    doorbell: Doorbell
+    inspector: Inspector
+    registry: Registry
+
+
+def make_services(settings: Settings) -> Services:
+    """All parts on `settings`; nothing is asked of a database or broker yet."""
+    database, storage = Database(settings.database), Storage(settings.data_dir)
+    inspector = Inspector(
+        models_dir=settings.models_dir,
+        max_memory_mb=settings.inspect_memory_mb,
+        max_seconds=settings.inspect_seconds,
+        at_once=_INSPECTIONS_AT_ONCE,
+    )
+    return Services(
+        settings=settings,
+        database=database,
+        storage=storage,
+        doorbell=Doorbell(make_celery(settings)),
+        inspector=inspector,
+        registry=Registry(database, storage.models, inspector),
+    )

@@ -1,0 +1,1 @@
+"""Which worker computes which job, and what becomes of it."""

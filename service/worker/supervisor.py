@@ -1,0 +1,220 @@
+"""What a worker does: take the fairest work that waits, have the engine compute it, publish it."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from sqlalchemy.orm import Session
+
+from mfnet.service.db.repositories.fair_queue import TurnRepository
+from mfnet.service.db.repositories.jobs import JobRepository
+from mfnet.service.db.repositories.parts import PartRepository
+from mfnet.service.db.session import Database
+from mfnet.service.db.tables import Job, Part
+from mfnet.service.domain.job import FINAL, RETRAIN, Failure, State, percent
+from mfnet.service.engine.client import Foreman
+from mfnet.service.engine.job_requests import Orders
+from mfnet.service.engine.outcomes import AttemptFailed, LeaseLost, Leaving
+from mfnet.service.engine.process import Engine
+from mfnet.service.files.storage import Storage
+from mfnet.service.settings import Settings
+from mfnet.service.worker.db_retry import Records
+from mfnet.service.worker.run_retraining import Retraining
+from mfnet.service.worker.split_jobs import Sharing, TurnOver
+
+_log = logging.getLogger(__name__)
+_FAULT = Failure("internal", "The service failed; its log says why.", {})
+
+
+class Supervisor:
+    """Works on one job, or one part of a job, at a time.
+
+    Args:
+        settings: Lease, heartbeat, attempts.
+        database: Where the jobs are.
+        storage: Where their files are.
+        engine: What computes.
+        worker: Our name, for people to read.
+        leaving: Set when this process is to end: the job at hand goes back.
+        ring: Rings for a job that others may take.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        storage: Storage,
+        engine: Engine,
+        worker: str,
+        leaving: threading.Event,
+        ring: Callable[[str], object],
+    ) -> None:
+        self._settings = settings
+        self._storage = storage
+        self._worker = worker
+        self._leaving = leaving
+        self._ring = ring
+        self._records = Records(settings, database, leaving)
+        self._orders = Orders(settings, database, storage)
+        self._foreman = Foreman(settings, engine, leaving)
+        self._retraining = Retraining(settings, database, storage, self._foreman)
+        self._sharing = Sharing(
+            settings, self._records, self._orders, self._foreman, storage, worker, ring
+        )
+        self._at_work = threading.Lock()
+
+    @property
+    def idle(self) -> bool:
+        """No job is at hand."""
+        return not self._at_work.locked()
+
+    def suits(self, job_id: str, parts_key: str | None) -> bool:
+        """Whether we may help with parts of this job, as far as we know."""
+        return self._sharing.suits(job_id, parts_key)
+
+    def work(self) -> None:
+        """Answer a bell: whichever job it rang for, take whose turn it is; often there is none.
+
+        Who calls while a job is at hand waits for its end.
+        """
+        with self._at_work:
+            more = True
+            while more and not self._leaving.is_set():
+                more = self._work()
+
+    def _work(self) -> bool:
+        """One job, or one part; whether there may be more that no bell will ring for."""
+        taken = self._records.change(self._take)
+        if taken is None:
+            return False
+        job, part = taken
+        if part is not None:
+            self._help(job, part)
+            return True
+        _log.info("job %s: attempt %d as epoch %d", job.id, job.attempts, job.epoch)
+        try:
+            return self._see_through(job)
+        except Exception:
+            # A fault of ours must not stop the worker, and the job's owner must hear of it.
+            _log.exception("job %s: fault in epoch %d", job.id, job.epoch)
+            self._fail(job, _FAULT)
+            return False
+
+    def _help(self, job: Job, part: Part) -> None:
+        _log.info("job %s: helping from row %d", job.id, part.first_row)
+        try:
+            self._sharing.help(job, part)
+        except Exception:
+            _log.exception("job %s: fault in the part from row %d", job.id, part.first_row)
+            allowed = self._settings.attempts
+            self._records.change(lambda s: PartRepository(s).fail(part, _FAULT, allowed))
+
+    def _take(self, session: Session) -> tuple[Job, Part | None] | None:
+        """Claim the first that can be claimed of what waits, the fairest before the others."""
+        lease_s, allowed = self._settings.lease_s, self._settings.attempts
+        jobs, turns = JobRepository(session), TurnRepository(session, allowed, self._settings.work)
+        for turn in turns.waiting():
+            part = None
+            if not turn.helps:
+                job = jobs.claim(turn.job_id, self._worker, lease_s, allowed)
+            elif self._sharing.suits(turn.job_id, turn.parts_key):
+                part = PartRepository(session).claim(turn.job_id, self._worker, lease_s, allowed)
+                job = jobs.get(turn.job_id) if part is not None else None
+            else:
+                continue
+            if job is not None:
+                turns.serve(turn.owner)
+                return job, part
+        return None
+
+    def _see_through(self, job: Job) -> bool:
+        """An attempt and its end, whichever of the foreseen ones it is; whether others wait."""
+        try:
+            self._attempt(job)
+        except LeaseLost:
+            self._give_up(job)
+        except Leaving:
+            self._hand_back(job)
+        except TurnOver:
+            # The engine is between two orders, and stays warm.
+            self._records.change(lambda session: JobRepository(session).hand_back(job))
+            self._ring(job.id)
+            return True
+        except AttemptFailed as failed:
+            self._fail(job, failed.failure, last=failed.last)
+        return False
+
+    # ---- one attempt -----------------------------------------------------------------------
+
+    def _attempt(self, job: Job) -> None:
+        def beat(done: int, total: int, what: str = "") -> None:
+            self._beat(job, done, total, what)
+
+        if job.process == RETRAIN:
+            self._publish(job, self._retraining.run(job, beat))
+            return
+        cuts = self._orders.cuts(job)
+        if cuts or job.parts_key is not None:
+            self._sharing.lead(job, cuts)
+        else:
+            self._foreman.run(self._orders.map(job), beat)
+        self._publish(job, lambda _: "done")
+
+    def _beat(self, job: Job, done: int, total: int, what: str) -> None:
+        lease_s, progress = self._settings.lease_s, percent(done, total)
+        message = what or (f"window {done} of {total}" if total else "")
+        self._records.beat(lambda s: JobRepository(s).beat(job, lease_s, progress, message))
+
+    def _publish(self, job: Job, enter: Callable[[Session], str]) -> None:
+        """Make our files the result, and whatever comes with it, in one transaction.
+
+        Args:
+            job: With our epoch.
+            enter: Writes what comes with it; returns the job's last message.
+        """
+        self._storage.seal(job.id, job.epoch)
+
+        def publish(session: Session) -> bool:
+            if not JobRepository(session).publish(job, enter(session)):
+                raise LeaseLost  # undoes what has been entered
+            return True
+
+        if not self._records.change(publish):
+            raise LeaseLost
+        self._storage.keep_only(job.id, job.epoch)
+        _log.info("job %s: published epoch %d", job.id, job.epoch)
+
+    # ---- other ends ------------------------------------------------------------------------
+
+    def _fail(self, job: Job, failure: Failure, *, last: bool = False) -> None:
+        if not failure.input_fault:
+            # Whatever state the child is in, the next attempt gets a fresh one.
+            self._foreman.stop()
+        allowed = 0 if last else self._settings.attempts
+        state = self._records.change(lambda s: JobRepository(s).fail(job, failure, allowed))
+        _log.warning("job %s: epoch %d failed: %s", job.id, job.epoch, failure.message)
+        if state is None:
+            self._give_up(job)
+        elif state is State.FAILED:
+            self._storage.keep_only(job.id, None)
+        else:
+            self._storage.discard(job.id, job.epoch)
+
+    def _give_up(self, job: Job) -> None:
+        _log.warning("job %s: epoch %d is no longer ours", job.id, job.epoch)
+        try:
+            now = self._records.read(lambda session: JobRepository(session).get(job.id))
+        except Leaving:
+            return  # the database is away and so shall we be: whoever comes next tidies up
+        if now is None:  # cancelled and removed while we computed
+            self._storage.keep_only(job.id, None)
+        elif now.state in FINAL:
+            # Maybe our own epoch's result: a commit can succeed though its answer is lost.
+            self._storage.keep_only(job.id, now.result_epoch)
+        else:
+            self._storage.discard(job.id, job.epoch)
+
+    def _hand_back(self, job: Job) -> None:
+        _log.info("job %s: handing epoch %d back", job.id, job.epoch)
+        self._storage.discard(job.id, job.epoch)
+        self._records.change(lambda session: JobRepository(session).hand_back(job))
