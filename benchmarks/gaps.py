@@ -27,8 +27,8 @@ from mfnet.model.inference.predictor import Predictor
 from mfnet.model.inference.sliding_window import Sweep
 from mfnet.model.inference.windows import WindowPlan
 from mfnet.model.raster.pairs.normalize import scalings
-from mfnet.training.gaps import GAPS, draw_gaps
-from mfnet.training.town import Town, draw_town
+from mfnet.training.datasets.tiles.gaps import GAPS, draw_gaps
+from mfnet.training.synthetic.town import Town, draw_town
 
 FIRST_SEED = 500_000
 FAR_PX = 32

@@ -63,7 +63,7 @@ def measure(size: str, device: str, batch: int, repeat: int) -> list[Row]:
 
 
 def _steps(size: str, device: str, batch: int) -> dict[str, Step]:
-    """The released loop; ours as `training/loop.py` sets it up, in each of its modes."""
+    """The released loop; ours as `training/trainer/loop.py` sets it up, in each of its modes."""
     net = random_net(size, "mmadapter").to(device)
     inputs = random_inputs(net, batch, device)
     truth_BHW = torch.randint(0, len(net.config.classes), (batch, 256, 256), device=device)

@@ -98,9 +98,9 @@ class Retrainer:
         Returns:
             The candidate, and what the gate says of it.
         """
-        from mfnet.training.consequences import RecentMap
-        from mfnet.training.retraining import retrain
-        from mfnet.training.retraining_task import Task
+        from mfnet.training.retraining.map_changes import RecentMap
+        from mfnet.training.retraining.retrain import retrain
+        from mfnet.training.retraining.task import Task
 
         parent = Path(order["model"])
         _check_sha256(parent, order["model_sha256"])

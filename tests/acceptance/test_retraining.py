@@ -16,7 +16,7 @@ import psutil
 import pytest
 import rasterio
 
-from mfnet.training.town import Town, draw_town, write_town
+from mfnet.training.synthetic.town import Town, draw_town, write_town
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 

@@ -15,7 +15,7 @@ from mfnet.model.config import NDSM, ORTHO, EncoderConfig, Modality, ModelConfig
 from mfnet.model.inference.predictor import Predictor
 from mfnet.model.network import attention
 from mfnet.model.network.mfnet import MFNet
-from mfnet.training.town import draw_town, write_town
+from mfnet.training.synthetic.town import draw_town, write_town
 
 TINY = EncoderConfig(embed_dim=32, depth=3, num_heads=2, global_attn_indexes=(1,), out_chans=32)
 MODALITIES = (ORTHO, NDSM, Modality(name="infrared", bands=1, unit="reflectance"))

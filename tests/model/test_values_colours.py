@@ -16,7 +16,7 @@ from mfnet.model.errors import UnclearWhite, WrongBands
 from mfnet.model.raster.pairs.pair import RasterPair
 from mfnet.model.raster.values.collars import find_collars
 from mfnet.model.raster.values.reading_options import ReadingOptions
-from mfnet.training.gaps import draw_gaps
+from mfnet.training.datasets.tiles.gaps import draw_gaps
 
 Make = Callable[..., Path]
 SIDE = 96

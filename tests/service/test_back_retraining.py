@@ -27,7 +27,7 @@ from mfnet.service.settings import Settings
 from mfnet.service.worker.db_retry import Records
 from mfnet.service.worker.run_retraining import Retraining
 from mfnet.service.worker.supervisor import Supervisor
-from mfnet.training.datasets.manifest import SplitRules
+from mfnet.training.datasets.sources.folder_manifest import SplitRules
 
 STUB = Path(__file__).parents[1] / "support" / "engine_stub.py"
 

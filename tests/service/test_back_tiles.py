@@ -13,7 +13,7 @@ from mfnet.service.db.tables import Tile
 from mfnet.service.errors import TilesDiffer
 from mfnet.service.files.dataset_manifest import write_manifest
 from mfnet.service.files.storage import Storage
-from mfnet.training.datasets.manifest import read_manifest
+from mfnet.training.datasets.sources.folder_manifest import read_manifest
 
 SCHEME = {
     "name": "my town",

@@ -7,12 +7,12 @@ import pytest
 
 from mfnet.model.classes import ISPRS, ClassScheme
 from mfnet.model.config import ENCODERS, EncoderConfig
-from mfnet.training import loop
-from mfnet.training.datasets.base import Pool
-from mfnet.training.datasets.towns import draw_pool
-from mfnet.training.origin import find_origin
-from mfnet.training.recipe import Recipe, parse_recipe
-from mfnet.training.run import Run, start
+from mfnet.training.config.recipe import Recipe, parse_recipe
+from mfnet.training.datasets.sources.synthetic_towns import draw_pool
+from mfnet.training.datasets.tiles.interface import Pool
+from mfnet.training.trainer import loop
+from mfnet.training.trainer.initial_weights import find_origin
+from mfnet.training.trainer.run_state import Run, start
 
 TOML = """
 name = "tiny"

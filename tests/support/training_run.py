@@ -8,12 +8,12 @@ from small_runs import TINY, TOML, held_out_pool, training_pool
 
 from mfnet.model.classes import ISPRS
 from mfnet.model.config import ENCODERS
-from mfnet.training.loop import STATE, train
-from mfnet.training.origin import find_origin
-from mfnet.training.processes import joined
-from mfnet.training.recipe import parse_recipe
-from mfnet.training.run import start
-from mfnet.training.state import load_state
+from mfnet.training.config.recipe import parse_recipe
+from mfnet.training.trainer.distributed import joined
+from mfnet.training.trainer.initial_weights import find_origin
+from mfnet.training.trainer.loop import STATE, train
+from mfnet.training.trainer.resume_checkpoint import load_state
+from mfnet.training.trainer.run_state import start
 
 
 def main() -> None:

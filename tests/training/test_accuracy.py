@@ -11,7 +11,7 @@ from rasterio.transform import from_origin
 
 from mfnet.model.errors import InputError, NotGeoTiff, RasterMissing, RasterUnreadable, WrongClasses
 from mfnet.model.raster.georeferencing.grid import Grid
-from mfnet.training.accuracy import accuracy
+from mfnet.training.evaluation.map_accuracy import accuracy
 
 UTM = from_origin(5e5, 5.4e6, 0.5, 0.5)
 

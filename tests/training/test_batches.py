@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mfnet.model.config import NDSM, ORTHO, EncoderConfig, ModelConfig
-from mfnet.training.batches import batches, in_order, own_parts, part_samples
-from mfnet.training.datasets.base import Pool
-from mfnet.training.optimizer_recipe import OptimizerRecipe
-from mfnet.training.processes import Processes
-from mfnet.training.samples import Sample
+from mfnet.training.config.optimizer_recipe import OptimizerRecipe
+from mfnet.training.datasets.tiles.interface import Pool
+from mfnet.training.datasets.tiles.samples import Sample
+from mfnet.training.trainer.batch_sampler import batches, in_order, own_parts, part_samples
+from mfnet.training.trainer.distributed import Processes
 
 CONFIG = ModelConfig(
     encoder=EncoderConfig(embed_dim=16, depth=1, num_heads=2, global_attn_indexes=(0,)),

@@ -12,13 +12,19 @@ from small_runs import TOML, held_out_pool, use_tiny
 from mfnet.model.classes import NODATA
 from mfnet.model.inference.predictor import Predictor
 from mfnet.model.network.mfnet import MFNet
-from mfnet.training.calibration import COLDEST, HOTTEST, _mean_logits, calibrate, fit_temperature
-from mfnet.training.check import some_windows
-from mfnet.training.datasets.base import Area
-from mfnet.training.datasets.towns import TownTile
-from mfnet.training.recipe import parse_recipe
-from mfnet.training.samples import collate
-from mfnet.training.town import draw_town
+from mfnet.training.config.recipe import parse_recipe
+from mfnet.training.datasets.sources.synthetic_towns import TownTile
+from mfnet.training.datasets.tiles.interface import Area
+from mfnet.training.datasets.tiles.samples import collate
+from mfnet.training.evaluation.calibration import (
+    COLDEST,
+    HOTTEST,
+    _mean_logits,
+    calibrate,
+    fit_temperature,
+)
+from mfnet.training.evaluation.validation import some_windows
+from mfnet.training.synthetic.town import draw_town
 
 
 def surprise(logits_NK: np.ndarray, truth_N: np.ndarray, temperature: float) -> float:
@@ -79,7 +85,7 @@ def test_a_model_whose_confidence_a_temperature_makes_worse_keeps_it(
 ) -> None:
     use_tiny(monkeypatch)
     net = MFNet(parse_recipe(TOML).model_config_for()).eval()
-    monkeypatch.setattr("mfnet.training.calibration.fit_temperature", lambda *_: COLDEST)
+    monkeypatch.setattr("mfnet.training.evaluation.calibration.fit_temperature", lambda *_: COLDEST)
     found = calibrate(net, held_out_pool().areas, device="cpu")
     assert found is not None
     assert found.temperature == 1

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from small_runs import TOML, held_out_pool, started, training_pool, use_tiny
 
-from mfnet.training import loop
-from mfnet.training.choice import best_check, is_kept
-from mfnet.training.datasets.base import Pool
-from mfnet.training.log import read_log
-from mfnet.training.recipe import Recipe, parse_recipe
-from mfnet.training.state import load_state
+from mfnet.training.config.recipe import Recipe, parse_recipe
+from mfnet.training.datasets.tiles.interface import Pool
+from mfnet.training.evaluation.checkpoint_selection import best_check, is_kept
+from mfnet.training.tracking.run_log import read_log
+from mfnet.training.trainer import loop
+from mfnet.training.trainer.resume_checkpoint import load_state
 
 MIOU = {2: 0.3, 4: 0.6, 6: 0.5, 8: 0.55}
 

@@ -11,9 +11,9 @@ from small_runs import TINY
 from mfnet.model.config import ModelConfig
 from mfnet.model.network.mfnet import MFNet
 from mfnet.model.weights.checkpoint import save
-from mfnet.training import consequences
-from mfnet.training.consequences import RecentMap, show_changes
-from mfnet.training.town import draw_town, write_town
+from mfnet.training.retraining import map_changes
+from mfnet.training.retraining.map_changes import RecentMap, show_changes
+from mfnet.training.synthetic.town import draw_town, write_town
 
 
 def test_a_map_that_fails_in_any_way_is_left_out_and_the_others_are_shown(
@@ -31,14 +31,14 @@ def test_a_map_that_fails_in_any_way_is_left_out_and_the_others_are_shown(
         RecentMap("strange", ortho, height),
         RecentMap("good", ortho, height),
     ]
-    real = consequences.write_changes
+    real = map_changes.write_changes
 
     def write(before: Path, after: Path, target: Path, scheme: Any) -> Any:
         if "strange" in target.name:
             raise RuntimeError("a secret of the driver's")
         return real(before, after, target, scheme)
 
-    monkeypatch.setattr(consequences, "write_changes", write)
+    monkeypatch.setattr(map_changes, "write_changes", write)
     out = tmp_path / "job" / "out"
     out.mkdir(parents=True)
     show_changes(places, models[0], models[1], out, tmp_path, lambda *_: None)

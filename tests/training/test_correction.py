@@ -33,7 +33,7 @@ from mfnet.model.errors import (
 from mfnet.model.raster.georeferencing.grid import Grid
 from mfnet.model.raster.products.class_areas import ClassAreas
 from mfnet.model.raster.products.cog import CogWriter
-from mfnet.training.correction import correct
+from mfnet.training.corrections.make_labels import correct
 
 HEIGHT, WIDTH, GSD_M = 70, 90, 0.5
 TRANSFORM = Affine(GSD_M, 0, 512_000, 0, -GSD_M, 5_403_000)
@@ -342,8 +342,7 @@ def test_what_is_refused_is_documented() -> None:
 
 
 def test_no_torch_is_loaded_for_it() -> None:
-    code = (
-        "import mfnet.training.correction, mfnet.training.cli, sys; print('torch' in sys.modules)"
-    )
+    modules = "mfnet.training.corrections.make_labels, mfnet.training.cli.main"
+    code = f"import {modules}, sys; print('torch' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "False"

@@ -9,10 +9,10 @@ from standins.folder import CRS, manifest, place, write_tile
 from standins.scenes import write
 
 from mfnet.model.errors import BadLabels, BadManifest
-from mfnet.training.datasets.base import Area, Splits
-from mfnet.training.datasets.blocks import FEWEST, ends_by_key
-from mfnet.training.datasets.opening import open_data
-from mfnet.training.datasets.recipe import FolderRecipe
+from mfnet.training.config.data import FolderRecipe
+from mfnet.training.datasets.sources.open_data import open_data
+from mfnet.training.datasets.splitting.spatial_blocks import FEWEST, ends_by_key
+from mfnet.training.datasets.tiles.interface import Area, Splits
 
 SHARES = (0.15, 0.0)
 SPLIT = '[split]\nby = "block"\nblock_px = 80\nmargin_px = 16\ntest = 0\n'

@@ -9,10 +9,10 @@ from standins.isprs import HEIGHTS_M
 from standins.scenes import class_map, write
 
 from mfnet.model.raster.values.reading_options import ReadingOptions
-from mfnet.training.datasets.manifest import read_manifest
-from mfnet.training.datasets.opening import open_data
-from mfnet.training.datasets.paper import read_split
-from mfnet.training.datasets.recipe import FolderRecipe
+from mfnet.training.config.data import FolderRecipe
+from mfnet.training.datasets.sources.folder_manifest import read_manifest
+from mfnet.training.datasets.sources.open_data import open_data
+from mfnet.training.datasets.sources.paper_layout import read_split
 
 DOCS = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```toml\n(.*?)```", DOCS, re.DOTALL)

@@ -26,10 +26,10 @@ from standins.isprs import COLOURS, HEIGHTS_M
 from standins.scenes import coloured, write
 
 from mfnet.model.errors import BadLabels, BadManifest, DataMismatch, DataMissing, InputError
-from mfnet.training.datasets.base import Splits
-from mfnet.training.datasets.blocks import blocks, draw_ends
-from mfnet.training.datasets.opening import class_scheme, open_data
-from mfnet.training.datasets.recipe import FolderRecipe
+from mfnet.training.config.data import FolderRecipe
+from mfnet.training.datasets.sources.open_data import class_scheme, open_data
+from mfnet.training.datasets.splitting.spatial_blocks import blocks, draw_ends
+from mfnet.training.datasets.tiles.interface import Splits
 
 NAMES = ("0", "1", "2", "3")
 

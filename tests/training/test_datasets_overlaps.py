@@ -12,10 +12,10 @@ from standins.folder import GSD_M, manifest, place, write_tile
 from standins.scenes import write
 
 from mfnet.model.raster.georeferencing.grid import Grid
-from mfnet.training.datasets.blocks import End
-from mfnet.training.datasets.opening import open_data
-from mfnet.training.datasets.overlaps import Ground, overlaps
-from mfnet.training.datasets.recipe import FolderRecipe
+from mfnet.training.config.data import FolderRecipe
+from mfnet.training.datasets.sources.open_data import open_data
+from mfnet.training.datasets.splitting.leakage import Ground, overlaps
+from mfnet.training.datasets.splitting.spatial_blocks import End
 
 WORDS = " overlap: what is learned from one is known of the other, and accuracy looks too good"
 WHOLE = Window(0, 0, 80, 64)

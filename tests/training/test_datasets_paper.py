@@ -16,13 +16,13 @@ from standins.scenes import coloured, write
 
 from mfnet.model.classes import ISPRS
 from mfnet.model.errors import BadLabels, DataMismatch, DataMissing, InputError, OutputNotWritable
-from mfnet.training.datasets.encoding import Colours
-from mfnet.training.datasets.files import open_raster
-from mfnet.training.datasets.opening import open_data
-from mfnet.training.datasets.paper import read_split
-from mfnet.training.datasets.potsdam import BLURRED
-from mfnet.training.datasets.recipe import HunanRecipe, PotsdamRecipe, VaihingenRecipe
-from mfnet.training.datasets.unpacked import _convert, unpacked
+from mfnet.training.config.data import HunanRecipe, PotsdamRecipe, VaihingenRecipe
+from mfnet.training.datasets.readers.jpeg_cache import _convert, unpacked
+from mfnet.training.datasets.readers.label_encoding import Colours
+from mfnet.training.datasets.readers.open_files import open_raster
+from mfnet.training.datasets.sources.open_data import open_data
+from mfnet.training.datasets.sources.paper_layout import read_split
+from mfnet.training.datasets.sources.potsdam import BLURRED
 
 
 @pytest.fixture(scope="module")
@@ -296,7 +296,7 @@ def test_processes_that_unpack_one_jpeg_at_once_do_not_disturb_each_other(
         if len(started) == 1:  # another process does the same before this one is done
             unpacked(jpeg, tmp_path)
 
-    monkeypatch.setattr("mfnet.training.datasets.unpacked._convert", convert)
+    monkeypatch.setattr("mfnet.training.datasets.readers.jpeg_cache._convert", convert)
     made = unpacked(jpeg, tmp_path)
     assert len(set(started)) == 2
     assert list(tmp_path.iterdir()) == [made]

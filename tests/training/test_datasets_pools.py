@@ -13,21 +13,21 @@ from standins.folder import manifest, write_tile
 from standins.isprs import write_potsdam, write_vaihingen
 
 from mfnet.model.raster.pairs.pair import RasterPair
-from mfnet.training.datasets.base import Pool, Splits
-from mfnet.training.datasets.census import CELL_PX, Census, count_cells
-from mfnet.training.datasets.files import OpenFiles
-from mfnet.training.datasets.opening import open_data
-from mfnet.training.datasets.pair_files import pair_files
-from mfnet.training.datasets.recipe import (
+from mfnet.training.config.data import (
     DataRecipe,
     FolderRecipe,
     PotsdamRecipe,
     TownRecipe,
     VaihingenRecipe,
 )
-from mfnet.training.datasets.towns import TownPool
-from mfnet.training.samples import Sample
-from mfnet.training.town import draw_town
+from mfnet.training.datasets.readers.open_files import OpenFiles
+from mfnet.training.datasets.readers.pair_files import pair_files
+from mfnet.training.datasets.sources.open_data import open_data
+from mfnet.training.datasets.sources.synthetic_towns import TownPool
+from mfnet.training.datasets.tiles.class_census import CELL_PX, Census, count_cells
+from mfnet.training.datasets.tiles.interface import Pool, Splits
+from mfnet.training.datasets.tiles.samples import Sample
+from mfnet.training.synthetic.town import draw_town
 
 KINDS = ("town", "vaihingen", "potsdam", "folder")
 

@@ -7,7 +7,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from mfnet.model.errors import BadRecipe
-from mfnet.training.datasets.recipe import (
+from mfnet.training.config.data import (
     KINDS,
     DataRecipe,
     FolderRecipe,

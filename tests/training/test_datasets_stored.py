@@ -17,12 +17,12 @@ from standins.scenes import class_map, coloured, write
 
 from mfnet.model.classes import ISPRS, NODATA
 from mfnet.model.raster.georeferencing.grid import Grid
-from mfnet.training.corrected import CorrectedRaster
-from mfnet.training.datasets.encoding import UNKNOWN, Numbers
-from mfnet.training.datasets.files import OpenFiles
-from mfnet.training.datasets.labels import LabelRaster, Labels
-from mfnet.training.datasets.placed_labels import PlacedLabels
-from mfnet.training.datasets.stored import Stored, decode
+from mfnet.training.corrections.correction_files import CorrectedRaster
+from mfnet.training.datasets.readers.georeferenced_labels import PlacedLabels
+from mfnet.training.datasets.readers.label_encoding import UNKNOWN, Numbers
+from mfnet.training.datasets.readers.label_rasters import LabelRaster, Labels
+from mfnet.training.datasets.readers.open_files import OpenFiles
+from mfnet.training.datasets.readers.stored_labels import Stored, decode
 
 HEIGHT, WIDTH = 64, 80
 WHOLE = Window(0, 0, WIDTH, HEIGHT)

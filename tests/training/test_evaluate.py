@@ -19,10 +19,7 @@ from mfnet.model.classes import ISPRS, MMHUNAN, NODATA
 from mfnet.model.inference.segment import segment
 from mfnet.model.network.mfnet import MFNet
 from mfnet.model.raster.pairs.pair import RasterPair
-from mfnet.training.datasets.base import Area
-from mfnet.training.datasets.opening import open_areas, open_data
-from mfnet.training.datasets.pair_files import pair_files
-from mfnet.training.datasets.recipe import (
+from mfnet.training.config.data import (
     FolderRecipe,
     HunanRecipe,
     PaperRecipe,
@@ -30,12 +27,15 @@ from mfnet.training.datasets.recipe import (
     TownRecipe,
     VaihingenRecipe,
 )
-from mfnet.training.datasets.towns import TownTile
-from mfnet.training.evaluate import evaluate
-from mfnet.training.metrics import Confusion
-from mfnet.training.recipe import parse_recipe
-from mfnet.training.reliability import Reliability
-from mfnet.training.town import draw_town, write_town
+from mfnet.training.config.recipe import parse_recipe
+from mfnet.training.datasets.readers.pair_files import pair_files
+from mfnet.training.datasets.sources.open_data import open_areas, open_data
+from mfnet.training.datasets.sources.synthetic_towns import TownTile
+from mfnet.training.datasets.tiles.interface import Area
+from mfnet.training.evaluation.class_metrics import Confusion
+from mfnet.training.evaluation.evaluate import evaluate
+from mfnet.training.evaluation.reliability import Reliability
+from mfnet.training.synthetic.town import draw_town, write_town
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_towns_that_are_not_measured_are_not_drawn(monkeypatch: pytest.MonkeyPat
         drawn.append(seed)
         return draw_town(seed, 256)
 
-    monkeypatch.setattr("mfnet.training.datasets.towns.draw_town", draw)
+    monkeypatch.setattr("mfnet.training.datasets.sources.synthetic_towns.draw_town", draw)
     data = TownRecipe(first_seed=1, towns=9, validation_towns=1, held_out_towns=2)
     assert len(open_areas(data, 256, "test")) == 2
     assert drawn == [500_000, 500_001]

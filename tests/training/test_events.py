@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from mfnet.training.events import EventFile
+from mfnet.training.tracking.tensorboard import EventFile
 
 CHECK_VALUE = 0xE3069283
 """CRC-32C of the digits 1 to 9, from the definition of the algorithm (RFC 3720, B.4)."""

@@ -9,11 +9,11 @@ import pytest
 
 from mfnet.model.classes import ISPRS, MMHUNAN, ClassScheme
 from mfnet.model.config import ENCODERS, ModelConfig
-from mfnet.training.evaluate import Evaluation
-from mfnet.training.figures import aligned, figures
-from mfnet.training.metrics import Confusion
-from mfnet.training.paper_tables import PAPER_TABLES
-from mfnet.training.reliability import Reliability
+from mfnet.training.evaluation.class_metrics import Confusion
+from mfnet.training.evaluation.evaluate import Evaluation
+from mfnet.training.evaluation.reliability import Reliability
+from mfnet.training.reporting.published_results import PAPER_TABLES
+from mfnet.training.reporting.text_tables import aligned, figures
 
 CONFIG = ModelConfig(encoder=ENCODERS["vit_l"], tuning="mmlora")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mfnet.training.gaps import GAPS, draw_gaps
+from mfnet.training.datasets.tiles.gaps import GAPS, draw_gaps
 
 
 @pytest.mark.parametrize("kind", GAPS)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mfnet.training.gate import judge
+from mfnet.training.retraining.promotion_gate import judge
 
 
 def summary(**classes: tuple[float | None, int]) -> dict[str, Any]:

@@ -27,18 +27,18 @@ from mfnet.model.errors import BadRecipe, BaseMissing, TrainingDiverged
 from mfnet.model.network.encoder import build_vit
 from mfnet.model.network.mfnet import MFNet
 from mfnet.model.weights.sam_base import base_tensors, import_base
-from mfnet.training import loop
-from mfnet.training.batches import batches
-from mfnet.training.datasets.base import Pool
-from mfnet.training.evaluate import evaluate
-from mfnet.training.losses import SegmentationLoss
-from mfnet.training.origin import find_origin
-from mfnet.training.processes import Processes
-from mfnet.training.recipe import Recipe, parse_recipe
-from mfnet.training.run import start
-from mfnet.training.samples import Batch
-from mfnet.training.seen import seen_in
-from mfnet.training.step import take_step
+from mfnet.training.config.recipe import Recipe, parse_recipe
+from mfnet.training.datasets.tiles.interface import Pool
+from mfnet.training.datasets.tiles.samples import Batch
+from mfnet.training.evaluation.evaluate import evaluate
+from mfnet.training.optim.losses import SegmentationLoss
+from mfnet.training.trainer import loop
+from mfnet.training.trainer.batch_sampler import batches
+from mfnet.training.trainer.distributed import Processes
+from mfnet.training.trainer.initial_weights import find_origin
+from mfnet.training.trainer.measured_ranges import seen_in
+from mfnet.training.trainer.run_state import start
+from mfnet.training.trainer.step import take_step
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,9 @@ from small_runs import training_pool
 
 from mfnet.model.classes import MMHUNAN
 from mfnet.model.errors import BadRecipe
-from mfnet.training.datasets.base import Pool
-from mfnet.training.losses import balanced_weights, build_loss
-from mfnet.training.optimizer_recipe import OptimizerRecipe
+from mfnet.training.config.optimizer_recipe import OptimizerRecipe
+from mfnet.training.datasets.tiles.interface import Pool
+from mfnet.training.optim.losses import balanced_weights, build_loss
 
 
 def recipe(**values: Any) -> OptimizerRecipe:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mfnet.model.classes import ISPRS, NODATA
 from mfnet.model.errors import WrongClasses
-from mfnet.training.metrics import Confusion
+from mfnet.training.evaluation.class_metrics import Confusion
 
 
 def oracle(truth: np.ndarray, mapped: np.ndarray, value: int) -> tuple[float, float]:

@@ -11,9 +11,9 @@ from torch.optim.lr_scheduler import MultiStepLR
 
 from mfnet.model.config import NDSM, ORTHO, EncoderConfig, ModelConfig
 from mfnet.model.network.mfnet import MFNet
-from mfnet.training.optimizer import build_optimizer, decaying
-from mfnet.training.optimizer_recipe import OptimizerRecipe
-from mfnet.training.schedule import rate_factor
+from mfnet.training.config.optimizer_recipe import OptimizerRecipe
+from mfnet.training.optim.lr_schedule import rate_factor
+from mfnet.training.optim.optimizer import build_optimizer, decaying
 
 ENCODER = EncoderConfig(
     embed_dim=16, depth=1, num_heads=2, global_attn_indexes=(0,), window_size=4, grid=10

@@ -11,11 +11,11 @@ from mfnet.model.classes import ISPRS, MMHUNAN, ClassScheme, LandClass
 from mfnet.model.errors import BadRecipe, UnknownModel
 from mfnet.model.network.mfnet import MFNet
 from mfnet.model.weights.checkpoint import save
-from mfnet.training import loop
-from mfnet.training.origin import HEAD
-from mfnet.training.recipe import Recipe, parse_recipe
-from mfnet.training.run import Run
-from mfnet.training.state import load_state
+from mfnet.training.config.recipe import Recipe, parse_recipe
+from mfnet.training.trainer import loop
+from mfnet.training.trainer.initial_weights import HEAD
+from mfnet.training.trainer.resume_checkpoint import load_state
+from mfnet.training.trainer.run_state import Run
 
 OURS = ClassScheme(
     name="ours",

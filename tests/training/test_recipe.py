@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from mfnet.model.errors import BadRecipe
-from mfnet.training.recipe import parse_recipe, read_recipe
-from mfnet.training.recipe_text import read_toml, write_toml
+from mfnet.training.config.recipe import parse_recipe, read_recipe
+from mfnet.training.config.recipe_toml import read_toml, write_toml
 
 RECIPES = sorted((Path(__file__).parents[2] / "training" / "recipes").glob("*.toml"))
 SMALLEST = """

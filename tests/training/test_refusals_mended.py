@@ -21,9 +21,9 @@ from mfnet.model.classes import ISPRS
 from mfnet.model.errors import InputError
 from mfnet.model.raster.georeferencing.grid import Grid
 from mfnet.model.raster.products.class_areas import ClassAreas
-from mfnet.training.cli import app
-from mfnet.training.datasets.opening import open_data
-from mfnet.training.datasets.recipe import FolderRecipe
+from mfnet.training.cli.main import app
+from mfnet.training.config.data import FolderRecipe
+from mfnet.training.datasets.sources.open_data import open_data
 
 NAMES = ("0", "1", "2", "3")
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mfnet.model.classes import NODATA
-from mfnet.training.reliability import Reliability
+from mfnet.training.evaluation.reliability import Reliability
 
 
 def reliability(truth: np.ndarray, mapped: np.ndarray, percent: np.ndarray) -> dict[str, Any]:

@@ -10,13 +10,13 @@ from small_runs import TOML, held_out_pool, started, training_pool, use_tiny
 
 from mfnet.model.classes import ISPRS
 from mfnet.model.config import ENCODERS, ModelConfig
-from mfnet.training import loop
-from mfnet.training.calibration import calibrate
-from mfnet.training.evaluate import evaluate
-from mfnet.training.log import read_log
-from mfnet.training.recipe import parse_recipe
-from mfnet.training.report import write_report
-from mfnet.training.report_figures import paper
+from mfnet.training.config.recipe import parse_recipe
+from mfnet.training.evaluation.calibration import calibrate
+from mfnet.training.evaluation.evaluate import evaluate
+from mfnet.training.reporting.html_report import write_report
+from mfnet.training.reporting.html_tables import paper
+from mfnet.training.tracking.run_log import read_log
+from mfnet.training.trainer import loop
 
 
 class Page(HTMLParser):

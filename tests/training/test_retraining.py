@@ -16,13 +16,13 @@ from mfnet.model.errors import BadManifest, BadRecipe, InputError, SceneAmongTil
 from mfnet.model.network.mfnet import MFNet
 from mfnet.model.weights.catalog import read_config
 from mfnet.model.weights.checkpoint import load_model, save
-from mfnet.training.choice import kept_check
-from mfnet.training.log import LOG, read_log
-from mfnet.training.loop import STATE
-from mfnet.training.retraining import _take_over, retrain
-from mfnet.training.retraining_task import Task, recipe_for
-from mfnet.training.scenes import file_hashes, open_scenes, require_unseen
-from mfnet.training.town import draw_town, write_town
+from mfnet.training.evaluation.checkpoint_selection import kept_check
+from mfnet.training.retraining.evaluation_scenes import file_hashes, open_scenes, require_unseen
+from mfnet.training.retraining.retrain import _take_over, retrain
+from mfnet.training.retraining.task import Task, recipe_for
+from mfnet.training.synthetic.town import draw_town, write_town
+from mfnet.training.tracking.run_log import LOG, read_log
+from mfnet.training.trainer.loop import STATE
 
 CHANGES = (
     *("check_every=2", "log_every=1", "optimizer.batch_size=1", "optimizer.warmup_steps=1"),
@@ -34,10 +34,12 @@ CHANGES = (
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     use_tiny(monkeypatch)
     monkeypatch.setattr(
-        "mfnet.training.loop.commit", lambda: "0" * 40
+        "mfnet.training.trainer.loop.commit", lambda: "0" * 40
     )  # somebody may commit meanwhile
-    monkeypatch.setattr("mfnet.training.scenes.TOWNS", range(600_000, 600_001))
-    monkeypatch.setattr("mfnet.training.scenes.TOWN_PX", 160)
+    monkeypatch.setattr(
+        "mfnet.training.retraining.evaluation_scenes.TOWNS", range(600_000, 600_001)
+    )
+    monkeypatch.setattr("mfnet.training.retraining.evaluation_scenes.TOWN_PX", 160)
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from torch.nn import functional as F
 
 from mfnet.model.classes import NODATA
 from mfnet.model.config import NDSM, NEUTRAL_GREY, ORTHO
-from mfnet.training.augment import augment, flip, relight, resurvey, turn
-from mfnet.training.datasets.towns import TownPool, TownTile, draw_pool
-from mfnet.training.losses import SegmentationLoss, dice_loss
-from mfnet.training.samples import Sample, collate, of_rasters
-from mfnet.training.town import draw_town
+from mfnet.training.datasets.sources.synthetic_towns import TownPool, TownTile, draw_pool
+from mfnet.training.datasets.tiles.augmentation import augment, flip, relight, resurvey, turn
+from mfnet.training.datasets.tiles.samples import Sample, collate, of_rasters
+from mfnet.training.optim.losses import SegmentationLoss, dice_loss
+from mfnet.training.synthetic.town import draw_town
 
 
 def sample(seed: int = 0, side: int = 8) -> Sample:

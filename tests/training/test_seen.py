@@ -11,11 +11,11 @@ from mfnet.model.config import ENCODERS, NDSM, ORTHO, ModelConfig
 from mfnet.model.input_ranges import Range, Seen
 from mfnet.model.raster.pairs.drift import drift
 from mfnet.model.raster.pairs.pair import RasterPair
-from mfnet.training.datasets.folder import open_folder
-from mfnet.training.datasets.recipe import FolderRecipe
-from mfnet.training.datasets.towns import TownPool
-from mfnet.training.seen import TILES, seen_in
-from mfnet.training.town import Town, draw_town, write_town
+from mfnet.training.config.data import FolderRecipe
+from mfnet.training.datasets.sources.labelled_folder import open_folder
+from mfnet.training.datasets.sources.synthetic_towns import TownPool
+from mfnet.training.synthetic.town import Town, draw_town, write_town
+from mfnet.training.trainer.measured_ranges import TILES, seen_in
 
 MODALITIES = (ORTHO, NDSM)
 

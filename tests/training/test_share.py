@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from standins.folder import manifest, write_tile
 from standins.isprs import write_vaihingen
 
-from mfnet.training.datasets.opening import open_data
-from mfnet.training.datasets.recipe import DataRecipe, FolderRecipe, TownRecipe, VaihingenRecipe
-from mfnet.training.datasets.share import share_of
+from mfnet.training.config.data import DataRecipe, FolderRecipe, TownRecipe, VaihingenRecipe
+from mfnet.training.datasets.sources.open_data import open_data
+from mfnet.training.datasets.splitting.subset import share_of
 
 
 @given(st.integers(1, 40), st.floats(0.01, 1), st.floats(0.01, 1), st.integers(0, 9))

@@ -11,10 +11,10 @@ from small_runs import TOML, changed, finished, held_out_pool, started, training
 
 from mfnet.model.errors import BadCheckpoint, BadRecipe, DiskFull
 from mfnet.model.weights.catalog import read_config
-from mfnet.training import loop
-from mfnet.training.datasets.base import Pool
-from mfnet.training.recipe import parse_recipe
-from mfnet.training.state import load_state, save_state
+from mfnet.training.config.recipe import parse_recipe
+from mfnet.training.datasets.tiles.interface import Pool
+from mfnet.training.trainer import loop
+from mfnet.training.trainer.resume_checkpoint import load_state, save_state
 
 
 @pytest.fixture(autouse=True)

@@ -13,12 +13,12 @@ from mfnet.model.classes import ISPRS
 from mfnet.model.errors import BadOption, BadRecipe
 from mfnet.model.network.mfnet import MFNet
 from mfnet.model.weights.checkpoint import save
-from mfnet.training.cli import app
-from mfnet.training.recipe import parse_recipe, read_recipe
-from mfnet.training.study import runs
-from mfnet.training.study.order import Finding, compare, verdict
-from mfnet.training.study.page import page, summary
-from mfnet.training.study.studies import STUDIES, Row, Step, Study, Variant
+from mfnet.training.cli.main import app
+from mfnet.training.config.recipe import parse_recipe, read_recipe
+from mfnet.training.experiments import study_runs
+from mfnet.training.experiments.definitions import STUDIES, Row, Step, Study, Variant
+from mfnet.training.experiments.ranking_check import Finding, compare, verdict
+from mfnet.training.experiments.results_table import page, summary
 
 ON_BASE = TOML.replace("train_encoder = true", 'base = "seeing"')
 
@@ -172,7 +172,7 @@ def study(name: str, recipe: Path, *options: str) -> Result:
 def test_a_study_trains_measures_and_goes_on_where_it_was_stopped(
     recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train, trained = runs.run_train, []
+    train, trained = study_runs.run_train, []
 
     def killed_at_third(path: Path, out: Path, *rest: Any, **keys: Any) -> str:
         trained.append(out.relative_to(recipe.parent / "out").as_posix())
@@ -180,7 +180,7 @@ def test_a_study_trains_measures_and_goes_on_where_it_was_stopped(
             raise KeyboardInterrupt
         return train(path, out, *rest, **keys)
 
-    monkeypatch.setattr(runs, "run_train", killed_at_third)
+    monkeypatch.setattr(study_runs, "run_train", killed_at_third)
     stopped = study("table4", recipe, "--seeds", "2")
     assert stopped.exit_code != 0
     done = study("table4", recipe, "--seeds", "2", "--json")

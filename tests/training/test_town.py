@@ -7,13 +7,20 @@ import pytest
 import rasterio
 
 from mfnet.model.classes import ISPRS
-from mfnet.training.scenery.canvas import BUILDING, CAR, IMPERVIOUS, LOW_VEGETATION, TREE, Canvas
-from mfnet.training.scenery.cars import draw_car
-from mfnet.training.scenery.light import cast_shadows
-from mfnet.training.scenery.noise import soften
-from mfnet.training.scenery.setting import draw_setting
-from mfnet.training.scenery.streets import draw_grid
-from mfnet.training.town import Town, draw_town, write_town
+from mfnet.training.synthetic.layout.streets import draw_grid
+from mfnet.training.synthetic.objects.cars import draw_car
+from mfnet.training.synthetic.rendering.canvas import (
+    BUILDING,
+    CAR,
+    IMPERVIOUS,
+    LOW_VEGETATION,
+    TREE,
+    Canvas,
+)
+from mfnet.training.synthetic.rendering.light_and_survey import cast_shadows
+from mfnet.training.synthetic.rendering.noise import soften
+from mfnet.training.synthetic.rendering.palette import draw_setting
+from mfnet.training.synthetic.town import Town, draw_town, write_town
 
 SEEDS = (1, 2, 3)
 

@@ -12,9 +12,9 @@ from mfnet.model import load_model, segment
 from mfnet.model.classes import NODATA
 from mfnet.model.raster.pairs.inspection import inspect_pair
 from mfnet.model.weights.catalog import find, read_config
-from mfnet.training.gaps import draw_gaps
-from mfnet.training.metrics import Confusion
-from mfnet.training.town import Town, draw_town, write_town
+from mfnet.training.datasets.tiles.gaps import draw_gaps
+from mfnet.training.evaluation.class_metrics import Confusion
+from mfnet.training.synthetic.town import Town, draw_town, write_town
 
 HELD_OUT_SEED = 500_003
 

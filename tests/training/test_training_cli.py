@@ -16,11 +16,11 @@ from mfnet.model.errors import BadOption, BadRecipe, OutputNotWritable, UnknownM
 from mfnet.model.network.mfnet import MFNet
 from mfnet.model.weights.catalog import read_config
 from mfnet.model.weights.checkpoint import rewrite_config, save
-from mfnet.training import cli
-from mfnet.training.cli import app
-from mfnet.training.recipe import parse_recipe, read_recipe
+from mfnet.training.cli import main
+from mfnet.training.cli.main import app
+from mfnet.training.config.recipe import parse_recipe, read_recipe
 
-RECIPES = Path(cli.__file__).parent / "recipes"
+RECIPES = Path(main.__file__).parents[1] / "recipes"
 RECIPE = """
 name = "tiny"
 [network]

@@ -21,7 +21,7 @@ from mfnet.service.db.repositories.tiles import TileRepository
 from mfnet.service.db.repositories.uploads import UploadRepository
 from mfnet.service.files.dataset_manifest import write_manifest
 from mfnet.service.operations.file_inspection import Inspector
-from mfnet.training.datasets.folder import Folder
+from mfnet.training.datasets.sources.labelled_folder import Folder
 
 SIDE = 64
 TRANSFORM = Affine(0.5, 0, 512_000, 0, -0.5, 5_403_000)

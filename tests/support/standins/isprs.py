@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfnet.model.classes import ISPRS
-from mfnet.training.datasets.paper import read_split
+from mfnet.training.datasets.sources.paper_layout import read_split
 from standins.scenes import class_map, coloured, write
 
 Truths = dict[str, NDArray[np.uint8]]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from affine import Affine
 
-from mfnet.training.datasets.paper import read_split
+from mfnet.training.datasets.sources.paper_layout import read_split
 from standins.isprs import Truths
 from standins.scenes import write
 

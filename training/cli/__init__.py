@@ -1,0 +1,1 @@
+"""The commands train, evaluate, calibrate, study, town and correct; no logic."""

@@ -1,0 +1,205 @@
+"""`mfnet town`, `mfnet train`, `mfnet evaluate`, `mfnet calibrate`, `mfnet study`,
+`mfnet accuracy`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from mfnet.model.cli.models import USER_MODELS, ModelsDir
+from mfnet.model.engine_options import Device
+from mfnet.training.cli.correct import correct
+
+app = typer.Typer(no_args_is_help=True)
+app.command()(correct)
+
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all of them if not given.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, no progress bar.")]
+
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a key of the recipe, like network.encoder=vit_l; may be repeated.",
+    ),
+]
+
+
+@app.command()
+def town(
+    out_dir: Annotated[Path, typer.Argument(help="Folder for the three rasters.")],
+    seed: Annotated[int, typer.Option(min=0, help="Decides everything.")] = 0,
+    size: Annotated[int, typer.Option(min=64, max=8192, help="Side in pixels.")] = 1024,
+    gsd: Annotated[float, typer.Option(min=0.02, max=2.0, help="Metres a pixel.")] = 0.125,
+) -> None:
+    """Draw a synthetic town: ortho.tif, ndsm.tif and truth.tif."""
+    from mfnet.training.synthetic.town import draw_town, write_town
+
+    write_town(out_dir, draw_town(seed, size, gsd))
+    typer.echo(f"{out_dir}: ortho.tif, ndsm.tif, truth.tif ({size} × {size} pixels of {gsd} m)")
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A TOML file; see training/recipes.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder; runs/NAME if not given.")
+    ] = None,
+    changes: Changes = None,
+    parent: Annotated[
+        str | None,
+        typer.Option("--from", help="A model to start from: --set network.parent=MODEL."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in OUT; start it if there is none.")
+    ] = False,
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
+    models_dir: ModelsDir = USER_MODELS,
+    threads: Threads = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model as a recipe says, then measure it.
+
+    The run's folder gets the model, its report (report.html), its log (log.jsonl, and files for
+    TensorBoard), the recipe with all its keys, and the state that --resume goes on from. On several
+    GPUs: torchrun --nproc-per-node 4 --no-python mfnet train RECIPE.
+    """
+    from mfnet.training.experiments.single_run import run_train
+
+    changed = [*(changes or []), *([f"network.parent={parent}"] if parent else [])]
+    found = run_train(
+        recipe,
+        out,
+        models_dir,
+        changes=changed,
+        device=device.value,
+        threads=threads,
+        resume=resume,
+        as_json=as_json,
+    )
+    if found:
+        typer.echo(found)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A model's name or .safetensors file.")],
+    recipe: Annotated[Path, typer.Argument(help="Whose data are mapped.")],
+    changes: Changes = None,
+    split: Annotated[
+        Literal["test", "validation"], typer.Option(help="Which tiles of the data.")
+    ] = "test",
+    stride: Annotated[
+        int | None,
+        typer.Option(min=1, help="Pixels between windows; the recipe's, else the model's own."),
+    ] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Write the figures into the model's file.")
+    ] = False,
+    baseline: Annotated[
+        str | None, typer.Option(help="A model whose figures are recorded beside them.")
+    ] = None,
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
+    models_dir: ModelsDir = USER_MODELS,
+    threads: Threads = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model on the test tiles of a recipe's data, through the engine that users run.
+
+    On the paper's data sets the paper's figures are printed beside it.
+    """
+    from mfnet.training.experiments.single_run import run_evaluate
+
+    found = run_evaluate(
+        model,
+        recipe,
+        models_dir,
+        changes=changes or [],
+        split=split,
+        stride=stride,
+        device=device.value,
+        threads=threads,
+        as_json=as_json,
+        record=record,
+        baseline=baseline,
+    )
+    typer.echo(found)
+
+
+@app.command()
+def calibrate(
+    model: Annotated[str, typer.Argument(help="A model's name or .safetensors file.")],
+    recipe: Annotated[Path, typer.Argument(help="Whose validation tiles it is fitted on.")],
+    changes: Changes = None,
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
+    models_dir: ModelsDir = USER_MODELS,
+    threads: Threads = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit how sure a model says it is, and write it into its file; `mfnet train` does so itself."""
+    from mfnet.training.experiments.single_run import run_calibrate
+
+    found = run_calibrate(
+        model,
+        recipe,
+        models_dir,
+        changes=changes or [],
+        device=device.value,
+        threads=threads,
+        as_json=as_json,
+    )
+    typer.echo(found)
+
+
+@app.command()
+def study(
+    name: Annotated[str, typer.Argument(help="table4, table5 or figure12 of the paper.")],
+    recipe: Annotated[Path, typer.Argument(help="What all runs start from.")],
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each network.")] = 3,
+    out: Annotated[
+        Path | None, typer.Option(help="Of runs and results; runs/studies/NAME if not given.")
+    ] = None,
+    changes: Changes = None,
+    device: Annotated[Device, typer.Option(help="Where the networks run.")] = Device.AUTO,
+    models_dir: ModelsDir = USER_MODELS,
+    threads: Threads = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train and measure what a table of the paper compares, with several seeds.
+
+    Tables and figure go to the folder, and so does each run; what is done is not done again, so the
+    same command goes on with a study that was stopped, or adds seeds or another table.
+    """
+    from mfnet.training.experiments.study_command import run_study
+
+    found = run_study(
+        name,
+        recipe,
+        out,
+        models_dir,
+        seeds=seeds,
+        changes=changes or (),
+        device=device.value,
+        threads=threads,
+        as_json=as_json,
+    )
+    typer.echo(found)
+
+
+@app.command()
+def accuracy(
+    classes: Annotated[Path, typer.Argument(help="A map of a town, from `mfnet predict`.")],
+    truth: Annotated[Path, typer.Argument(help="The town's truth.tif.")],
+    as_json: AsJson = False,
+) -> None:
+    """Compare a map of a synthetic town with its truth."""
+    import json
+
+    from mfnet.training.evaluation.map_accuracy import accuracy
+
+    found = accuracy(classes, truth)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    typer.echo(f"OA {found['oa']:.3f}  mF1 {found['mf1']:.3f}  mIoU {found['miou']:.3f}")

@@ -1,0 +1,267 @@
+"""The manifest of a folder of labelled tiles: `manifest.toml`, the tiles in it or in a CSV."""
+
+import csv
+import json
+import re
+import tomllib
+import unicodedata
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mfnet.model.classes import ISPRS, MMHUNAN, NODATA, ClassScheme, LandClass
+from mfnet.model.errors import BadManifest, BadOption
+from mfnet.model.raster.values.reading_options import ReadingOptions
+from mfnet.training.datasets.splitting.spatial_blocks import End
+
+NAME = "manifest.toml"
+SCHEMES = {scheme.name: scheme for scheme in (ISPRS, MMHUNAN)}
+
+Kind = Literal["ortho", "height", "dtm", "labels"]
+"""Of a tile's files."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ClassEntry(_Part):
+    """A class of one's own scheme."""
+
+    name: str
+    color: str
+    title: str | None = None
+    foreground: bool = True
+
+
+class LabelRules(_Part):
+    """How labels say classes."""
+
+    values: dict[str, str | int] | None = Field(
+        default=None, description="class by stored number; left out, a class's place in the scheme"
+    )
+    ignore: tuple[int, ...] = Field(default=(), description="stored numbers to be ignored")
+    layer: str | None = Field(default=None, description="of polygons; left out, the only one")
+    column: str = Field(default="class", description="of polygons: the class")
+    background: str | int | None = Field(
+        default=None, description="class where no polygon lies; left out, to be ignored"
+    )
+
+
+class SplitRules(_Part):
+    """Which tiles are for what, unless they say so themselves."""
+
+    by: Literal["tile", "block"] = "tile"
+    seed: int = Field(default=0, ge=0)
+    validation: float = Field(default=0.15, gt=0, lt=1)
+    test: float = Field(default=0.15, ge=0, lt=1)
+    block_px: int = Field(default=1024, gt=0)
+    margin_px: int = Field(default=64, ge=0)
+
+
+class TileEntry(_Part):
+    """The files of a tile, relative to the manifest."""
+
+    name: str
+    ortho: Path
+    height: Path | None = Field(default=None, description="above ground; above the sea with a dtm")
+    dtm: Path | None = None
+    labels: Path | None = Field(default=None, description="a TIFF, or polygons in a GeoPackage")
+    split: End | None = None
+    white: float | None = Field(default=None, gt=0, description="of this tile, else the manifest's")
+    reading: ReadingOptions = Field(
+        default=ReadingOptions(), description="how this tile is read, where the manifest says less"
+    )
+    sha256: dict[Kind, str] = Field(default_factory=dict, description="that these files must have")
+
+
+class Manifest(_Part):
+    """A folder of labelled tiles."""
+
+    name: str = Field(default="folder", description="of the class scheme, if it is one's own")
+    classes: str | tuple[ClassEntry, ...]
+    white: float | None = Field(
+        default=None,
+        gt=0,
+        description="digital number of full reflectance; else by tags and pixels",
+    )
+    reading: ReadingOptions = Field(
+        default=ReadingOptions(),
+        description="how the tiles are read, where their files do not say it, or say it wrong",
+    )
+    labels: LabelRules = LabelRules()
+    split: SplitRules = SplitRules()
+    tiles: tuple[TileEntry, ...]
+
+    def options(self, tile: TileEntry) -> ReadingOptions:
+        """How a tile's pair is read: by its own options before those of all tiles."""
+        white = {"white": tile.white or self.white} if tile.white or self.white else {}
+        own = tile.reading.model_dump(exclude_unset=True)
+        return ReadingOptions(**(self.reading.model_dump(exclude_unset=True) | white | own))
+
+    def scheme(self) -> ClassScheme:
+        """The classes.
+
+        Raises:
+            BadManifest: There is no scheme of that name, or a class is none.
+        """
+        if isinstance(self.classes, str):
+            if self.classes.strip().casefold() not in SCHEMES:
+                raise BadManifest(
+                    f"classes is {self.classes!r}; expected one of {', '.join(SCHEMES)}, or a "
+                    "table for each class: [[classes]]"
+                )
+            return SCHEMES[self.classes.strip().casefold()]
+        try:
+            classes = [
+                LandClass(
+                    name=c.name,
+                    title=c.title or c.name,
+                    color=c.color.lower(),
+                    foreground=c.foreground,
+                )
+                for c in self.classes
+            ]
+            return ClassScheme(name=self.name, classes=tuple(classes))
+        except ValidationError as error:
+            raise BadManifest(f"classes: {_class_error(error)}") from error
+
+    def values(self) -> dict[int, int]:
+        """What each number in a label raster means: a value of the scheme, or 255.
+
+        Raises:
+            BadManifest: A class or number is none.
+        """
+        scheme = self.scheme()
+        found = dict(zip(range(len(scheme)), range(len(scheme)), strict=True))
+        if self.labels.values is not None:
+            found = {
+                _number(number): class_value(scheme, text, f"labels.values.{number}")
+                for number, text in self.labels.values.items()
+            }
+        return {NODATA: NODATA, **found, **dict.fromkeys(self.labels.ignore, NODATA)}
+
+    def background(self) -> int:
+        """The value where no polygon lies.
+
+        Raises:
+            BadManifest: It is no class.
+        """
+        named = self.labels.background
+        return NODATA if named is None else class_value(self.scheme(), named, "labels.background")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Reads `manifest.toml`, and the CSV that its `tiles` may name.
+
+    Raises:
+        BadManifest: It is missing, no TOML, has an unknown key, lacks one, names a tile twice or a
+            class that there is not.
+    """
+    path = folder / NAME
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        if isinstance(values.get("tiles"), str):
+            values["tiles"] = _rows(folder / values["tiles"])
+        manifest = Manifest.model_validate(values)
+    except OSError as error:
+        raise BadManifest(
+            f"{error.filename} cannot be read ({error.strerror}); expected a manifest as in "
+            "docs/data.md",
+            file=str(error.filename),
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, csv.Error) as error:
+        raise BadManifest(f"{path}: no TOML, or no CSV: {error}", file=str(path)) from error
+    except ValidationError as error:
+        raise BadManifest(f"{path}: {_first(error)}", file=str(path)) from error
+    try:
+        manifest.values()
+        manifest.background()
+    except BadManifest as error:
+        raise BadManifest(f"{path}: {error.message}", **error.params, file=str(path)) from error
+    names = [tile.name for tile in manifest.tiles]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice or not names:
+        found = f"tile {twice[0]!r} stands twice" if twice else "no tile"
+        raise BadManifest(
+            f"{path}: {found}; expected a table [[tiles]] for each tile, with a name of its own"
+        )
+    return manifest
+
+
+def class_value(scheme: ClassScheme, text: str | int, key: str) -> int:
+    """The value of the class that a key of the manifest names; BadManifest if there is none."""
+    try:
+        return scheme.find(text)
+    except BadOption as error:
+        raise BadManifest(f"{key}: {error.message}", **error.params, key=key) from error
+
+
+_TABLES: dict[str, type[BaseModel]] = {
+    "": Manifest,
+    "classes": ClassEntry,
+    "labels": LabelRules,
+    "split": SplitRules,
+    "tiles": TileEntry,
+    "reading": ReadingOptions,
+}
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a CSV, empty cells left out."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return [{k: v for k, v in row.items() if v} for row in csv.DictReader(file, strict=True)]
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise BadManifest(
+            f'labels.values has the key {text!r}; expected a stored number, as in 1 = "building"'
+        ) from error
+
+
+def _first(error: ValidationError) -> str:
+    """What is wrong: an unknown key before others, since a slip of the pen makes two of one."""
+    errors = error.errors()
+    # Of `classes` either a name or tables would do, and what both lack is listed twice.
+    errors = [e for e in errors if e["loc"][1:2] != ("str",)] or errors
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+    # pydantic names the branch of a union: tuple[ClassEntry, ...]
+    place = [str(part) for part in first["loc"] if "[" not in str(part)]
+    key = ".".join(place)
+    if first["type"] == "extra_forbidden":
+        table = next((part for part in reversed(place[:-1]) if part in _TABLES), "")
+        known = list(_TABLES[table].model_fields)
+        near = get_close_matches(place[-1], known, n=1, cutoff=0.0)[0]
+        return (
+            f"key {key!r} is unknown; expected one of {', '.join(known)}; the nearest is {near!r}"
+        )
+    if first["type"] == "missing":
+        return f"key {key!r} is missing; expected it, as in docs/data.md"
+    return f"key {key!r} is {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def _class_error(error: ValidationError) -> str:
+    """What is wrong with a class: its name or its colour, as a rule."""
+    first = error.errors()[0]
+    found = first["input"]
+    if first["loc"] == ("name",):
+        return (
+            f"the name {found!r}; expected small letters, digits and underscores, and the rest in "
+            f"title: name = {json.dumps(_simple(found))}, title = "
+            f"{json.dumps(found, ensure_ascii=False)}"
+        )
+    if first["loc"] == ("color",):
+        return f'the color {found!r}; expected red, green, blue: color = "#808080"'
+    return f"there are {len(found)}; expected two at least, and at most {NODATA}"
+
+
+def _simple(title: str) -> str:
+    """A name that a class may have, like its title."""
+    letters = unicodedata.normalize("NFKD", title.casefold()).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^a-z0-9]+", "_", letters).strip("_")
+    return name if name[:1].isalpha() else f"class_{name}".rstrip("_")

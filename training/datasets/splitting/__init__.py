@@ -1,0 +1,1 @@
+"""Which tiles train, validate and test, and whether they share ground."""

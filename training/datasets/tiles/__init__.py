@@ -1,0 +1,1 @@
+"""What a data set gives to training, whichever it is: samples and their augmentation."""

@@ -1,0 +1,1 @@
+"""A run from recipe to report, and studies of many."""

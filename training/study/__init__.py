@@ -1,1 +1,0 @@
-"""The paper's ablations, on any data set, with several seeds."""

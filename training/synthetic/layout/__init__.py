@@ -1,0 +1,1 @@
+"""How a town is divided: streets, blocks, estates, gardens."""

@@ -1,0 +1,1 @@
+"""Pixels of a town: canvas, light, noise, colours."""
