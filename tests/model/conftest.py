@@ -10,7 +10,7 @@ import rasterio
 from affine import Affine
 from rasterio.crs import CRS
 
-from mfnet.model.raster.files.sample_windows import sample_windows
+from mfnet.model.raster.files.sample_windows import sample_windows, scattered_windows
 
 UTM = CRS.from_epsg(25832)
 ORIGIN = (500_000.0, 5_700_000.0)
@@ -83,7 +83,8 @@ def _unsampled(side: int, block: int) -> tuple[int, int]:
     """Row and column, in blocks, of a block without a sampled pixel."""
     seen = {
         (row // block, column // block)
-        for window in sample_windows(side, side)
+        for windows in (sample_windows, scattered_windows)
+        for window in windows(side, side)
         for row in (window.row_off, window.row_off + window.height - 1)
         for column in (window.col_off, window.col_off + window.width - 1)
     }

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mfnet.model.errors import AmbiguousInput, BadOption, NotAboveGround, UnclearUnit
-from mfnet.model.raster.files.sample_windows import sample_windows
+from mfnet.model.raster.files.sample_windows import sample_windows, scattered_windows
 from mfnet.model.raster.pairs.pair import RasterPair
 from mfnet.model.raster.pairs.report import PairReport
 from mfnet.model.raster.values.fill_values import find_fills
@@ -347,7 +347,7 @@ def test_a_gap_that_no_sample_sees_is_missing(
     side = 640
     terrain = np.full((side, side), base) + np.random.default_rng(0).random((side, side))
     unseen = np.ones((side, side), bool)
-    for window in sample_windows(side, side):
+    for window in (*sample_windows(side, side), *scattered_windows(side, side)):
         unseen[window.toslices()] = False
     gap = unseen & (np.indices((side, side))[0] < 60)
     ground = np.where(gap & (base > 0), code, terrain).astype("float32")

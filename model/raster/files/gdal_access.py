@@ -1,10 +1,12 @@
 """The border to GDAL: what it may do with a stranger's file, and what becomes of its errors."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import rasterio
+from rasterio.errors import NotGeoreferencedWarning
 
 from mfnet.model.errors import MfnetError, RasterTooLarge, RasterUnreadable
 from mfnet.model.proj_data import require_proj_data
@@ -19,6 +21,10 @@ GDAL_OPTIONS = {
 }
 OPEN_OPTIONS = {"OVERVIEW_LEVEL": "NONE", "GEOREF_SOURCES": "INTERNAL"}
 CACHE_BYTES = 16 << 20
+
+# A raster that does not say where it lies is refused in our own words, or need not say it. Once for
+# the process, since threads that set filters and set them back undo each other's.
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 
 @contextmanager

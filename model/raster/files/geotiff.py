@@ -10,7 +10,6 @@ import numpy as np
 import rasterio
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
 from mfnet.model.errors import NotGeoreferenced, WrongBands, WrongType
@@ -22,7 +21,6 @@ from mfnet.model.raster.files.screening import Layout, screen
 from mfnet.model.raster.files.sidecars import Sidecars
 from mfnet.model.raster.georeferencing.grid import Grid
 from mfnet.model.raster.georeferencing.transform_checks import senseless
-from mfnet.model.raster.ignored_warnings import ignored
 from mfnet.model.raster.remark import Remark
 from mfnet.model.raster.repair_commands import write_crs
 from mfnet.model.raster.values.colour_bands import choose_colour_bands, is_mask
@@ -96,8 +94,7 @@ class GeoTiff:
         self.layout: Layout = screen(path, palette=role is Role.LABELS)
         self.sidecars = Sidecars.beside(path) if sidecars is None else sidecars
         self._mask: MaskFile | None = None
-        # A file without a transform is refused below, in our words.
-        with gdal(path, CACHE_BYTES), ignored(NotGeoreferencedWarning):
+        with gdal(path, CACHE_BYTES):
             self.dataset = rasterio.open(path, driver="GTiff", **OPEN_OPTIONS)
         try:
             self._mask = MaskFile.of(self.sidecars, self.layout)
@@ -272,7 +269,6 @@ class GeoTiff:
             return self.grid.crs  # a sidecar's
         with (
             rasterio.Env(GTIFF_REPORT_COMPD_CS="YES"),
-            ignored(NotGeoreferencedWarning),
             rasterio.open(self.path, driver="GTiff", **OPEN_OPTIONS) as raster,
         ):
             return raster.crs

@@ -4,14 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
 from mfnet.model.errors import BadSidecar
 from mfnet.model.raster.files.gdal_access import CACHE_BYTES, OPEN_OPTIONS, gdal
 from mfnet.model.raster.files.screening import Layout, screen
 from mfnet.model.raster.files.sidecars import Sidecars
-from mfnet.model.raster.ignored_warnings import ignored
 
 
 class MaskFile:
@@ -33,8 +31,7 @@ class MaskFile:
                 "with gdal_translate -b mask, or remove the file",
                 file=path.name,
             )
-        # It lies where the raster does, and need not say so.
-        with gdal(path, CACHE_BYTES), ignored(NotGeoreferencedWarning):
+        with gdal(path, CACHE_BYTES):
             self._dataset = rasterio.open(path, driver="GTiff", **OPEN_OPTIONS)
 
     @classmethod

@@ -1,6 +1,7 @@
 """How exactly coordinates can be moved between two coordinate reference systems (CRSs)."""
 
 import math
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +12,6 @@ from rasterio.warp import transform
 from mfnet.model.proj_data import share_grids
 from mfnet.model.raster.georeferencing.grid import Grid
 from mfnet.model.raster.georeferencing.vertical_axis import as_pyproj, horizontal
-from mfnet.model.raster.ignored_warnings import ignored
 from mfnet.model.raster.remark import Remark
 
 # Of a pixel: less does not show in a map.
@@ -169,7 +169,8 @@ def _missing(ours: Any, theirs: Any, at: np.ndarray) -> tuple[float, str] | None
     lon, lat = Transformer.from_crs(ours, "EPSG:4326", always_xy=True).transform(*at)
     side = _AREA_DEGREES
     area = AreaOfInterest(lon - side, lat - side, lon + side, lat + side)
-    with ignored(UserWarning):  # that the best one is missing
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that the best one is missing
         group = TransformerGroup(ours, theirs, always_xy=True, area_of_interest=area)
     found = [
         (each.accuracy, grid.short_name)

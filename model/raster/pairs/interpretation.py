@@ -10,7 +10,7 @@ from rasterio.windows import Window
 from mfnet.model.errors import AmbiguousInput
 from mfnet.model.raster.files.file_stamp import Stamp
 from mfnet.model.raster.files.geotiff import GeoTiff, Role
-from mfnet.model.raster.files.sample_windows import sample_windows
+from mfnet.model.raster.files.sample_windows import sample_windows, scattered_windows
 from mfnet.model.raster.georeferencing.vertical_axis import vertical_unit
 from mfnet.model.raster.pairs.align import AlignedHeight
 from mfnet.model.raster.pairs.report import Reading
@@ -128,7 +128,12 @@ def read_alone(source: GeoTiff) -> tuple[Read, list[Remark]]:
     whole = Window(0, 0, source.grid.width, source.grid.height)
     try:
         if source.role is Role.ORTHO:
-            pixels = _pixels([source.read(window) for window in _windows(whole)])
+            pixels = _pixels(
+                [
+                    source.read(window)
+                    for window in sample_windows(source.grid.height, source.grid.width)
+                ]
+            )
             remarks += decide_white(source.path.name, pixels, source.scale, _NO_OPTIONS)[1]
         elif source.role is not Role.LABELS:
             sample = _sample_of(source, whole)
@@ -217,7 +222,7 @@ def _sample_of(source: GeoTiff, part: Window) -> HeightSample:
 
 def _windows(part: Window) -> Iterator[Window]:
     """The windows of a sample of a part of a raster."""
-    for window in sample_windows(part.height, part.width):
+    for window in scattered_windows(part.height, part.width):
         row, column = part.row_off + window.row_off, part.col_off + window.col_off
         yield Window(column, row, window.width, window.height)
 

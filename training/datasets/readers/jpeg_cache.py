@@ -5,12 +5,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
 from mfnet.model.errors import OutputNotWritable
 from mfnet.model.raster.files.gdal_access import gdal
-from mfnet.model.raster.ignored_warnings import ignored
 from mfnet.training.datasets.readers.open_files import open_raster
 
 TILE_PX = 256
@@ -59,9 +57,7 @@ def _convert(path: Path, copy: Path) -> None:
             "blockysize": TILE_PX,
             "compress": "deflate",
         }
-        with ignored(NotGeoreferencedWarning):
-            out = rasterio.open(copy, "w", **options)
-        with out:
+        with rasterio.open(copy, "w", **options) as out:
             for row in range(0, source.height, TILE_PX):
                 rows = min(TILE_PX, source.height - row)
                 window = Window(0, row, source.width, rows)

@@ -14,12 +14,10 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from mfnet.model.raster.files.gdal_access import CACHE_BYTES, OPEN_OPTIONS, gdal
-from mfnet.model.raster.ignored_warnings import ignored
 
 MAX_OPEN = 64
 """Entries a thread; a tile has three files at most, and a process is allowed 1,024 as a rule."""
@@ -98,5 +96,5 @@ def open_raster(path: Path) -> DatasetReader:
     """
     jpeg = path.suffix.lower() in (".jpg", ".jpeg")
     driver, options = ("JPEG", {}) if jpeg else ("GTiff", OPEN_OPTIONS)
-    with gdal(path, CACHE_BYTES), ignored(NotGeoreferencedWarning):
+    with gdal(path, CACHE_BYTES):
         return rasterio.open(path, driver=driver, **options)
