@@ -28,7 +28,7 @@ from mfnet.service.worker.db_retry import Records
 from mfnet.service.worker.reconciler import Reconciler
 from mfnet.service.worker.supervisor import Supervisor
 
-STUB = Path(__file__).parents[1] / "support" / "engine_stub.py"
+STUB = Path(__file__).parents[2] / "support" / "engine_stub.py"
 
 
 @dataclass

@@ -104,7 +104,7 @@ def test_the_verdict_says_what_held_in_all_seeds_on_average_and_not_at_all() -> 
     assert "hold in the one seed" in verdict([finding("a ≥ b", 1)])
 
 
-RECIPES = Path(__file__).parents[2] / "training" / "recipes"
+RECIPES = Path(__file__).parents[3] / "training" / "recipes"
 TOWN, PAPERS = (read_recipe(RECIPES / f"{name}.toml") for name in ("study-town", "vaihingen"))
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 Make = Callable[..., Path]
-PEAK_OF = Path(__file__).parents[1] / "support/peak_of.py"
+PEAK_OF = Path(__file__).parents[2] / "support/peak_of.py"
 SWEEP_SECONDS = 10
 SWEEP_BYTES = 1 << 30
 

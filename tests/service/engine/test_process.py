@@ -14,7 +14,7 @@ import pytest
 
 from mfnet.service.engine.process import Engine, EngineDied, _pump
 
-STUB = (sys.executable, str(Path(__file__).parents[1] / "support" / "engine_stub.py"))
+STUB = (sys.executable, str(Path(__file__).parents[2] / "support" / "engine_stub.py"))
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from mfnet.service.worker.run_retraining import Retraining
 from mfnet.service.worker.supervisor import Supervisor
 from mfnet.training.datasets.sources.folder_manifest import SplitRules
 
-STUB = Path(__file__).parents[1] / "support" / "engine_stub.py"
+STUB = Path(__file__).parents[2] / "support" / "engine_stub.py"
 
 
 @dataclass

@@ -14,7 +14,7 @@ from mfnet.training.datasets.sources.folder_manifest import read_manifest
 from mfnet.training.datasets.sources.open_data import open_data
 from mfnet.training.datasets.sources.paper_layout import read_split
 
-DOCS = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+DOCS = (Path(__file__).parents[4] / "docs" / "data.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```toml\n(.*?)```", DOCS, re.DOTALL)
 
 

@@ -29,7 +29,7 @@ from mfnet.model.raster.files.screening import COMPRESSIONS, Limits, screen
 from mfnet.model.raster.pairs.inspection import inspect_alone
 from tests.model.conftest import MakeTiff
 from tests.model.programs import gdal_translate, rio, run
-from tests.model.test_raster_tags import PLAIN, tiff
+from tests.model.raster.files.test_tags import PLAIN, tiff
 
 
 @pytest.mark.parametrize(

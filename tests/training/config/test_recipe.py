@@ -8,7 +8,7 @@ from mfnet.model.errors import BadRecipe
 from mfnet.training.config.recipe import parse_recipe, read_recipe
 from mfnet.training.config.recipe_toml import read_toml, write_toml
 
-RECIPES = sorted((Path(__file__).parents[2] / "training" / "recipes").glob("*.toml"))
+RECIPES = sorted((Path(__file__).parents[3] / "training" / "recipes").glob("*.toml"))
 SMALLEST = """
 name = "tiny"
 [network]

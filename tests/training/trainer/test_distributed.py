@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "support" / "training_run.py"
+SCRIPT = Path(__file__).parents[2] / "support" / "training_run.py"
 
 pytestmark = pytest.mark.acceptance
 
