@@ -21,12 +21,12 @@ import torch
 from numpy.typing import NDArray
 from report import RESULTS, Row, report
 
-from mfnet.model import load_model
 from mfnet.model.classes import NODATA
 from mfnet.model.inference.predictor import Predictor
 from mfnet.model.inference.sliding_window import Sweep
 from mfnet.model.inference.windows import WindowPlan
 from mfnet.model.raster.pairs.normalize import scalings
+from mfnet.model.weights.checkpoint import load_model
 from mfnet.training.datasets.tiles.gaps import GAPS, draw_gaps
 from mfnet.training.synthetic.town import Town, draw_town
 

@@ -26,6 +26,7 @@ from torch.nn import functional as F
 
 from mfnet.model.config import ENCODERS, ModelConfig
 from mfnet.model.inference.segment import segment
+from mfnet.model.inference.segment_options import SegmentOptions
 
 
 class TrivialNetwork(nn.Module):
@@ -104,7 +105,7 @@ def segment_folder(folder: Path, stride: int) -> dict[str, float]:
     """Runs the whole path on one pair; seconds and this process's peak memory."""
     start = time.perf_counter()
     pair = folder / "ortho.tif", folder / "ndsm.tif"
-    segment(*pair, TrivialNetwork(), folder / "classes.tif", stride=stride)
+    segment(*pair, TrivialNetwork(), folder / "classes.tif", options=SegmentOptions(stride=stride))
     return {"s": time.perf_counter() - start, "peak MB": peak_mb()}
 
 

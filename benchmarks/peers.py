@@ -32,6 +32,7 @@ from report import RESULTS, Row, report
 
 from mfnet.model.config import NDSM
 from mfnet.model.inference.segment import segment
+from mfnet.model.inference.segment_options import SegmentOptions
 from mfnet.model.inference.windows import WindowPlan
 
 Result = tuple[float, NDArray[np.integer]]
@@ -190,7 +191,7 @@ def run_ours_from_files(size: int, folder: Path) -> Result:
     net = TrivialNetwork()
     pair, out = (folder / "ortho.tif", folder / "ndsm.tif"), folder / "ours.tif"
     start = time.perf_counter()
-    segment(*pair, net, out, stride=STRIDE, batch_size=BATCH, device="cpu")
+    segment(*pair, net, out, options=SegmentOptions(stride=STRIDE, batch_size=BATCH, device="cpu"))
     return time.perf_counter() - start, _read(out)
 
 

@@ -59,8 +59,8 @@ def _measured(what: str, path: Path) -> dict[str, float]:
         return {}
     import torch  # what importing takes is no part of a load
 
-    from mfnet.model import load_model
     from mfnet.model.inference.predictor import Predictor
+    from mfnet.model.weights.checkpoint import load_model
 
     if what == "job":
         return {**_jobs(path), "peak MB": peak_mb()}

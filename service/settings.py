@@ -88,7 +88,7 @@ class Settings(BaseSettings):
         default=20, gt=0, description="a worker that was asked to leave is gone after so long"
     )
     engine_command: tuple[str, ...] = Field(
-        default=(sys.executable, "-m", "mfnet.service.engine.runner"),
+        default=(sys.executable, "-P", "-m", "mfnet.service.engine.runner"),
         description="the engine process that a worker supervises, as a JSON list",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(

@@ -3,6 +3,7 @@
 Nothing heavy is imported before a command runs, so that `--help` answers at once.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -122,9 +123,9 @@ def explain(
     from mfnet.model.raster.pairs.inspection import inspect_pair
 
     config = checked_model(model, models_dir)
-    from mfnet.model import load_model
     from mfnet.model.cli.panel import write_heat_panel
     from mfnet.model.inference.explain import explain as write_heat
+    from mfnet.model.weights.checkpoint import load_model
 
     tell_remarks(inspect_pair(ortho, height, dtm=dtm, model=config, options=options, quick=True))
     net = load_model(model, models_dir)
@@ -186,6 +187,8 @@ def main() -> None:
 
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
+    # No process that we start may import from the folder that it is started in.
+    os.environ["PYTHONSAFEPATH"] = "1"
     _quiet_libraries()
     try:
         _assemble()([argument for argument in arguments if argument != "--debug"])

@@ -70,7 +70,9 @@ def predict(
             ortho, height, dtm=dtm, model=config, options=options, progress=advance
         )
     tell_remarks(report)
-    from mfnet.model import load_model, segment
+    from mfnet.model.inference.segment import segment
+    from mfnet.model.inference.segment_options import SegmentOptions
+    from mfnet.model.weights.checkpoint import load_model
 
     files = {"classes": out, "statistics": statistics or beside(out, "statistics.json")}
     if confidence or least_sure is not None:
@@ -85,12 +87,14 @@ def predict(
             dtm=dtm,
             statistics=files["statistics"],
             confidence=files.get("confidence"),
-            stride=stride,
-            blend=blend.value,
-            options=options,
-            batch_size=batch_size,
-            device=device.value,
-            precision=precision.value,
+            reading=options,
+            options=SegmentOptions(
+                stride=stride,
+                blend=blend.value,
+                batch_size=batch_size,
+                device=device.value,
+                precision=precision.value,
+            ),
             progress=advance,
         )
     if least_sure is not None:

@@ -17,6 +17,7 @@ from mfnet.model.atomic_files import check_outputs, check_space, write_json
 from mfnet.model.errors import PartOfOtherKind
 from mfnet.model.inference.predictor import Predictor
 from mfnet.model.inference.prefetch import ahead
+from mfnet.model.inference.segment_options import SegmentOptions
 from mfnet.model.inference.sliding_window import Band, Sweep
 from mfnet.model.inference.windows import WindowPlan
 from mfnet.model.network.mfnet import MFNet
@@ -42,12 +43,8 @@ def segment(
     dtm: Path | None = None,
     statistics: Path | None = None,
     confidence: Path | None = None,
-    options: ReadingOptions | None = None,
-    stride: int | None = None,
-    blend: str = "mean",
-    batch_size: int | None = None,
-    device: str = "auto",
-    precision: str = "auto",
+    reading: ReadingOptions | None = None,
+    options: SegmentOptions | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
@@ -61,12 +58,8 @@ def segment(
         dtm: Terrain model to subtract from `height`.
         statistics: JSON file for what this function returns.
         confidence: COG for the winning class's share, percent.
-        options: What the caller knows better than the files: unit of the heights, white, bands …
-        stride: Pixels between windows; the model's own if not given.
-        blend: `mean` or `hann`: how windows are weighed where they overlap.
-        batch_size: Windows a call of the network.
-        device: `auto`, `cpu` or `cuda`.
-        precision: `auto`, `fp32` or `bf16`.
+        reading: What the caller knows better than the files: unit of the heights, white, bands …
+        options: How to compute.
         progress: Called with the windows done and their total.
         cancelled: Asked before each batch; true ends the run with `Cancelled`.
 
@@ -81,16 +74,12 @@ def segment(
     Files appear when all rows are done, each whole, the class raster last: where it is, all are.
     """
     check_outputs((ortho, height, dtm), (out, statistics, confidence))
-    with RasterPair.open(ortho, height, dtm=dtm, options=options) as pair:
+    with RasterPair.open(ortho, height, dtm=dtm, options=reading) as pair:
         whole = Segmentation(
             pair,
             model,
+            options,
             confidence=confidence is not None,
-            stride=stride,
-            blend=blend,
-            batch_size=batch_size,
-            device=device,
-            precision=precision,
             progress=progress,
             cancelled=cancelled,
         )
@@ -105,7 +94,8 @@ class Segmentation:
 
     Args:
         pair: Open; it stays so.
-        model: From `load_model`; or ready to predict, and then `device` and `precision` are told.
+        model: From `load_model`; or ready to predict, which then says device and precision.
+        options: How to compute.
         confidence: Also say how sure the network is.
         tags: Of the class raster, beside ours or in their place.
 
@@ -116,29 +106,27 @@ class Segmentation:
         self,
         pair: RasterPair,
         model: MFNet | Predictor,
+        options: SegmentOptions | None = None,
         *,
         confidence: bool = False,
-        stride: int | None = None,
-        blend: str = "mean",
-        batch_size: int | None = None,
-        device: str = "auto",
-        precision: str = "auto",
         progress: Callable[[int, int], None] = lambda done, total: None,
         cancelled: Callable[[], bool] = lambda: False,
         tags: Mapping[str, str] | None = None,
     ) -> None:
+        options = options or SegmentOptions()
         if not isinstance(model, Predictor):
-            model = Predictor(model, device, precision)
+            model = Predictor(model, options.device, options.precision)
         self._predictor = predictor = model
         config = predictor.net.config
         self.pair = pair
-        stride = config.stride_px if stride is None else stride
+        stride = config.stride_px if options.stride is None else options.stride
+        batch_size = options.batch_size
         self._sweep = Sweep(
             plan=WindowPlan(pair.grid.height, pair.grid.width, config.window_px, stride),
             predict=predictor,
             scalings=scalings(config, pair.white),
             classes=len(config.classes),
-            blend=blend,
+            blend=options.blend,
             batch_size=BATCH_SIZE[predictor.device.type] if batch_size is None else batch_size,
             device=predictor.device,
             confidence=confidence,
@@ -152,7 +140,7 @@ class Segmentation:
             "MFNET_MODEL": config.name,
             "MFNET_WINDOW": str(config.window_px),
             "MFNET_STRIDE": str(stride),
-            "MFNET_BLEND": blend,
+            "MFNET_BLEND": options.blend,
             "MFNET_PRECISION": predictor.precision,
             "MFNET_READING": pair.report.reading.model_dump_json(exclude_defaults=True),
             "MFNET_REMARKS": "\n".join(f"{r.code}: {r.message}" for r in pair.report.remarks),

@@ -1,6 +1,6 @@
 """Something to know about a raster that is no reason to refuse it."""
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 
 class Remark(BaseModel):
@@ -10,6 +10,8 @@ class Remark(BaseModel):
         code: Stable, for programs.
         message: For people; it names the file, and the option that decides otherwise.
     """
+
+    model_config = ConfigDict(frozen=True)
 
     code: str
     message: str

@@ -128,7 +128,15 @@ class WorkerKeeper:
     def _command(self) -> list[str]:
         data_dir = str(self._settings.data_dir.resolve())
         return [
-            *(sys.executable, "-m", "mfnet.service.cli.main", "worker", "--work", self._process),
+            *(
+                sys.executable,
+                "-P",
+                "-m",
+                "mfnet.service.cli.main",
+                "worker",
+                "--work",
+                self._process,
+            ),
             *("--data-dir", data_dir, "--parent", str(os.getpid())),
         ]
 

@@ -71,6 +71,7 @@ def checked(reply: httpx.Response) -> dict[str, Any]:
 def _start(data_dir: Path, log: Path) -> "subprocess.Popen[str]":
     command = [
         sys.executable,
+        "-P",
         "-m",
         "mfnet.service.cli.main",
         "serve",

@@ -186,7 +186,7 @@ def _mfnet(*arguments: object) -> str:
 
     A process of its own, because the service imports neither rasters nor training.
     """
-    command = [sys.executable, "-m", "mfnet.model.cli.main", *map(str, arguments)]
+    command = [sys.executable, "-P", "-m", "mfnet.model.cli.main", *map(str, arguments)]
     ran = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if ran.returncode:
         raise DemoFailed(f"mfnet {arguments[0]} failed", ran.returncode)

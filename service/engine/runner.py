@@ -51,30 +51,33 @@ class Segmenter:
             The statistics of a map, the key of parts, or nothing of interest.
         """
         from mfnet.model.inference.segment import Segmentation
+        from mfnet.model.inference.segment_options import SegmentOptions
         from mfnet.model.raster.pairs.pair import RasterPair
         from mfnet.model.raster.values.reading_options import ReadingOptions
 
         predictor = self._load(order)
         dtm = Path(order["dtm"]) if order.get("dtm") else None
-        options = ReadingOptions(**order.get("reading", {}))
+        reading = ReadingOptions(**order.get("reading", {}))
         with RasterPair.open(
-            Path(order["ortho"]), Path(order["height"]), dtm=dtm, options=options
+            Path(order["ortho"]), Path(order["height"]), dtm=dtm, options=reading
         ) as pair:
             pair.report = pair.report.renamed(order.get("names", {}))
+            options = {k: v for k, v in order["options"].items() if k != "confidence"}
             job = Segmentation(
                 pair,
                 predictor,
+                SegmentOptions(**options),
                 progress=lambda done, total: say({"progress": [done, total]}),
                 tags=_tags(order),
-                **order["options"],
+                confidence=order["options"].get("confidence", False),
             )
             return _STEPS[order["step"]](job, order)
 
     def _load(self, order: Order) -> Any:
         """The order's model, where and how it runs; a warm one costs the next order nothing."""
-        from mfnet.model import load_model
         from mfnet.model.inference.predictor import Predictor
         from mfnet.model.weights.catalog import find
+        from mfnet.model.weights.checkpoint import load_model
 
         models_dir, options = Path(order["models_dir"]), order["options"]
         path = find(order["model"], models_dir)

@@ -5,9 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
-import zipfile
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,24 +97,3 @@ def test_docker_accepts_the_compose_file(overlay: str | None) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.acceptance
-def test_wheel_holds_what_an_image_needs_beside_code(tmp_path: Path) -> None:
-    build = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), "."]
-    source = tmp_path / "source"
-    shutil.copytree(
-        ROOT, source, ignore=shutil.ignore_patterns(".*", "demo", "runs", "data", "tests")
-    )
-    subprocess.run([sys.executable, "-m", "pip", *build], cwd=source, check=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    names = set(zipfile.ZipFile(wheel).namelist())
-    for pattern in (
-        "model/weights/*.safetensors",
-        "training/recipes/*.toml",
-        "service/migrations/**/*.py",
-    ):
-        wanted = {path.relative_to(ROOT).as_posix() for path in ROOT.glob(pattern)}
-        assert wanted, pattern
-        assert wanted <= names, pattern
-    assert "service/settings.py" in names

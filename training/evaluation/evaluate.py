@@ -14,6 +14,7 @@ from mfnet.model.classes import ClassScheme
 from mfnet.model.errors import BadRecipe
 from mfnet.model.inference.predictor import Predictor
 from mfnet.model.inference.segment import Segmentation
+from mfnet.model.inference.segment_options import SegmentOptions
 from mfnet.model.network.mfnet import MFNet
 from mfnet.model.raster.pairs.pair import RasterPair
 from mfnet.training.datasets.readers.pair_files import gsd_of_own, pair_files
@@ -119,7 +120,8 @@ def _map(
     files = pair_files(tile, folder, gsd_m or 1.0)
     classes, percent = folder / "classes.tif", folder / "confidence.tif"
     with RasterPair.open(files.ortho, files.height, dtm=files.dtm, options=files.options) as pair:
-        whole = Segmentation(pair, predictor, confidence=True, stride=stride, progress=progress)
+        options = SegmentOptions(stride=stride)
+        whole = Segmentation(pair, predictor, options, confidence=True, progress=progress)
         whole.map(classes, confidence=percent)
     return classes, percent
 

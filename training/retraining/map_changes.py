@@ -11,6 +11,7 @@ from mfnet.model.atomic_files import write_json
 from mfnet.model.errors import InputError
 from mfnet.model.inference.predictor import Predictor
 from mfnet.model.inference.segment import Segmentation
+from mfnet.model.inference.segment_options import SegmentOptions
 from mfnet.model.raster.pairs.pair import RasterPair
 from mfnet.model.raster.products.map_diff import write_changes
 from mfnet.model.raster.values.reading_options import ReadingOptions
@@ -30,7 +31,7 @@ class RecentMap:
         ortho: The orthophoto.
         height: The heights.
         dtm: To be subtracted from them.
-        options: Of `Segmentation`: stride, blend.
+        options: Of `SegmentOptions`: stride, blend.
         reading: Of `ReadingOptions`.
     """
 
@@ -91,12 +92,13 @@ def _show(
     with TemporaryDirectory(prefix="changes-", dir=target.parent.parent) as folder:
         made = []
         for number, predictor in enumerate(predictors):
-            options = ReadingOptions(**place.reading)
-            with RasterPair.open(place.ortho, place.height, dtm=place.dtm, options=options) as pair:
+            reading = ReadingOptions(**place.reading)
+            with RasterPair.open(place.ortho, place.height, dtm=place.dtm, options=reading) as pair:
                 if pair.grid.height * pair.grid.width > MOST_PIXELS:
                     return {"left_out": f"it has more than {MOST_PIXELS:,} pixels"}
                 path = Path(folder) / f"{number}.tif"
-                Segmentation(pair, predictor, progress=progress, **place.options).map(path)
+                options = SegmentOptions(**place.options)
+                Segmentation(pair, predictor, options, progress=progress).map(path)
                 made.append(path)
         scheme = predictors[0].net.config.classes
         return write_changes(made[0], made[1], target, scheme)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from mfnet.model.raster.files.geotiff import GeoTiff
 from mfnet.model.raster.georeferencing.grid import Grid
@@ -115,6 +115,8 @@ class Reading(BaseModel):
 
 class PairReport(BaseModel):
     """An orthophoto with its heights."""
+
+    model_config = ConfigDict(frozen=True)
 
     ortho: RasterReport
     height: RasterReport

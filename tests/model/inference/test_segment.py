@@ -11,10 +11,11 @@ import torch
 from rasterio.transform import from_origin
 from rio_cogeo.cogeo import cog_validate
 
-from mfnet.model import segment
 from mfnet.model.classes import NODATA
 from mfnet.model.config import NDSM, ORTHO, EncoderConfig, ModelConfig
 from mfnet.model.errors import BadOption, Cancelled, InputError, NotAboveGround, OutputNotWritable
+from mfnet.model.inference.segment import segment
+from mfnet.model.inference.segment_options import SegmentOptions
 from mfnet.model.network.mfnet import MFNet
 
 PAIRS = {
@@ -118,8 +119,8 @@ def test_a_crop_gives_the_classes_of_the_whole_where_windows_coincide(
             with rasterio.open(crop, "w", **profile) as part:
                 part.write(whole.read(window=window))
         crops.append(crop)
-    segment(*pair, net, tmp_path / "whole.tif", stride=64)
-    segment(*crops, net, tmp_path / "part.tif", stride=64)
+    segment(*pair, net, tmp_path / "whole.tif", options=SegmentOptions(stride=64))
+    segment(*crops, net, tmp_path / "part.tif", options=SegmentOptions(stride=64))
     with rasterio.open(tmp_path / "whole.tif") as w, rasterio.open(tmp_path / "part.tif") as p:
         whole, part = w.read(1), p.read(1)
     # The whole has one column of windows more, at 0, which ends before column 256.
@@ -142,7 +143,7 @@ def test_the_same_bytes_come_out_twice(
     blend: str, net: MFNet, pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
     for name in ("a", "b"):
-        segment(*pair, net, tmp_path / f"{name}.tif", blend=blend)
+        segment(*pair, net, tmp_path / f"{name}.tif", options=SegmentOptions(blend=blend))
     assert (tmp_path / "a.tif").read_bytes() == (tmp_path / "b.tif").read_bytes()
 
 
@@ -164,7 +165,7 @@ def test_options_outside_their_range_are_refused_before_the_work(
     option: dict[str, Any], net: MFNet, pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=str(next(iter(option.values())))):
-        segment(*pair, net, tmp_path / "classes.tif", **option)
+        segment(*pair, net, tmp_path / "classes.tif", options=SegmentOptions(**option))
     assert not (tmp_path / "classes.tif").exists()
 
 
@@ -190,6 +191,7 @@ def test_what_could_not_be_written_is_refused_before_the_work(
 def test_a_zero_is_refused_and_not_taken_for_the_default(
     option: dict[str, Any], net: MFNet, shared: Path, tmp_path: Path
 ) -> None:
+    options = SegmentOptions(**option)
     with pytest.raises(BadOption):
-        run(shared / "data/pairs", "ign rgb", net, tmp_path / "classes.tif", **option)
+        run(shared / "data/pairs", "ign rgb", net, tmp_path / "classes.tif", options=options)
     assert list(tmp_path.iterdir()) == []

@@ -21,6 +21,7 @@ from torch import Tensor
 from mfnet.model.config import ENCODERS, ModelConfig
 from mfnet.model.errors import Cancelled, DiskFull, InputChanged, PartMissing, RasterUnreadable
 from mfnet.model.inference.segment import Segmentation, segment
+from mfnet.model.inference.segment_options import SegmentOptions
 from mfnet.model.raster.pairs.pair import RasterPair
 from mfnet.model.raster.products.part_rows import part_path
 
@@ -206,14 +207,21 @@ def test_two_who_compute_the_same_part_leave_one(pair: tuple[Path, Path], tmp_pa
     assert (part / "classes").stat().st_size == 40 * 40
 
 
-@pytest.mark.parametrize("option", [{"stride": 16}, {"blend": "hann"}, {"confidence": True}])
+@pytest.mark.parametrize(
+    ("options", "confidence"),
+    [
+        (SegmentOptions(stride=16), False),
+        (SegmentOptions(blend="hann"), False),
+        (SegmentOptions(), True),
+    ],
+)
 def test_parts_of_other_options_are_not_joined(
-    option: dict[str, Any], pair: tuple[Path, Path], tmp_path: Path
+    options: SegmentOptions, confidence: bool, pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
     rows = range(0, 90)
     with RasterPair.open(*pair) as opened:
         Segmentation(opened, Plain()).map_part(rows, tmp_path / "parts")
-        other = Segmentation(opened, Plain(), **option)
+        other = Segmentation(opened, Plain(), options, confidence=confidence)
         with pytest.raises(PartMissing):
             other.join([rows], tmp_path / "parts", tmp_path / "classes.tif")
 

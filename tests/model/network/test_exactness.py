@@ -10,11 +10,13 @@ import torch
 from plain import PlainMFNet
 from torch import Tensor, nn
 
-from mfnet.model import load_model, segment
 from mfnet.model.config import NDSM, ORTHO, EncoderConfig, Modality, ModelConfig
 from mfnet.model.inference.predictor import Predictor
+from mfnet.model.inference.segment import segment
+from mfnet.model.inference.segment_options import SegmentOptions
 from mfnet.model.network import attention
 from mfnet.model.network.mfnet import MFNet
+from mfnet.model.weights.checkpoint import load_model
 from mfnet.training.synthetic.town import draw_town, write_town
 
 TINY = EncoderConfig(embed_dim=32, depth=3, num_heads=2, global_attn_indexes=(1,), out_chans=32)
@@ -179,7 +181,7 @@ def test_bf16_maps_a_town_as_fp32_does(seed: int, tmp_path: Path) -> None:
         out = tmp_path / f"{precision}.tif"
         segment(
             tmp_path / "ortho.tif", tmp_path / "ndsm.tif", net, out,
-            device="cpu", precision=precision,
+            options=SegmentOptions(device="cpu", precision=precision),
         )  # fmt: skip
         with rasterio.open(out) as raster:
             maps.append(raster.read(1))

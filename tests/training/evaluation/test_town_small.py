@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import rasterio
 
-from mfnet.model import load_model, segment
 from mfnet.model.classes import NODATA
+from mfnet.model.inference.segment import segment
 from mfnet.model.raster.pairs.inspection import inspect_pair
 from mfnet.model.weights.catalog import find, read_config
+from mfnet.model.weights.checkpoint import load_model
 from mfnet.training.datasets.tiles.gaps import draw_gaps
 from mfnet.training.evaluation.class_metrics import Confusion
 from mfnet.training.synthetic.town import Town, draw_town, write_town

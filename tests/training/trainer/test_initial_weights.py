@@ -6,11 +6,10 @@ import pytest
 import torch
 from small_runs import TOML, held_out_pool, started, training_pool, use_tiny
 
-from mfnet.model import load_model
 from mfnet.model.classes import ISPRS, MMHUNAN, ClassScheme, LandClass
 from mfnet.model.errors import BadRecipe, UnknownModel
 from mfnet.model.network.mfnet import MFNet
-from mfnet.model.weights.checkpoint import save
+from mfnet.model.weights.checkpoint import load_model, save
 from mfnet.training.config.recipe import Recipe, parse_recipe
 from mfnet.training.trainer import loop
 from mfnet.training.trainer.initial_weights import HEAD

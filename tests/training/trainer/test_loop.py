@@ -19,13 +19,13 @@ from small_runs import (
 )
 from typer.testing import CliRunner
 
-from mfnet.model import load_model
 from mfnet.model.classes import ISPRS, MMHUNAN, NODATA
 from mfnet.model.cli.models import app as models_app
 from mfnet.model.config import ENCODERS, BaseWeights
 from mfnet.model.errors import BadRecipe, BaseMissing, TrainingDiverged
 from mfnet.model.network.encoder import build_vit
 from mfnet.model.network.mfnet import MFNet
+from mfnet.model.weights.checkpoint import load_model
 from mfnet.model.weights.sam_base import base_tensors, import_base
 from mfnet.training.config.recipe import Recipe, parse_recipe
 from mfnet.training.datasets.tiles.interface import Pool

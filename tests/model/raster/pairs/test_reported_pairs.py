@@ -9,11 +9,12 @@ import pytest
 import rasterio
 from numpy.typing import NDArray
 
-from mfnet.model import load_model, segment
 from mfnet.model.classes import NODATA
 from mfnet.model.errors import NotAboveGround
+from mfnet.model.inference.segment import segment
 from mfnet.model.network.mfnet import MFNet
 from mfnet.model.raster.values.reading_options import ReadingOptions
+from mfnet.model.weights.checkpoint import load_model
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def mapped(
     pair: Path, net: MFNet, out: Path, options: ReadingOptions | None = None
 ) -> tuple[NDArray[np.uint8], list[str]]:
     """The classes, and the codes of the remarks."""
-    found = segment(pair / "ortho.tif", pair / "ndsm.tif", net, out / "c.tif", options=options)
+    found = segment(pair / "ortho.tif", pair / "ndsm.tif", net, out / "c.tif", reading=options)
     with rasterio.open(out / "c.tif") as classes:
         return classes.read(1), [remark["code"] for remark in found["pair"]["remarks"]]
 

@@ -1,0 +1,22 @@
+"""How a map is computed, apart from its inputs."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentOptions:
+    """Options of a segmentation; each has a default that suits most maps.
+
+    Attributes:
+        stride: Pixels between windows; the model's own if not given.
+        blend: `mean` or `hann`: how windows are weighed where they overlap.
+        batch_size: Windows a call of the network; by the device if not given.
+        device: `auto`, `cpu` or `cuda`.
+        precision: `auto`, `fp32` or `bf16`.
+    """
+
+    stride: int | None = None
+    blend: str = "mean"
+    batch_size: int | None = None
+    device: str = "auto"
+    precision: str = "auto"
