@@ -13,7 +13,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 export ORTHO HEIGHT DTM
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check lint types contracts unit acceptance slow soak test-servers lock clean
+.PHONY: help demo serve test check lint types contracts unit acceptance slow soak test-servers docs lock clean
 
 help:  ## Show this list.
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -56,6 +56,11 @@ soak: $(VENV)/.installed-dev  ## The long form of random tests: thousands of fil
 
 test-servers:
 	@deploy/install-test-servers.sh
+
+# ---- documents ------------------------------------------------------------------------------
+
+docs: $(VENV)/.installed-dev  ## Build the documentation site into build/site; every warning is an error.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # ---- installation ---------------------------------------------------------------------------
 

@@ -29,13 +29,13 @@ class MfnetError(Exception):
 
 
 class InputError(MfnetError, ValueError):
-    """The caller's fault."""
+    """A mistake of the caller's."""
 
     code = "input.invalid"
 
 
 class EngineError(MfnetError, RuntimeError):
-    """Our fault, or the machine's."""
+    """A fault of the program or of the machine."""
 
     code = "engine.failed"
 
@@ -131,7 +131,7 @@ class NoOverlap(InputError):
 
 
 class AmbiguousInput(InputError):
-    """What the numbers mean can be read in two ways; the message names the option that says it.
+    """The numbers can be read in two ways; the message names the option that decides.
 
     `params["option"]` holds the option's name.
     """
@@ -146,13 +146,13 @@ class NotAboveGround(AmbiguousInput):
 
 
 class UnclearUnit(AmbiguousInput):
-    """Heights whose unit neither tags nor numbers tell."""
+    """Heights whose unit follows neither from tags nor from numbers."""
 
     code = "pair.unclear_unit"
 
 
 class UnclearWhite(AmbiguousInput):
-    """Digital numbers whose white neither tags nor numbers tell."""
+    """An orthophoto whose white follows neither from tags nor from numbers."""
 
     code = "pair.unclear_white"
 
@@ -224,7 +224,7 @@ class PartMissing(EngineError):
 
 
 class PartOfOtherKind(EngineError):
-    """A part of a map would not fit to those of other processes, so it is not computed."""
+    """A part of a map that would not fit those of other workers, so it is not computed."""
 
     code = "part.other_kind"
 

@@ -115,10 +115,11 @@ def open_model(model: AnyPath, models_dir: AnyPath | None = None) -> Model:
     Raises:
         InputError: No model has the name, or the file is none.
 
-    >>> import mfnet
-    >>> model = mfnet.open_model("town-small")
-    >>> model.classes.names
-    ('impervious_surface', 'building', 'low_vegetation', 'tree', 'car', 'clutter')
+    Examples:
+        >>> import mfnet
+        >>> model = mfnet.open_model("town-small")
+        >>> model.classes.names
+        ('impervious_surface', 'building', 'low_vegetation', 'tree', 'car', 'clutter')
     """
     folder = _path(models_dir)
     network = load_model(find(str(model), folder), folder)
@@ -150,12 +151,13 @@ def inspect(
     Raises:
         InputError: The pair is refused; `code` and `message` say why.
 
-    >>> import mfnet
-    >>> report = mfnet.inspect("ortho.tif", "ndsm.tif")
-    >>> report.ortho.height, report.ortho.width, report.gsd_m
-    (256, 256, 0.125)
-    >>> [remark.code for remark in report.remarks]
-    ['height.missing']
+    Examples:
+        >>> import mfnet
+        >>> report = mfnet.inspect("ortho.tif", "ndsm.tif")
+        >>> report.ortho.height, report.ortho.width, report.gsd_m
+        (256, 256, 0.125)
+        >>> [remark.code for remark in report.remarks]
+        ['height.missing']
     """
     return inspect_pair(
         Path(ortho),
@@ -199,14 +201,15 @@ def segment(
         InputError: Rasters, options or outputs are at fault; nothing is left behind.
         EngineError: The network or the machine is at fault.
 
-    >>> import mfnet
-    >>> model = mfnet.open_model("town-small")
-    >>> done = mfnet.segment("ortho.tif", "ndsm.tif", "classes.tif", model=model)
-    >>> done.classes.name, done.grid.crs
-    ('classes.tif', 'EPSG:25832')
-    >>> building = done.areas[1]
-    >>> building.title, 0 < building.share < 1
-    ('Building', True)
+    Examples:
+        >>> import mfnet
+        >>> model = mfnet.open_model("town-small")
+        >>> done = mfnet.segment("ortho.tif", "ndsm.tif", "classes.tif", model=model)
+        >>> done.classes.name, done.grid.crs
+        ('classes.tif', 'EPSG:25832')
+        >>> building = done.areas[1]
+        >>> building.title, 0 < building.share < 1
+        ('Building', True)
     """
     summary = segment_pair(
         Path(ortho),

@@ -33,7 +33,7 @@ class ServiceError(Exception):
 
 
 class Unauthorized(ServiceError):
-    """No key, an unknown key or a revoked key; which of them is nobody's business."""
+    """No key, an unknown key or a revoked key; the answer does not say which."""
 
     code = "auth.required"
 
@@ -66,7 +66,7 @@ class NoSuchUpload(ServiceError):
 
 
 class BadInterval(ServiceError):
-    """No instant and no interval of time."""
+    """`datetime` is neither an instant nor an interval."""
 
     code = "job.bad_datetime"
 
@@ -99,7 +99,7 @@ class NoSuchModel(ServiceError):
 
 
 class ModelConflict(ServiceError):
-    """The version cannot become the active one: it is, or another has become it meanwhile."""
+    """The version cannot become active: it is already, or another one became active meanwhile."""
 
     code = "model.conflict"
 
@@ -114,13 +114,13 @@ class ModelAltered(ServiceError):
 
 
 class BadName(ServiceError):
-    """A file's name that is no name: empty, too long, or with characters that no name has."""
+    """A file name that is empty, too long, or has characters that are not allowed."""
 
     code = "upload.bad_name"
 
 
 class UploadEmpty(ServiceError):
-    """Not one byte came."""
+    """The upload has no bytes."""
 
     code = "upload.empty"
 
@@ -144,7 +144,7 @@ class BadChecksum(ServiceError):
 
 
 class ChecksumMismatch(ServiceError):
-    """The bytes that came are not the bytes that were announced."""
+    """The bytes that arrived do not have the checksum that was sent along."""
 
     code = "upload.checksum_mismatch"
 
@@ -218,13 +218,13 @@ class Refused(ServiceError):
 
 
 class InspectionBroken(ServiceError):
-    """The inspection failed for a reason of ours."""
+    """The inspection failed by a fault of the service."""
 
     code = "inspection.failed"
 
 
 class Busy(ServiceError):
-    """Too many inspections at once; the same request will do later."""
+    """Too many inspections at once; send the same request again later."""
 
     code = "service.busy"
 

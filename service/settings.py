@@ -21,7 +21,7 @@ _SECRETS = {
 
 
 class Settings(BaseSettings):
-    """What an operator may choose; documented in docs/deploy.md."""
+    """What an operator may choose; the site's page of settings is made of the descriptions."""
 
     model_config = SettingsConfigDict(
         env_prefix="MFNET_", frozen=True, populate_by_name=True, env_ignore_empty=True
@@ -33,22 +33,24 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         default=None,
         validation_alias=AliasChoices("MFNET_DATABASE_URL", "DATABASE_URL"),
-        description="postgresql://… for several machines; SQLite in the data folder without it",
+        description="`postgresql://…` for several machines; without it, SQLite in the data folder",
     )
     redis_url: str | None = Field(
         default=None,
         validation_alias=AliasChoices("MFNET_REDIS_URL", "REDIS_URL"),
-        description="redis://… of the broker; a SQLite file in the data folder without it",
+        description="`redis://…` of the broker; without it, a file in the data folder",
     )
     host: str = Field(default="127.0.0.1", description="address that the API listens on")
     port: int = Field(default=8000, ge=0, le=65535, description="port that the API listens on")
     models_dir: Path = Field(
         default=Path(typer.get_app_dir("mfnet")) / "models",
-        description="folder of further models, the same as that of `mfnet models import`",
+        description="folder of further models, `NAME.safetensors`, and of SAM's weights; the same "
+        "as that of `mfnet models import`",
     )
     training_root: Path | None = Field(
         default=None,
-        description="folder whose subfolders of labelled tiles a retraining may read",
+        description="folder whose subfolders of labelled tiles a retraining may read: the API "
+        "looks for the manifest, the worker reads the tiles",
     )
     upload_limit_bytes: int = Field(
         default=20 * 10**9, gt=0, description="largest upload; more is refused while it arrives"
@@ -61,13 +63,17 @@ class Settings(BaseSettings):
     )
     work: Literal["segment", "retrain"] = Field(
         default="segment",
-        description="what a worker does: maps, or retrainings, which take hours",
+        description="what a worker does: maps, or retrainings, which take hours; the same as "
+        "`mfnet worker --work`",
     )
     lease_s: float = Field(
         default=30, gt=0, description="a running job without a heartbeat for so long is taken over"
     )
     heartbeat_s: float = Field(
-        default=5, gt=0, description="how often a worker renews its lease and looks for a cancel"
+        default=5,
+        gt=0,
+        description="how often a worker renews its lease and looks for a cancel; at most half of "
+        "the lease",
     )
     attempts: int = Field(
         default=3, ge=1, description="how often a job that is not the caller's fault is tried"
@@ -79,7 +85,7 @@ class Settings(BaseSettings):
         "to share; 0 for never",
     )
     reconcile_s: float = Field(
-        default=3, gt=0, description="how often a worker rings again for jobs that wait"
+        default=3, gt=0, description="how often a worker sends messages again for jobs that wait"
     )
     stall_s: float = Field(
         default=900, gt=0, description="an engine that reports nothing for so long is ended"
@@ -89,7 +95,7 @@ class Settings(BaseSettings):
     )
     engine_command: tuple[str, ...] = Field(
         default=(sys.executable, "-P", "-m", "mfnet.service.engine.runner"),
-        description="the engine process that a worker supervises, as a JSON list",
+        description="the engine process that a worker supervises, as a JSON list; for tests",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="the least severe log lines that are written"

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 from mfnet.service.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
 # ---- documents ------------------------------------------------------------------------------
@@ -51,7 +51,7 @@ def test_commands_in_documents_exist_with_their_options(document: Path) -> None:
     for words in command_lines(document, "mfnet"):
         line, commands, command = f"mfnet {' '.join(words)}", mfnet_commands(), None
         for word in words:
-            if not commands or not re.fullmatch(r"[a-z-]+", word):
+            if not commands or not re.fullmatch(r"[a-z][a-z-]*", word):
                 break
             assert word in commands, f"{line}: no command {word}"
             command = commands[word]
@@ -83,9 +83,8 @@ def test_links_in_documents_lead_to_files(document: Path) -> None:
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
-@pytest.mark.parametrize("document", ["docs/deploy.md", "deploy/env.example"])
-def test_every_setting_is_documented(name: str, document: str) -> None:
-    assert f"MFNET_{name.upper()}" in (ROOT / document).read_text()
+def test_every_setting_is_in_the_example(name: str) -> None:
+    assert f"MFNET_{name.upper()}" in (ROOT / "deploy/env.example").read_text()
 
 
 def test_environment_example_shows_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,10 @@ def list_models(models_dir: ModelsDir = USER_MODELS, as_json: Json = False) -> N
 
 
 @app.command("show")
-def show_model(name: str, models_dir: ModelsDir = USER_MODELS) -> None:
+def show_model(
+    name: Annotated[str, typer.Argument(help="A name from `mfnet models list`, or a path.")],
+    models_dir: ModelsDir = USER_MODELS,
+) -> None:
     """Show a model's configuration, provenance and measured figures as JSON."""
     from mfnet.model.weights.catalog import find, read_config
 

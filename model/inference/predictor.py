@@ -40,7 +40,7 @@ class Predictor:
         self.precision = choose_precision(precision, self.device)
         self._dtype = _DTYPES[self.precision]
         self.net = net.converted(self.device, self._dtype).eval()
-        # Transposed convolutions, most of the fusion's time, are faster so (docs/performance.md).
+        # Transposed convolutions, most of the fusion's time, are faster so (docs/measurements).
         self.net.to(memory_format=torch.channels_last)
         self._positions: dict[torch.Size, Positions] = {}
 

@@ -27,7 +27,7 @@ _LANES = 8
 """Fused kernels take heads whose width is a multiple of this."""
 
 _FEW = 1024
-"""Up to so many tokens, two plain products beat the fused kernel on a CPU (docs/performance.md)."""
+"""Up to so many tokens, two plain products beat the fused kernel on a CPU (docs/measurements)."""
 
 
 class Region(NamedTuple):

@@ -22,12 +22,12 @@ class ReadingInputs(BaseModel):
         gt=0,
         allow_inf_nan=False,
         title="White point",
-        description="digital number of full reflectance; by tags and pixels without it",
+        description="digital number of full reflectance; without it, tags and pixels decide",
     )
     bands: tuple[Band, Band, Band] | None = Field(
         default=None,
         title="Colour bands",
-        description="of the orthophoto, as red, green, blue, counted from 1",
+        description="bands of the orthophoto for red, green, blue, counted from 1",
     )
     collar: bool | None = Field(
         default=None,
@@ -35,10 +35,10 @@ class ReadingInputs(BaseModel):
         description="false: a black or white collar at the orthophoto's rim is ground",
     )
     height_band: Band | None = Field(
-        default=None, title="Height band", description="of the height raster, counted from 1"
+        default=None, title="Height band", description="band of the heights, counted from 1"
     )
     dtm_band: Band | None = Field(
-        default=None, title="Terrain band", description="of the terrain model, counted from 1"
+        default=None, title="Terrain band", description="band of the terrain, counted from 1"
     )
     height_unit: str | None = Field(
         default=None,
@@ -67,7 +67,7 @@ class ReadingInputs(BaseModel):
         default=None,
         max_length=4096,
         title="Coordinate reference system",
-        description="of the raster that names none, such as EPSG:25832",
+        description="CRS of the raster that names none, such as EPSG:25832",
     )
 
 

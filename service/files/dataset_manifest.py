@@ -1,4 +1,4 @@
-"""Chosen tiles as a folder data set (`data.kind = "folder"`, docs/data.md) for a retraining."""
+"""Chosen tiles as a folder data set (docs/how-to/prepare-tiles.md) for a retraining."""
 
 import json
 from collections.abc import Mapping, Sequence

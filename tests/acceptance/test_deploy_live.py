@@ -152,7 +152,7 @@ def proxy(api: str, folder: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def key(api: str, environment: dict[str, str]) -> str:
-    """A user's key, made as docs/deploy.md says."""
+    """A user's key, made as docs/how-to/deploy.md says."""
     command = [str(BIN / "mfnet"), "keys", "create", "--role", "user"]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     return done.stdout.split()[-1]

@@ -1,4 +1,4 @@
-"""The README's five commands, as they stand in docs/rest.md, against everything real."""
+"""The five commands of docs/how-to/call-the-service.md, and the README, against everything real."""
 
 import os
 import re
@@ -20,6 +20,7 @@ from rio_cogeo.cogeo import cog_validate
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "how-to" / "call-the-service.md"
 START_S = 60
 STORY_S = 500  # seconds on an idle machine; this one may be busy
 
@@ -30,7 +31,7 @@ def mfnet(*arguments: object) -> list[str]:
 
 def story() -> str:
     """The commands, as printed."""
-    (commands,) = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "rest.md").read_text(), re.S)
+    (commands,) = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.S)
     return commands
 
 

@@ -1,7 +1,7 @@
 """The `data` table of a recipe: which labelled tiles, which of them for what, how they are shown.
 
 `kind` says which data set; without it, synthetic towns. What each must look like on the disk is in
-docs/data.md.
+docs/how-to/prepare-tiles.md and docs/reference/data-sets.md.
 """
 
 from difflib import get_close_matches
@@ -19,30 +19,42 @@ class _Shown(RecipePart):
 
     augmentation: Literal["full", "paper", "none"] = Field(
         default="full",
-        description="a key of mfnet.training.datasets.tiles.augmentation.AUGMENTATIONS",
+        description="how windows are varied: turned, mirrored, with other light, noise and gaps; "
+        "flipped, as in the paper; or not at all",
     )
     sampling: Literal["tiles", "pixels", "classes"] = Field(
         default="tiles", description="what is seen equally often: each tile, pixel, or class"
     )
     share: float = Field(
-        default=1.0, gt=0, le=1, description="of the tiles to learn from; at least one is kept"
+        default=1.0,
+        gt=0,
+        le=1,
+        description="share of the tiles (or blocks) to learn from; at least one is kept",
     )
-    share_seed: int = Field(default=0, ge=0, description="decides which of them")
+    share_seed: int = Field(default=0, ge=0, description="decides which tiles the share keeps")
 
 
 class TownRecipe(_Shown):
     """Synthetic towns. No seed may serve two ends."""
 
-    kind: Literal["town"] = "town"
-    gsd_m: float = Field(default=0.125, gt=0)
-    size_px: int = Field(default=768, ge=256)
-    first_seed: int = Field(default=1000, ge=0)
-    towns: int = Field(default=200, ge=1)
-    validation_first_seed: int = Field(default=400_000, ge=0)
-    validation_towns: int = Field(default=4, ge=1)
-    held_out_first_seed: int = Field(default=500_000, ge=0)
-    held_out_towns: int = Field(default=12, ge=1)
-    held_out_size_px: int = Field(default=1024, ge=256)
+    kind: Literal["town"] = Field(default="town", description="the data set")
+    gsd_m: float = Field(default=0.125, gt=0, description="side of a pixel, in metres")
+    size_px: int = Field(default=768, ge=256, description="side of a training town, in pixels")
+    first_seed: int = Field(
+        default=1000, ge=0, description="seed of the first training town; the others follow it"
+    )
+    towns: int = Field(default=200, ge=1, description="number of training towns")
+    validation_first_seed: int = Field(
+        default=400_000, ge=0, description="seed of the first validation town"
+    )
+    validation_towns: int = Field(default=4, ge=1, description="number of validation towns")
+    held_out_first_seed: int = Field(
+        default=500_000, ge=0, description="seed of the first test town"
+    )
+    held_out_towns: int = Field(default=12, ge=1, description="number of test towns")
+    held_out_size_px: int = Field(
+        default=1024, ge=256, description="side of a test town, in pixels"
+    )
 
 
 class PaperRecipe(_Shown):
@@ -53,16 +65,16 @@ class PaperRecipe(_Shown):
     gsd_m: float
     validation: Literal["apart", "in-training"] = Field(
         default="apart",
-        description="validation tiles are kept from training; or, as in the paper, trained on too",
+        description="keep validation tiles from training; or, as in the paper, train on them too",
     )
 
 
 class VaihingenRecipe(PaperRecipe):
     """ISPRS Vaihingen: near infrared, red, green at 9 cm; a surface model."""
 
-    kind: Literal["vaihingen"]
-    folder: Path = Path("data/vaihingen")
-    gsd_m: float = Field(default=0.09, gt=0)
+    kind: Literal["vaihingen"] = Field(description="the data set")
+    folder: Path = Field(default=Path("data/vaihingen"), description="where the files are")
+    gsd_m: float = Field(default=0.09, gt=0, description="side of a pixel, in metres")
     heights: Literal["per-raster", "metres"] = Field(
         default="per-raster",
         description="0 to 1 between each raster's lowest and highest; or metres above its lowest",
@@ -72,16 +84,18 @@ class VaihingenRecipe(PaperRecipe):
 class PotsdamRecipe(PaperRecipe):
     """ISPRS Potsdam: four bands at 5 cm; heights above ground in 256 steps."""
 
-    kind: Literal["potsdam"]
-    folder: Path = Path("data/potsdam")
-    gsd_m: float = Field(default=0.05, gt=0)
-    bands: Literal["rgb", "irrg"] = Field(default="rgb", description="the paper has rgb")
+    kind: Literal["potsdam"] = Field(description="the data set")
+    folder: Path = Field(default=Path("data/potsdam"), description="where the files are")
+    gsd_m: float = Field(default=0.05, gt=0, description="side of a pixel, in metres")
+    bands: Literal["rgb", "irrg"] = Field(
+        default="rgb", description="colours to take; the paper has `rgb`"
+    )
     heights: Literal["per-raster", "metres"] = Field(
         default="per-raster",
         description="0 to 1 between each raster's lowest and highest; or metres",
     )
     height_step_m: float | None = Field(
-        default=None, gt=0, description="metres a step of the 8-bit heights; the files do not say"
+        default=None, gt=0, description="metres that a step of the 8-bit heights is worth"
     )
     cache: Path | None = Field(
         default=None, description="folder for tiled copies of the heights; left out, in `folder`"
@@ -91,9 +105,9 @@ class PotsdamRecipe(PaperRecipe):
 class HunanRecipe(PaperRecipe):
     """MMHunan: Sentinel-2 and elevation at 10 m."""
 
-    kind: Literal["mmhunan"]
-    folder: Path = Path("data/mmhunan")
-    gsd_m: float = Field(default=10.0, gt=0)
+    kind: Literal["mmhunan"] = Field(description="the data set")
+    folder: Path = Field(default=Path("data/mmhunan"), description="where the files are")
+    gsd_m: float = Field(default=10.0, gt=0, description="side of a pixel, in metres")
     heights: Literal["per-raster"] = Field(
         default="per-raster",
         description="0 to 1 between each raster's lowest and highest; it is no height above ground",
@@ -103,13 +117,17 @@ class HunanRecipe(PaperRecipe):
 class FolderRecipe(_Shown):
     """A folder of one's own GeoTIFFs, with a manifest."""
 
-    kind: Literal["folder"]
-    folder: Path = Field(description="holds manifest.toml; the paths in it are relative to it")
+    kind: Literal["folder"] = Field(description="the data set")
+    folder: Path = Field(description="the folder that holds `manifest.toml`")
     also: tuple[Path, ...] = Field(
         default=(), description="more such folders, of the same classes; each draws its own split"
     )
-    gsd_m: float | None = Field(default=None, gt=0, description="told to the model's users")
-    sampling: Literal["tiles", "pixels", "classes"] = "pixels"
+    gsd_m: float | None = Field(
+        default=None, gt=0, description="side of a pixel in metres, written into the model"
+    )
+    sampling: Literal["tiles", "pixels", "classes"] = Field(
+        default="pixels", description="what is seen equally often: each tile, pixel, or class"
+    )
 
 
 def _kind(values: Any) -> Any:

@@ -13,48 +13,72 @@ from mfnet.training.config.table import RecipePart
 class OptimizerRecipe(RecipePart):
     """How the weights are changed, and by which loss."""
 
-    name: Literal["adamw", "sgd"] = "adamw"
-    steps: int = Field(gt=0)
-    batch_size: int = Field(default=4, gt=0, description="samples a step")
+    name: Literal["adamw", "sgd"] = Field(default="adamw", description="the optimizer")
+    steps: int = Field(gt=0, description="steps in all")
+    batch_size: int = Field(default=4, gt=0, description="samples in a step")
     accumulation: int = Field(
         default=1,
         gt=0,
         description="parts that a batch is computed in, one after another or shared among "
         "processes; the gradient is their mean",
     )
-    learning_rate: float = Field(default=1e-3, gt=0)
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="of sgd")
-    weight_decay: float = Field(default=0.05, ge=0)
+    learning_rate: float = Field(
+        default=1e-3, gt=0, description="highest rate, reached after `warmup_steps`"
+    )
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum of `sgd`")
+    weight_decay: float = Field(
+        default=0.05, ge=0, description="decay of the weights that `decayed` names"
+    )
     decayed: Literal["matrices", "all"] = Field(
         default="matrices",
-        description="matrices and kernels alone; or all weights that are trained",
+        description="decay matrices and kernels alone, which spares biases, norms, positions, bias "
+        "tables, mixing weights and lengths; or, as in the paper, all weights that are trained",
     )
     schedule: Literal["cosine", "steps"] = Field(
         default="cosine", description="half a cosine down to 0; or a fall at each milestone"
     )
-    warmup_steps: int = Field(default=100, ge=0, description="of a linear rise before it")
+    warmup_steps: int = Field(
+        default=100, ge=0, description="steps in which the rate rises linearly"
+    )
     milestones: tuple[Annotated[int, Field(gt=0)], ...] = Field(
         default=(), description="steps at which the rate falls"
     )
-    milestone_factor: float = Field(default=0.1, gt=0, lt=1)
-    clip_norm: float = Field(default=1.0, ge=0, description="0 leaves gradients as they are")
+    milestone_factor: float = Field(
+        default=0.1, gt=0, lt=1, description="what the rate is multiplied by at each milestone"
+    )
+    clip_norm: float = Field(
+        default=1.0, ge=0, description="largest norm of the gradient; 0 leaves it as it is"
+    )
     class_weights: tuple[Annotated[float, Field(gt=0)], ...] | None = Field(
-        default=None, description="of the cross entropy, one a class"
+        default=None,
+        description="weights of the cross entropy, one for each class; left out, equal",
     )
     balanced: bool = Field(
-        default=False, description="class weights from the classes' shares of the training data"
+        default=False,
+        description="class weights from the training data: the median class's pixels over each "
+        "class's, within 0.1 to 10",
     )
-    dice: float = Field(default=0.0, ge=0, description="weight of the Dice loss")
-    averaging: float = Field(default=0.998, ge=0, lt=1, description="decay of the mean of weights")
+    dice: float = Field(
+        default=0.0, ge=0, description="weight of the Dice loss beside the cross entropy"
+    )
+    averaging: float = Field(
+        default=0.998,
+        ge=0,
+        lt=1,
+        description="decay of the running mean of the weights; 0 keeps the last",
+    )
     precision: Literal["fp32", "bf16"] = Field(
-        default="fp32", description="of the forward pass; bf16 also keeps the frozen weights so"
+        default="fp32",
+        description="precision of the forward pass; `bf16` also keeps the frozen weights so",
     )
     checkpointing: bool = Field(
         default=False,
-        description="compute each block again on the way back: a fraction of the memory, a third "
-        "more time",
+        description="compute each block again in the backward pass: a fraction of the memory, a "
+        "third more time",
     )
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(
+        default=0, ge=0, description="decides the first weights, the windows and dropout"
+    )
 
     @model_validator(mode="after")
     def _parts_are_equal(self) -> "OptimizerRecipe":

@@ -25,20 +25,24 @@ _SCHEMES = {"town": ISPRS, "vaihingen": ISPRS, "potsdam": ISPRS, "mmhunan": MMHU
 class NetworkRecipe(RecipePart):
     """Which network."""
 
-    encoder: str = Field(description="a key of mfnet.model.config.ENCODERS")
+    encoder: str = Field(description="one of " + ", ".join(ENCODERS))
     tuning: str = Field(
-        default="mmadapter", description="a key of mfnet.model.network.tuning.TUNINGS"
+        default="mmadapter",
+        description="how the frozen encoder is tuned: one of " + ", ".join(TUNINGS),
     )
-    fusion: str = Field(default="dfm", description="a key of mfnet.model.network.fusion.FUSIONS")
+    fusion: str = Field(
+        default="dfm", description="how the modalities are joined: one of " + ", ".join(FUSIONS)
+    )
     modalities: tuple[Literal["ortho", "ndsm"], ...] = Field(
-        default=("ortho", "ndsm"), min_length=1
+        default=("ortho", "ndsm"), min_length=1, description="rasters that the network is given"
     )
     height_range_m: tuple[float, float] = Field(
-        default=(0.0, 30.0), description="heights that become 0 and 1"
+        default=(0.0, 30.0),
+        description="heights that become 0 and 1: metres, or 0 and 1 with per-raster heights",
     )
-    window_px: int = 256
+    window_px: int = Field(default=256, description="side of a window, in pixels")
     train_encoder: bool = Field(
-        default=False, description="train every weight; else SAM's, installed, stay as they are"
+        default=False, description="train every weight of the encoder; false: it stays frozen"
     )
     base: str | None = Field(
         default=None,
@@ -53,27 +57,31 @@ class EvaluationRecipe(RecipePart):
     """How a model is looked at while it is trained, which one is kept, and how it is measured."""
 
     windows: int = Field(
-        default=64, gt=0, description="of the validation areas, that each check looks at"
+        default=64, gt=0, description="windows of the validation areas that each check looks at"
     )
     keep: Literal["best", "last"] = Field(
-        default="best", description="the model of the check with the highest mIoU, or the last"
+        default="best",
+        description="keep the model of the check with the highest mIoU, or the last one",
     )
     stride_px: int | None = Field(
         default=None,
         gt=0,
-        description="between the windows of whole rasters; left out, the model's own",
+        description="pixels between the windows of whole rasters; left out, the model's own",
     )
 
 
 class Recipe(RecipePart):
     """A training run."""
 
-    name: str = Field(pattern=r"^[\w.-]+$")
+    name: str = Field(
+        pattern=r"^[\w.-]+$",
+        description="name of the run and its model: letters, digits, `_`, `.` and `-`",
+    )
     network: NetworkRecipe
     data: DataRecipe
     optimizer: OptimizerRecipe
     evaluation: EvaluationRecipe = EvaluationRecipe()
-    log_every: int = Field(default=20, gt=0, description="steps")
+    log_every: int = Field(default=20, gt=0, description="steps between lines of the log")
     check_every: int = Field(default=250, gt=0, description="steps between checks and checkpoints")
 
     def toml(self) -> str:

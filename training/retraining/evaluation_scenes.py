@@ -40,7 +40,7 @@ class Scenes:
 
 
 def open_scenes(folder: Path, config: ModelConfig, told: Told = lambda name: None) -> Scenes:
-    """The scenes of a folder of tiles with a manifest (docs/data.md); towns where there is none.
+    """The scenes of a folder with a manifest (docs/how-to/prepare-tiles.md); towns without one.
 
     Args:
         folder: Perhaps without a manifest, or not there.

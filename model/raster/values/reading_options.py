@@ -33,7 +33,7 @@ class ReadingOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bands: Annotated[tuple[Band, Band, Band] | None, BeforeValidator(_bands)] = Field(
-        default=None, description="of the orthophoto, as red, green, blue, counted from 1"
+        default=None, description="bands of the orthophoto for red, green, blue, counted from 1"
     )
     white: float | None = Field(
         default=None,
@@ -42,16 +42,18 @@ class ReadingOptions(BaseModel):
         description="digital number of full reflectance in the orthophoto",
     )
     collar: bool = Field(
-        default=True, description="look for a black or white collar at the orthophoto's rim"
+        default=True, description="take a black or white collar at the orthophoto's rim for no data"
     )
     height_band: Band | None = Field(
-        default=None, description="of the height raster, counted from 1"
+        default=None, description="band of the height raster, counted from 1"
     )
-    dtm_band: Band | None = Field(default=None, description="of the terrain model, from 1")
+    dtm_band: Band | None = Field(
+        default=None, description="band of the terrain model, counted from 1"
+    )
     height_unit: Annotated[str, AfterValidator(_unit)] | None = Field(
         default=None,
-        description="of the heights and the terrain model: m, dm, cm, mm, ft, us-ft, or metres a "
-        "step",
+        description="unit of the heights and the terrain model: `m`, `dm`, `cm`, `mm`, `ft`, "
+        "`us-ft`, or metres a step such as `0.2`",
     )
     dtm_unit: Annotated[str, AfterValidator(_unit)] | None = Field(
         default=None, description="of the terrain model, where it is another than the heights'"
@@ -67,7 +69,9 @@ class ReadingOptions(BaseModel):
         "value does",
     )
     crs: str | None = Field(
-        default=None, max_length=4096, description="of the raster that names none: EPSG:25832, WKT"
+        default=None,
+        max_length=4096,
+        description="CRS of the raster that names none: `EPSG:25832`, or WKT",
     )
 
     @classmethod

@@ -335,7 +335,7 @@ def test_statistics_of_something_else_are_none(mapped: Path, tmp_path: Path) -> 
 
 
 def test_what_is_refused_is_documented() -> None:
-    text = (Path(__file__).parents[3] / "docs" / "labels.md").read_text()
+    text = (Path(__file__).parents[3] / "docs/how-to/correct-a-map.md").read_text()
     told = set(re.findall(r"^\| `([a-z_.]+)` \|", text, re.M))
     kinds = {kind for _, kind, _ in BAD} | {TooSmall}
     assert told == {kind.code for kind in kinds} - {WrongBands.code}

@@ -94,7 +94,7 @@ def test_a_real_place_of_larger_pixels_is_told(shared: Path) -> None:
 
 
 def test_it_finds_houses_and_trees_at_a_real_place(shared: Path, tmp_path: Path) -> None:
-    """The figures of docs/models.md, against the classes of a laser survey (IGN)."""
+    """The figures of docs/reference/town-small.md, against the classes of a laser survey (IGN)."""
     pair = shared / "data" / "pairs" / "ign"
     out = tmp_path / "classes.tif"
     segment(pair / "ortho_rgb.tif", pair / "ndsm.tif", load_model("town-small"), out)

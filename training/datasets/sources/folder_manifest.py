@@ -30,70 +30,87 @@ class _Part(BaseModel):
 class ClassEntry(_Part):
     """A class of one's own scheme."""
 
-    name: str
-    color: str
-    title: str | None = None
-    foreground: bool = True
+    name: str = Field(description="small letters, digits and underscores")
+    color: str = Field(description="red, green, blue, such as `#808080`")
+    title: str | None = Field(default=None, description="shown to people; left out, the name")
+    foreground: bool = Field(default=True, description="false: left out of mF1 and mIoU")
 
 
 class LabelRules(_Part):
     """How labels say classes."""
 
     values: dict[str, str | int] | None = Field(
-        default=None, description="class by stored number; left out, a class's place in the scheme"
+        default=None,
+        description="class of each stored number; left out, the numbers are places in the scheme",
     )
     ignore: tuple[int, ...] = Field(default=(), description="stored numbers to be ignored")
-    layer: str | None = Field(default=None, description="of polygons; left out, the only one")
-    column: str = Field(default="class", description="of polygons: the class")
+    layer: str | None = Field(
+        default=None, description="layer of the polygons; left out, the only one"
+    )
+    column: str = Field(default="class", description="column that holds the class of a polygon")
     background: str | int | None = Field(
-        default=None, description="class where no polygon lies; left out, to be ignored"
+        default=None, description="class where no polygon lies; left out, nothing is learned there"
     )
 
 
 class SplitRules(_Part):
     """Which tiles are for what, unless they say so themselves."""
 
-    by: Literal["tile", "block"] = "tile"
-    seed: int = Field(default=0, ge=0)
-    validation: float = Field(default=0.15, gt=0, lt=1)
-    test: float = Field(default=0.15, ge=0, lt=1)
-    block_px: int = Field(default=1024, gt=0)
-    margin_px: int = Field(default=64, ge=0)
+    by: Literal["tile", "block"] = Field(
+        default="tile", description="whole tiles; or blocks, for few large rasters"
+    )
+    seed: int = Field(default=0, ge=0, description="decides which tiles or blocks are for what")
+    validation: float = Field(default=0.15, gt=0, lt=1, description="share of the tiles or blocks")
+    test: float = Field(default=0.15, ge=0, lt=1, description="the same; 0 keeps none for a test")
+    block_px: int = Field(default=1024, gt=0, description="least side of a block, in pixels")
+    margin_px: int = Field(
+        default=64, ge=0, description="pixels between two blocks that belong to neither"
+    )
 
 
 class TileEntry(_Part):
     """The files of a tile, relative to the manifest."""
 
-    name: str
-    ortho: Path
-    height: Path | None = Field(default=None, description="above ground; above the sea with a dtm")
-    dtm: Path | None = None
-    labels: Path | None = Field(default=None, description="a TIFF, or polygons in a GeoPackage")
-    split: End | None = None
-    white: float | None = Field(default=None, gt=0, description="of this tile, else the manifest's")
-    reading: ReadingOptions = Field(
-        default=ReadingOptions(), description="how this tile is read, where the manifest says less"
+    name: str = Field(description="name of the tile; no two have the same")
+    ortho: Path = Field(description="the orthophoto")
+    height: Path | None = Field(
+        default=None, description="heights above ground; with a `dtm`, above the sea"
     )
-    sha256: dict[Kind, str] = Field(default_factory=dict, description="that these files must have")
+    dtm: Path | None = Field(default=None, description="terrain heights, subtracted from `height`")
+    labels: Path | None = Field(default=None, description="a TIFF, or polygons in a GeoPackage")
+    split: End | None = Field(default=None, description="what the tile is for; left out, drawn")
+    white: float | None = Field(default=None, gt=0, description="as in the manifest, for this tile")
+    reading: ReadingOptions = Field(
+        default=ReadingOptions(),
+        description="how this tile is read; its keys come before the manifest's",
+    )
+    sha256: dict[Kind, str] = Field(
+        default_factory=dict, description="checksums that these files must have"
+    )
 
 
 class Manifest(_Part):
     """A folder of labelled tiles."""
 
-    name: str = Field(default="folder", description="of the class scheme, if it is one's own")
-    classes: str | tuple[ClassEntry, ...]
+    name: str = Field(default="folder", description="name of the class scheme, if it is one's own")
+    classes: str | tuple[ClassEntry, ...] = Field(
+        description="name of a scheme, " + " or ".join(SCHEMES) + "; or `[[classes]]`, one's own"
+    )
     white: float | None = Field(
         default=None,
         gt=0,
-        description="digital number of full reflectance; else by tags and pixels",
+        description="digital number of full reflectance in the orthophotos; left out, by tags "
+        "and pixels",
     )
     reading: ReadingOptions = Field(
         default=ReadingOptions(),
         description="how the tiles are read, where their files do not say it, or say it wrong",
     )
-    labels: LabelRules = LabelRules()
-    split: SplitRules = SplitRules()
-    tiles: tuple[TileEntry, ...]
+    labels: LabelRules = Field(default=LabelRules(), description="how labels say classes")
+    split: SplitRules = Field(default=SplitRules(), description="which tiles are for what")
+    tiles: tuple[TileEntry, ...] = Field(
+        description="`[[tiles]]`; or the name of a CSV with a column a key"
+    )
 
     def options(self, tile: TileEntry) -> ReadingOptions:
         """How a tile's pair is read: by its own options before those of all tiles."""
@@ -169,7 +186,7 @@ def read_manifest(folder: Path) -> Manifest:
     except OSError as error:
         raise BadManifest(
             f"{error.filename} cannot be read ({error.strerror}); expected a manifest as in "
-            "docs/data.md",
+            "docs/how-to/prepare-tiles.md",
             file=str(error.filename),
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, csv.Error) as error:
@@ -241,7 +258,7 @@ def _first(error: ValidationError) -> str:
             f"key {key!r} is unknown; expected one of {', '.join(known)}; the nearest is {near!r}"
         )
     if first["type"] == "missing":
-        return f"key {key!r} is missing; expected it, as in docs/data.md"
+        return f"key {key!r} is missing; expected it, as in docs/how-to/prepare-tiles.md"
     return f"key {key!r} is {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
 
 

@@ -165,7 +165,7 @@ def require_files(paths: Iterable[Path]) -> None:
         more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise DataMissing(
             f"{missing[0]}{more}: no such file; expected the files as their owners hand them out, "
-            "as docs/data.md lists them: is data.folder the right one?",
+            "as docs/reference/data-sets.md lists them: is data.folder the right one?",
             file=str(missing[0]),
             missing=len(missing),
         )

@@ -1,4 +1,4 @@
-"""The examples of docs/data.md work."""
+"""The examples of the pages about labelled tiles work."""
 
 import re
 from pathlib import Path
@@ -8,14 +8,14 @@ from standins.folder import CRS, place, squares, write_geopackage, write_tile
 from standins.isprs import HEIGHTS_M
 from standins.scenes import class_map, write
 
-from mfnet.model.raster.values.reading_options import ReadingOptions
 from mfnet.training.config.data import FolderRecipe
 from mfnet.training.datasets.sources.folder_manifest import read_manifest
 from mfnet.training.datasets.sources.open_data import open_data
 from mfnet.training.datasets.sources.paper_layout import read_split
 
-DOCS = (Path(__file__).parents[4] / "docs" / "data.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```toml\n(.*?)```", DOCS, re.DOTALL)
+DOCS = Path(__file__).parents[4] / "docs"
+PAGE = (DOCS / "how-to" / "prepare-tiles.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 
 
 def test_the_manifest_can_be_used_as_it_stands(tmp_path: Path) -> None:
@@ -36,18 +36,12 @@ def test_the_manifest_can_be_used_as_it_stands(tmp_path: Path) -> None:
     assert len(data.train) == len(data.validation) == 1
 
 
-def test_the_table_of_readings_names_every_option(tmp_path: Path) -> None:
+def test_a_tiles_own_readings_come_first(tmp_path: Path) -> None:
     example = next(e for e in EXAMPLES if "reading = " in e)
     (tmp_path / "manifest.toml").write_text(example)
     manifest = read_manifest(tmp_path)
     options = manifest.options(manifest.tiles[0])
     assert (options.height_unit, options.height_offset, options.collar) == ("m", 0, False)
-    rows = re.search(r"\| key \| what \|\n\| --- \| --- \|\n((?:\|.*\n)+)", DOCS)
-    assert rows is not None
-    keys = [
-        key for row in rows[1].splitlines() for key in re.findall(r"`(\w+)`", row.split("|")[1])
-    ]
-    assert keys == list(ReadingOptions.model_fields)
 
 
 def test_a_scheme_of_ones_own_is_one(tmp_path: Path) -> None:
@@ -60,7 +54,8 @@ def test_a_scheme_of_ones_own_is_one(tmp_path: Path) -> None:
 
 
 def test_the_splits_in_the_document_are_those_of_the_package() -> None:
+    text = (DOCS / "reference" / "data-sets.md").read_text(encoding="utf-8")
     for name in ("vaihingen", "potsdam"):
         split = read_split(name)
         row = [" ".join(ids) for ids in (split.train, split.validation, split.test)]
-        assert f"| {name.capitalize()} | {' | '.join(row)} |" in DOCS
+        assert f"| {name.capitalize()} | {' | '.join(row)} |" in text
