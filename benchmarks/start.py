@@ -91,10 +91,11 @@ def _floats(net: "torch.nn.Module") -> "list[tuple[str, torch.Tensor]]":  # noqa
 
 
 def _jobs(path: Path) -> dict[str, float]:
-    """Seconds from an order to its first window, of two orders to one engine."""
+    """Seconds from a request to its first window, of two requests to one engine."""
     import rasterio
     from rasterio.transform import from_origin
 
+    from mfnet.service.engine.protocol import MapRequest
     from mfnet.service.engine.runner import Segmenter
 
     folder, segmenter = path.parent, Segmenter()
@@ -109,15 +110,18 @@ def _jobs(path: Path) -> dict[str, float]:
             folder / f"{name}.tif", "w", count=len(bands), dtype=dtype, **profile
         ) as f:
             f.write(bands.astype(dtype))
-    order = {
-        "step": "map", "ortho": folder / "ortho.tif", "height": folder / "height.tif",
-        "model": str(path), "models_dir": str(folder), "out": str(folder), "options": {},
-    }  # fmt: skip
+    request = MapRequest(
+        ortho=folder / "ortho.tif",
+        height=folder / "height.tif",
+        model=str(path),
+        models_dir=folder,
+        out=folder,
+    )
 
     def seconds() -> float:
         said: list[float] = []
         started = time.perf_counter()
-        segmenter.run(order, lambda _: said.append(time.perf_counter()))
+        segmenter.run(request, lambda _: said.append(time.perf_counter()))
         return said[0] - started
 
     return {"first": seconds(), "second": seconds()}

@@ -30,7 +30,7 @@ from mfnet.service.db.repositories.uploads import UploadRepository
 from mfnet.service.db.session import Database
 from mfnet.service.db.tables import Job
 from mfnet.service.files.storage import Storage
-from mfnet.service.queue import Doorbell, make_celery
+from mfnet.service.queue import JobNotifier, make_celery
 from mfnet.service.settings import Settings
 
 SIDE = 1024
@@ -44,7 +44,7 @@ class Service:
         self.storage = Storage(folder)
         self.database = Database(self.settings.database)
         self.database.upgrade()
-        self._doorbell = Doorbell(make_celery(self.settings))
+        self._notifier = JobNotifier(make_celery(self.settings))
         with self.database.writing() as session:
             self._owner = KeyRepository(session).create("benchmark", "user")[0].id
         town = folder / "town"
@@ -66,7 +66,7 @@ class Service:
         inputs = {"ortho": f"{name}-ortho", "height": f"{name}-ndsm", "model": model}
         with self.database.writing() as session:
             job_id = JobRepository(session).submit(self._owner, "segment", inputs)[0].id
-        self._doorbell.ring(job_id)
+        self._notifier.notify(job_id)
         return job_id
 
     def finished(self, job_id: str) -> Job:

@@ -1,8 +1,8 @@
-"""The doorbell: a message holds a job's id and nothing else.
+"""Messages that say that there is work: each holds a job's id and nothing else.
 
 The database is the truth about jobs. A message that is lost, delivered twice or delivered late
 costs a few seconds at most, so there is nothing to tune: it is acknowledged before the work
-begins, and the reconciler rings again for every job that still waits.
+begins, and the reconciler sends it again for every job that still waits.
 """
 
 import logging
@@ -46,8 +46,8 @@ def make_celery(settings: Settings) -> Celery:
     return app
 
 
-class Doorbell:
-    """Rings for jobs. Create one per process: it keeps connections.
+class JobNotifier:
+    """Notifies workers of jobs. Create one per process: it keeps connections.
 
     Args:
         celery: From `make_celery`.
@@ -56,17 +56,17 @@ class Doorbell:
     def __init__(self, celery: Celery) -> None:
         self._celery = celery
 
-    def ring(self, job_id: str, process: str = SEGMENT) -> bool:
-        """Tell the workers of a job that was committed; False where the broker does not answer.
+    def notify(self, job_id: str, process: str = SEGMENT) -> bool:
+        """Notifies the workers of a job that was committed; False where the broker does not answer.
 
-        A broker that is away is no error of the request's: the reconciler rings again.
+        A broker that is away is no error of the request's: the reconciler notifies again.
         """
         try:
             self._celery.send_task(
                 TASK, args=[job_id], queue=QUEUES[process], retry=False, ignore_result=True
             )
         except OperationalError as error:
-            _log.warning("broker does not answer, the reconciler will ring again: %s", error)
+            _log.warning("broker does not answer, the reconciler will notify again: %s", error)
             return False
         return True
 
@@ -105,7 +105,7 @@ def _transport_options(settings: Settings) -> dict[str, object]:
         "socket_connect_timeout": 2,
         "socket_timeout": 10,
         "socket_keepalive": True,
-        # A request that rings does not wait for a broker that is away.
+        # A request that notifies does not wait for a broker that is away.
         "max_retries": 1,
         "interval_start": 0,
         "interval_step": 0,

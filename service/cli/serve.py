@@ -144,7 +144,7 @@ class WorkerKeeper:
 def _prepare(settings: Settings) -> str | None:
     """Bring the data folder up to date; returns the first key, where there was none."""
     Storage(settings.data_dir)
-    # The broker's file keeps every message that it ever had, and the reconciler rings anyway.
+    # The broker's file keeps every message that it ever had; the reconciler sends what is needed.
     for path in settings.data_dir.glob(f"{settings.broker_file.name}*"):
         path.unlink()
     database = Database(settings.database)

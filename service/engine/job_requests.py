@@ -1,4 +1,4 @@
-"""What the engine is told to do: a job's row, with its uploads' ids as paths."""
+"""Requests to the engine, made from a job's row: ids of uploads become paths."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,14 +9,15 @@ from mfnet.service.db.tables import Job, Part, Upload
 from mfnet.service.domain.job import Failure, cut
 from mfnet.service.domain.reading_inputs import NAMES, reading_of
 from mfnet.service.engine.outcomes import AttemptFailed
+from mfnet.service.engine.protocol import JoinRequest, KeyRequest, MapRequest, PartRequest
 from mfnet.service.files.storage import Storage
 from mfnet.service.settings import Settings
 
 _RASTERS = ("ortho", "height", "dtm")  # the inputs that are ids of uploads
 
 
-class Orders:
-    """Writes orders; `service/engine/runner.py` reads them.
+class JobRequests:
+    """Makes the engine's requests about a map from a job's row.
 
     Args:
         settings: Where models are, and how large a part is.
@@ -31,28 +32,32 @@ class Orders:
         self._database = database
         self._storage = storage
 
-    def map(self, job: Job) -> dict[str, Any]:
-        """Compute it all."""
-        return {**self._order(job, "map"), "out": str(self._storage.begin(job.id, job.epoch))}
+    def map(self, job: Job) -> MapRequest:
+        """Computes the whole map."""
+        return MapRequest(**self._common(job), out=self._storage.begin(job.id, job.epoch))
 
-    def key(self, job: Job) -> dict[str, Any]:
-        """Say what parts of it would have to agree in."""
-        return self._order(job, "key")
+    def key(self, job: Job) -> KeyRequest:
+        """Asks what the parts of the map have to agree in."""
+        return KeyRequest(**self._common(job))
 
-    def part(self, job: Job, part: Part) -> dict[str, Any]:
-        """Compute a part, if it would agree."""
-        rows = [part.first_row, part.stop_row]
-        parts = str(self._storage.parts(job.id))
-        return {**self._order(job, "part"), "parts": parts, "rows": rows, "key": job.parts_key}
+    def part(self, job: Job, part: Part) -> PartRequest:
+        """Computes a part."""
+        assert job.parts_key is not None
+        return PartRequest(
+            **self._common(job),
+            parts=self._storage.parts(job.id),
+            rows=(part.first_row, part.stop_row),
+            key=job.parts_key,
+        )
 
-    def join(self, job: Job, parts: Sequence[Part]) -> dict[str, Any]:
-        """Make one of the finished parts."""
-        return {
-            **self._order(job, "join"),
-            "parts": str(self._storage.parts(job.id)),
-            "cuts": [[part.first_row, part.stop_row] for part in parts],
-            "out": str(self._storage.begin(job.id, job.epoch)),
-        }
+    def join(self, job: Job, parts: Sequence[Part]) -> JoinRequest:
+        """Makes the map of its finished parts."""
+        return JoinRequest(
+            **self._common(job),
+            parts=self._storage.parts(job.id),
+            cuts=tuple((part.first_row, part.stop_row) for part in parts),
+            out=self._storage.begin(job.id, job.epoch),
+        )
 
     def cuts(self, job: Job) -> list[range]:
         """The parts that the job should be computed in; none where it is small."""
@@ -61,26 +66,23 @@ class Orders:
             return []
         return cut(raster["height"], raster["width"], self._settings.part_pixels)
 
-    def _order(self, job: Job, step: str) -> dict[str, Any]:
-        options = {
-            name: value
-            for name, value in job.inputs.items()
-            if name not in (*_RASTERS, *NAMES, "model", "model_sha256")
-        }
+    def _common(self, job: Job) -> dict[str, Any]:
+        """The fields that all requests about a job's map have."""
         uploads = {
             name: self._upload(name, upload_id)
             for name in _RASTERS
             if (upload_id := job.inputs.get(name)) is not None
         }
-        paths = {name: str(self._storage.upload(upload.id)) for name, upload in uploads.items()}
         return {
-            "process": job.process,
-            "step": step,
-            **paths,
+            **{name: self._storage.upload(upload.id) for name, upload in uploads.items()},
             "names": {upload.id: upload.name for upload in uploads.values()},
             **self._model(job),
-            "models_dir": str(self._settings.models_dir.resolve()),
-            "options": options,
+            "models_dir": self._settings.models_dir.resolve(),
+            "options": {
+                name: value
+                for name, value in job.inputs.items()
+                if name not in (*_RASTERS, *NAMES, "model", "model_sha256")
+            },
             "reading": reading_of(job.inputs),
         }
 

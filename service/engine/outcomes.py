@@ -1,19 +1,22 @@
 """How an attempt at a job may end other than well, and what keeps its lease alive."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 from mfnet.service.domain.job import Failure
 
-Beat = Callable[..., None]
-"""Renews a lease, with what is done and its total, and where the engine says it what that is;
-raises where the lease is lost."""
+
+class Heartbeat(Protocol):
+    """Renews a lease, and says how far the work is; raises where the lease is lost."""
+
+    def __call__(self, done: int, total: int, what: str | None = None) -> None:
+        """Steps done, their total, and what is done where the engine says it."""
 
 
 class LeaseLost(Exception):
     """The job or part was cancelled, or another worker has it."""
 
 
-class Leaving(Exception):
+class ShuttingDown(Exception):
     """This worker was asked to end."""
 
 

@@ -1,24 +1,22 @@
 """The engine: a child process that computes, so that only the child dies of a crash.
 
-Orders go to its standard input and replies come from its standard output, one JSON object a line:
+Requests go to its standard input and replies come from its standard output; see `protocol`.
 
-    → {"process": …, "ortho": …, "height": …, "out": …, …}
-    ← {"progress": [done, in all, (what is done)]}      any number of times
-    ← {"done": {…}}  or  {"error": {code, message, params, input_fault}}
-
-The child is started by exec, not fork, without secrets and with GDAL fenced in, since it opens
-strangers' rasters. It holds the last model warm between orders, and ends when its standard input
-does: when this process is killed, the kernel closes the pipe.
+The child is started by exec, not fork, without secrets and with GDAL's drivers restricted, since it
+opens strangers' rasters. It keeps the last model loaded between requests, and ends when its
+standard input does: when this process is killed, the kernel closes the pipe.
 """
 
-import json
 import logging
 import queue
 import subprocess
 import threading
 from collections.abc import Sequence
-from typing import IO, Any
+from typing import IO
 
+from pydantic import ValidationError
+
+from mfnet.service.engine.protocol import REPLY, Reply, Request
 from mfnet.service.runtime import gdal_env
 from mfnet.service.settings import environment_without_secrets
 
@@ -26,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class EngineDied(Exception):
-    """The child ended, or wrote what is no reply, in the middle of an order."""
+    """The child ended, or wrote what is no reply, in the middle of a request."""
 
 
 class Engine:
@@ -46,23 +44,23 @@ class Engine:
         """The child's process id; None while there is none."""
         return self._child.pid if self._child else None
 
-    def order(self, order: dict[str, Any]) -> None:
-        """Start on an order; the one before must have been answered.
+    def send(self, request: Request) -> None:
+        """Starts on a request; the one before must have been answered.
 
         Raises:
-            EngineDied: It does not take the order.
+            EngineDied: It does not take the request.
         """
         if self._child is None or self._child.poll() is not None:
             self._start()
         assert self._child is not None
         assert self._child.stdin is not None
         try:
-            self._child.stdin.write(json.dumps(order) + "\n")
+            self._child.stdin.write(request.model_dump_json() + "\n")
             self._child.stdin.flush()
         except BrokenPipeError:
             raise self._died() from None
 
-    def reply(self, timeout: float) -> dict[str, Any] | None:
+    def receive(self, timeout: float) -> Reply | None:
         """The next reply; None where none came within `timeout` seconds.
 
         Raises:
@@ -75,17 +73,13 @@ class Engine:
         if not line:
             raise self._died()
         try:
-            reply = json.loads(line)
-        except ValueError:
+            return REPLY.validate_json(line)
+        except ValidationError:
             self.stop()
             raise EngineDied(f"the engine wrote {line[:80]!r}, which is no reply") from None
-        if not isinstance(reply, dict):
-            self.stop()
-            raise EngineDied(f"the engine wrote {line[:80]!r}, which is no reply")
-        return reply
 
     def stop(self) -> None:
-        """End the child at once, in the middle of an order or not."""
+        """End the child at once, in the middle of a request or not."""
         if self._child is None:
             return
         self._child.kill()

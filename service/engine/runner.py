@@ -1,11 +1,9 @@
 """The engine process: the only module of the service that computes.
 
-See `service/engine/process.py` for what goes in and out. It is a program to be ended at any moment:
-results are written below the folder that the order names, and count only once the supervisor says
-so.
+It may be ended at any moment: results are written below the folder that the request names, and
+count only once the worker has published them. See `protocol` for what goes in and out.
 """
 
-import json
 import os
 import queue
 import signal
@@ -16,36 +14,47 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from mfnet.service.engine.protocol import (
+    REQUEST,
+    Done,
+    Failed,
+    JoinRequest,
+    KeyRequest,
+    MapRequest,
+    PartRequest,
+    Progress,
+    Reply,
+    Request,
+    RetrainRequest,
+    SegmentRequest,
+)
 from mfnet.service.runtime.parent_death import end_with_parent
 
-Order = dict[str, Any]
-Reply = dict[str, Any]
-Say = Callable[[Reply], None]
+Result = dict[str, Any]
+Send = Callable[[Reply], None]
 
 
 def main() -> None:
-    """Take orders from standard input until it ends."""
-    # The supervisor may be killed while we compute; nobody would read the result.
+    """Carries out requests from standard input until it ends."""
+    # The worker may be killed while we compute; nobody would read the result.
     end_with_parent(signal.SIGKILL)
-    say = _speaker()
-    orders: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(sys.stdin, orders), daemon=True).start()
-    workers: dict[str, Segmenter | Retrainer]
-    workers = {"segment": Segmenter(), "retrain": Retrainer()}
+    send = _sender()
+    requests: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(sys.stdin, requests), daemon=True).start()
+    segmenter = Segmenter()
     while True:
-        order = json.loads(orders.get())
-        say(answer(order, workers[order["process"]], say))
+        send(answer(REQUEST.validate_json(requests.get()), segmenter, send))
 
 
 class Segmenter:
-    """Runs segmentations and keeps the last model that it used, ready to predict."""
+    """Carries out requests about maps; keeps the last model that it used, ready to predict."""
 
     def __init__(self) -> None:
         self._key: tuple[str | int, ...] | None = None
         self._predictor: Any = None
 
-    def run(self, order: Order, say: Say) -> Reply:
-        """Carry out one order of `service/engine/job_requests.py`.
+    def run(self, request: SegmentRequest, send: Send) -> Result:
+        """Carries out one request.
 
         Returns:
             The statistics of a map, the key of parts, or nothing of interest.
@@ -55,109 +64,95 @@ class Segmenter:
         from mfnet.model.raster.pairs.pair import RasterPair
         from mfnet.model.raster.values.reading_options import ReadingOptions
 
-        predictor = self._load(order)
-        dtm = Path(order["dtm"]) if order.get("dtm") else None
-        reading = ReadingOptions(**order.get("reading", {}))
+        predictor = self._load(request)
+        reading = ReadingOptions(**request.reading)
+        options = {name: value for name, value in request.options.items() if name != "confidence"}
         with RasterPair.open(
-            Path(order["ortho"]), Path(order["height"]), dtm=dtm, options=reading
+            request.ortho, request.height, dtm=request.dtm, options=reading
         ) as pair:
-            pair.report = pair.report.renamed(order.get("names", {}))
-            options = {k: v for k, v in order["options"].items() if k != "confidence"}
+            pair.report = pair.report.renamed(request.names)
             job = Segmentation(
                 pair,
                 predictor,
                 SegmentOptions(**options),
-                progress=lambda done, total: say({"progress": [done, total]}),
-                tags=_tags(order),
-                confidence=order["options"].get("confidence", False),
+                confidence=_wants_confidence(request),
+                progress=lambda done, total: send(Progress(done=done, total=total)),
+                tags=_tags(request),
             )
-            return _STEPS[order["step"]](job, order)
+            return _carry_out(request, job)
 
-    def _load(self, order: Order) -> Any:
-        """The order's model, where and how it runs; a warm one costs the next order nothing."""
+    def _load(self, request: SegmentRequest) -> Any:
+        """The model on its device; a model that is loaded costs the next request nothing."""
         from mfnet.model.inference.predictor import Predictor
         from mfnet.model.weights.catalog import find
         from mfnet.model.weights.checkpoint import load_model
 
-        models_dir, options = Path(order["models_dir"]), order["options"]
-        path = find(order["model"], models_dir)
-        how = (options.get("device", "auto"), options.get("precision", "auto"))
+        path = find(request.model, request.models_dir)
+        how = (request.options.get("device", "auto"), request.options.get("precision", "auto"))
         # A file that was replaced under the same name is another model.
         key = (str(path), path.stat().st_mtime_ns, *how)
         if key != self._key:
             self._key = self._predictor = None  # the old one goes before the new one comes
-            _check_sha256(path, order.get("model_sha256"))
-            self._predictor = Predictor(load_model(path, models_dir), *how)
+            _check_sha256(path, request.model_sha256)
+            self._predictor = Predictor(load_model(path, request.models_dir), *how)
             self._key = key
         return self._predictor
 
 
-class Retrainer:
-    """Retrains models; keeps nothing."""
+def retrain(request: RetrainRequest, send: Send) -> Result:
+    """Retrains a model.
 
-    def run(self, order: Order, say: Say) -> Reply:
-        """Carry out one order of `service/worker/run_retraining.py`.
+    Returns:
+        The candidate, and the gate's verdict.
+    """
+    from mfnet.training.retraining import map_changes
+    from mfnet.training.retraining.retrain import retrain as train_candidate
+    from mfnet.training.retraining.task import Task
 
-        Returns:
-            The candidate, and what the gate says of it.
-        """
-        from mfnet.training.retraining.map_changes import RecentMap
-        from mfnet.training.retraining.retrain import retrain
-        from mfnet.training.retraining.task import Task
-
-        parent = Path(order["model"])
-        _check_sha256(parent, order["model_sha256"])
-        task = Task(
-            parent=parent,
-            parent_ref=order["model_ref"],
-            tiles=tuple(map(Path, order["tiles"])),
-            scenes=Path(order["scenes"]),
-            recipe=order["recipe"],
-            changes=tuple(order["changes"]),
-            steps=order["steps"],
-            minutes=order["minutes"],
-            margin=order["margin"],
-            recent=tuple(
-                RecentMap(
-                    each["job"],
-                    Path(each["ortho"]),
-                    Path(each["height"]),
-                    Path(each["dtm"]) if "dtm" in each else None,
-                    each["options"],
-                    each.get("reading", {}),
-                )
-                for each in order["recent"]
-            ),
-        )
-        return retrain(
-            task,
-            run=Path(order["run"]),
-            before=Path(order["before"]) if order["before"] else None,
-            out=Path(order["out"]),
-            models_dir=Path(order["models_dir"]),
-            tell=lambda *progress: say({"progress": progress}),
-        )
+    _check_sha256(request.model, request.model_sha256)
+    task = Task(
+        parent=request.model,
+        parent_ref=request.model_ref,
+        tiles=request.tiles,
+        scenes=request.scenes,
+        recipe=request.recipe,
+        changes=request.changes,
+        steps=request.steps,
+        minutes=request.minutes,
+        margin=request.margin,
+        recent=tuple(map_changes.RecentMap(**dict(each)) for each in request.recent),
+    )
+    return train_candidate(
+        task,
+        run=request.run,
+        before=request.before,
+        out=request.out,
+        models_dir=request.models_dir,
+        tell=lambda done, total, what: send(Progress(done=done, total=total, what=what)),
+    )
 
 
-def answer(order: Order, worker: Segmenter | Retrainer, say: Say) -> Reply:
-    """The last word on an order, whatever happens."""
+def answer(request: Request, segmenter: Segmenter, send: Send) -> Done | Failed:
+    """The last reply to a request, whatever happens."""
     from mfnet.model import errors
 
-    # The front has checked the model and the rasters, and neither where results go nor the room
+    # The API has checked the model and the rasters, and neither where results go nor the room
     # there is the caller's choice: what is wrong now is wrong with this machine.
     ours = (
         *(errors.UnknownModel, errors.BadCheckpoint, errors.BaseMissing, errors.ModelAltered),
         *(errors.RasterMissing, errors.InputChanged, errors.OutputNotWritable),
     )
     try:
-        return {"done": worker.run(order, say)}
+        if isinstance(request, RetrainRequest):
+            return Done(result=retrain(request, send))
+        return Done(result=segmenter.run(request, send))
     except errors.MfnetError as error:
         theirs = isinstance(error, errors.InputError) and not isinstance(error, ours)
-        return {"error": {**error.to_dict(), "input_fault": theirs}}
+        return Failed(**error.to_dict(), input_fault=theirs)
     except Exception as error:
         # Anything may come out of drivers and decoders. What exactly is for the log alone.
         traceback.print_exc()
-        return {"error": _fault(error)}
+        return _fault(error)
 
 
 def _check_sha256(path: Path, expected: str | None) -> None:
@@ -175,96 +170,80 @@ def _check_sha256(path: Path, expected: str | None) -> None:
         )
 
 
-def _tags(order: Order) -> dict[str, str]:
-    """What a map says of the registered model that made it."""
-    if "model_ref" not in order:
+def _tags(request: SegmentRequest) -> dict[str, str]:
+    """What a map's tags name of the registered model that made it."""
+    if request.model_ref is None or request.model_sha256 is None:
         return {}
-    return {"MFNET_MODEL": order["model_ref"], "MFNET_MODEL_SHA256": order["model_sha256"]}
+    return {"MFNET_MODEL": request.model_ref, "MFNET_MODEL_SHA256": request.model_sha256}
 
 
-def _map(job: Any, order: Order) -> Reply:
-    statistics: Reply = job.map(**_files(order))
-    _offer(order)
+def _carry_out(request: SegmentRequest, job: Any) -> Result:
+    match request:
+        case KeyRequest():
+            return {"key": job.key}
+        case PartRequest():
+            job.check_key(request.key)
+            job.map_part(range(*request.rows), request.parts)
+            return {}
+        case JoinRequest():
+            parts = [range(*rows) for rows in request.cuts]
+            statistics: Result = job.join(parts, request.parts, **_files(request))
+        case MapRequest():
+            statistics = job.map(**_files(request))
+    _write_least_sure(request)
     return statistics
 
 
-def _key(job: Any, _order: Order) -> Reply:
-    return {"key": job.key}
-
-
-def _part(job: Any, order: Order) -> Reply:
-    job.check_key(order["key"])
-    job.map_part(range(*order["rows"]), Path(order["parts"]))
-    return {}
-
-
-def _join(job: Any, order: Order) -> Reply:
-    parts = [range(*rows) for rows in order["cuts"]]
-    statistics: Reply = job.join(parts, Path(order["parts"]), **_files(order))
-    _offer(order)
-    return statistics
-
-
-_STEPS: dict[str, Callable[[Any, Order], Reply]] = {
-    "map": _map,
-    "key": _key,
-    "part": _part,
-    "join": _join,
-}
-
-
-def _offer(order: Order) -> None:
-    """Beside a map that says how sure it is, the places where a correction teaches most."""
+def _write_least_sure(request: MapRequest | JoinRequest) -> None:
+    """Beside a map with confidence, the places where a correction teaches most."""
     from mfnet.model.raster.products.uncertainty_windows import write_least_sure
 
-    if (confidence := _files(order)["confidence"]) is not None:
-        write_least_sure(confidence, Path(order["out"]) / "least_sure.gpkg")
+    if (confidence := _files(request)["confidence"]) is not None:
+        write_least_sure(confidence, request.out / "least_sure.gpkg")
 
 
-def _files(order: Order) -> dict[str, Path | None]:
-    out = Path(order["out"])
-    confidence = out / "confidence.tif" if order["options"].get("confidence") else None
+def _files(request: MapRequest | JoinRequest) -> dict[str, Path | None]:
     return {
-        "out": out / "classes.tif",
-        "statistics": out / "statistics.json",
-        "confidence": confidence,
+        "out": request.out / "classes.tif",
+        "statistics": request.out / "statistics.json",
+        "confidence": request.out / "confidence.tif" if _wants_confidence(request) else None,
     }
 
 
-def _fault(error: Exception) -> dict[str, Any]:
+def _wants_confidence(request: SegmentRequest) -> bool:
+    return bool(request.options.get("confidence"))
+
+
+def _fault(error: Exception) -> Failed:
     memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     message = (
         "The engine ran out of memory; try a smaller raster or a worker with more memory."
         if memory
         else "The engine failed; the service's log says why."
     )
-    return {
-        "code": "engine.out_of_memory" if memory else "internal",
-        "message": message,
-        "params": {},
-        "input_fault": False,
-    }
+    code = "engine.out_of_memory" if memory else "internal"
+    return Failed(code=code, message=message, params={}, input_fault=False)
 
 
-def _speaker() -> Say:
-    """Write replies to what is standard output now, and send everybody else's to the log.
+def _sender() -> Send:
+    """Writes replies to what is standard output now, and sends everybody else's to the log.
 
     Libraries in C print to file descriptor 1; that must not end up among the replies.
     """
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
 
-    def say(reply: Reply) -> None:
-        replies.write(json.dumps(reply) + "\n")
+    def send(reply: Reply) -> None:
+        replies.write(reply.model_dump_json() + "\n")
         replies.flush()
 
-    return say
+    return send
 
 
 def _listen(lines: IO[str], into: "queue.SimpleQueue[str]") -> None:
     for line in lines:
         into.put(line)
-    # The supervisor is gone or wants us gone; whatever runs is of no use to anybody.
+    # The worker is gone or wants us gone; whatever runs is of no use to anybody.
     os._exit(0)
 
 

@@ -6,7 +6,7 @@ from mfnet.service.db.session import Database
 from mfnet.service.files.storage import Storage
 from mfnet.service.operations.file_inspection import Inspector
 from mfnet.service.operations.model_registry import Registry
-from mfnet.service.queue import Doorbell, make_celery
+from mfnet.service.queue import JobNotifier, make_celery
 from mfnet.service.settings import Settings
 
 _INSPECTIONS_AT_ONCE = 2
@@ -19,7 +19,7 @@ class Services:
     settings: Settings
     database: Database
     storage: Storage
-    doorbell: Doorbell
+    notifier: JobNotifier
     inspector: Inspector
     registry: Registry
 
@@ -37,7 +37,7 @@ def make_services(settings: Settings) -> Services:
         settings=settings,
         database=database,
         storage=storage,
-        doorbell=Doorbell(make_celery(settings)),
+        notifier=JobNotifier(make_celery(settings)),
         inspector=inspector,
         registry=Registry(database, storage.models, inspector),
     )

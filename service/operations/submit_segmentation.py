@@ -1,4 +1,4 @@
-"""From a request to a job: the uploads found, the pair looked at, the job kept, the bell rung."""
+"""Submits a segmentation: finds the uploads, inspects the pair, stores the job, notifies."""
 
 import hashlib
 from typing import Any
@@ -81,7 +81,7 @@ class Request:
         remarks: list[dict[str, Any]] | None = None,
         drift: dict[str, Any] | None = None,
     ) -> Job:
-        """Keep the job, and ring for it.
+        """Stores the job, and notifies the workers.
 
         Args:
             services: Of the API.
@@ -106,7 +106,7 @@ class Request:
             )
         if not new:  # the same request came twice at once
             return self._repeated(job)
-        services.doorbell.ring(job.id, self._process)
+        services.notifier.notify(job.id, self._process)
         return job
 
     def _repeated(self, first: Job) -> Job:

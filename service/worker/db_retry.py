@@ -8,32 +8,32 @@ from typing import TypeVar
 from sqlalchemy.orm import Session
 
 from mfnet.service.db.session import AWAY, Database
-from mfnet.service.engine.outcomes import LeaseLost, Leaving
+from mfnet.service.engine.outcomes import LeaseLost, ShuttingDown
 from mfnet.service.settings import Settings
 
 _log = logging.getLogger(__name__)
 _Answer = TypeVar("_Answer")
 
 
-class Records:
+class Transactions:
     """Short transactions of one worker.
 
     Args:
         settings: How often to ask again.
         database: Where the rows are.
-        leaving: Set when this process is to end.
+        shutdown: Set when this process is to end.
     """
 
-    def __init__(self, settings: Settings, database: Database, leaving: threading.Event) -> None:
+    def __init__(self, settings: Settings, database: Database, shutdown: threading.Event) -> None:
         self._settings = settings
         self._database = database
-        self._leaving = leaving
+        self._shutdown = shutdown
 
     def change(self, change: Callable[[Session], _Answer]) -> _Answer | None:
         """Change rows, however long the database is away; None where we must leave before."""
         try:
             return self._ask(change, write=True)
-        except Leaving:
+        except ShuttingDown:
             return None
 
     def read(self, query: Callable[[Session], _Answer]) -> _Answer:
@@ -44,7 +44,7 @@ class Records:
         """
         return self._ask(query, write=False)
 
-    def beat(self, renew: Callable[[Session], bool]) -> None:
+    def renew(self, renew: Callable[[Session], bool]) -> None:
         """Renew a lease, or go on without where the database is away.
 
         Raises:
@@ -69,5 +69,5 @@ class Records:
                     return question(session)
             except AWAY as error:
                 _log.warning("the database is away: %s", error)
-            if self._leaving.wait(self._settings.heartbeat_s):
-                raise Leaving
+            if self._shutdown.wait(self._settings.heartbeat_s):
+                raise ShuttingDown

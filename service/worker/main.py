@@ -16,7 +16,7 @@ from mfnet.service.db.session import Database
 from mfnet.service.domain.job import RETRAIN
 from mfnet.service.engine.process import Engine
 from mfnet.service.files.storage import Storage
-from mfnet.service.queue import Doorbell, make_celery
+from mfnet.service.queue import JobNotifier, make_celery
 from mfnet.service.runtime import logging_setup
 from mfnet.service.settings import Settings
 from mfnet.service.worker.celery_tasks import register
@@ -28,7 +28,7 @@ _RETRAINING_NICE = 10  # on one machine with a worker that maps, that one comes 
 
 
 def work(settings: Settings) -> int:
-    """Answer bells until SIGTERM or Ctrl-C; returns the process's exit status."""
+    """Works on jobs until SIGTERM or Ctrl-C; returns the process's exit status."""
     logging_setup.configure(settings.log_level)
     if settings.work == RETRAIN:
         os.nice(_RETRAINING_NICE)  # the engine, too: it inherits it
@@ -37,16 +37,18 @@ def work(settings: Settings) -> int:
     database.upgrade()
     celery = make_celery(settings)
     engine = Engine(settings.engine_command)
-    leaving = threading.Event()
+    shutdown = threading.Event()
     name = f"{socket.gethostname()}:{os.getpid()}"
-    doorbell = Doorbell(celery)
-    supervisor = Supervisor(settings, database, storage, engine, name, leaving, doorbell.ring)
+    notifier = JobNotifier(celery)
+    supervisor = Supervisor(settings, database, storage, engine, name, shutdown, notifier.notify)
     register(celery, supervisor.work)
-    reconciler = Reconciler(settings, database, storage, doorbell, supervisor)
-    threading.Thread(target=reconciler.run, args=(leaving,), name="reconciler", daemon=True).start()
+    reconciler = Reconciler(settings, database, storage, notifier, supervisor)
+    threading.Thread(
+        target=reconciler.run, args=(shutdown,), name="reconciler", daemon=True
+    ).start()
 
     def leave(**_: Any) -> None:
-        leaving.set()
+        shutdown.set()
         _end_after(settings.grace_s)
 
     # Celery keeps only a weak reference to a receiver.
@@ -63,7 +65,7 @@ def work(settings: Settings) -> int:
     try:
         consumer.start()
     finally:
-        leaving.set()
+        shutdown.set()
         engine.stop()
         database.close()
     return int(consumer.exitcode or 0)

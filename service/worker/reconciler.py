@@ -1,6 +1,6 @@
 """Sees to it that every job that waits is worked on, whatever happens to messages and brokers.
 
-It rings again for jobs that the database says are waiting, and where ringing does not help either,
+It notifies again of jobs that the database says are waiting, and where that does not help either,
 because the broker is away or its client hears nothing, it answers for its own worker. (Once, after
 a Redis server was killed and started again, a worker ran on for 60 s without a message. Why was not
 found; ten more restarts did not show it. This does not depend on the cause.) So the broker is there
@@ -24,7 +24,7 @@ from mfnet.service.db.repositories.stalled_jobs import Backlog
 from mfnet.service.db.session import AWAY, Database
 from mfnet.service.domain.job import SEGMENT
 from mfnet.service.files.storage import Storage
-from mfnet.service.queue import Doorbell
+from mfnet.service.queue import JobNotifier
 from mfnet.service.settings import Settings
 from mfnet.service.worker.supervisor import Supervisor
 
@@ -39,7 +39,7 @@ class Reconciler:
         settings: How often, and how many attempts a job has.
         database: The truth.
         storage: Where the files of jobs without a future are removed.
-        doorbell: The queue.
+        notifier: Sends messages.
         supervisor: Answers what nobody else does.
     """
 
@@ -48,20 +48,20 @@ class Reconciler:
         settings: Settings,
         database: Database,
         storage: Storage,
-        doorbell: Doorbell,
+        notifier: JobNotifier,
         supervisor: Supervisor,
     ) -> None:
         self._settings = settings
         self._database = database
         self._storage = storage
-        self._doorbell = doorbell
+        self._notifier = notifier
         self._supervisor = supervisor
         self._waited: frozenset[str] = frozenset()  # what was due the last time, with us idle
         self._tidy_at = 0.0  # by the monotonic clock
 
-    def run(self, leaving: threading.Event) -> None:
+    def run(self, shutdown: threading.Event) -> None:
         """Reconcile until `leaving` is set."""
-        while not leaving.wait(self._settings.reconcile_s):
+        while not shutdown.wait(self._settings.reconcile_s):
             try:
                 self.reconcile()
             except AWAY as error:
@@ -71,34 +71,34 @@ class Reconciler:
                 _log.exception("fault while reconciling; will try again")
 
     def reconcile(self) -> None:
-        """Fail what nobody may claim any more, ring for what waits, answer what waits twice."""
+        """Fails what nobody may claim any more, notifies of what waits, works on the rest."""
         with self._database.writing() as session:
             abandoned = Backlog(session).fail_abandoned(self._settings.attempts)
             due = list(Backlog(session).due(self._settings.work))
             mapping = self._settings.work == SEGMENT
             parts = PartRepository(session).due(self._settings.attempts) if mapping else []
-        # What this worker cannot help with, those who can will ring for.
-        due += [job_id for job_id, key in parts if self._supervisor.suits(job_id, key)]
+        # What this worker cannot help with, those who can will notify of.
+        due += [job_id for job_id, key in parts if self._supervisor.can_help(job_id, key)]
         for job_id in abandoned:
             _log.warning("job %s: abandoned after the last attempt", job_id)
             self._storage.keep_only(job_id, None)
         if due:
-            self._ring(due)
+            self._notify(due)
         if time.monotonic() >= self._tidy_at:
             self._tidy_at = time.monotonic() + _TIDY_S
             self._tidy()
         self._answer(due)
 
-    def _ring(self, due: Sequence[str]) -> None:
+    def _notify(self, due: Sequence[str]) -> None:
         """Ring for all, unless as many messages wait: a queue must not grow while all are busy."""
         try:
-            if self._doorbell.waiting(self._settings.work) >= len(due):
+            if self._notifier.waiting(self._settings.work) >= len(due):
                 return
         except BrokerAway as error:
             _log.warning("the broker is away: %s", error)
             return
         for job_id in due:
-            self._doorbell.ring(job_id, self._settings.work)
+            self._notifier.notify(job_id, self._settings.work)
 
     def _tidy(self) -> None:
         """Remove what an API that was killed had of an upload, and a worker of an ended job.
@@ -118,5 +118,5 @@ class Reconciler:
         unheard = [job_id for job_id in due if job_id in self._waited]
         self._waited = frozenset(due) if self._supervisor.idle else frozenset()
         if unheard and self._supervisor.idle:
-            _log.warning("job %s: nobody heard its bell", unheard[0])
+            _log.warning("job %s: no worker took it; taking it here", unheard[0])
             self._supervisor.work()

@@ -1,4 +1,4 @@
-"""A worker's side of a retraining: the order, and what enters the registry when it is published."""
+"""Runs a retraining: the request, and what enters the registry when it is published."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +13,12 @@ from mfnet.service.db.repositories.tiles import TileRepository
 from mfnet.service.db.repositories.uploads import UploadRepository
 from mfnet.service.db.session import Database
 from mfnet.service.db.tables import Job
-from mfnet.service.domain.job import RETRAIN, SEGMENT, Failure, State
+from mfnet.service.domain.job import SEGMENT, Failure, State
 from mfnet.service.domain.model_version import Ref
 from mfnet.service.domain.reading_inputs import reading_of
-from mfnet.service.engine.client import Foreman
-from mfnet.service.engine.outcomes import AttemptFailed, Beat
+from mfnet.service.engine.client import EngineClient
+from mfnet.service.engine.outcomes import AttemptFailed, Heartbeat
+from mfnet.service.engine.protocol import RecentMap, RetrainRequest
 from mfnet.service.errors import ModelAltered, ServiceError
 from mfnet.service.files.dataset_manifest import write_manifest
 from mfnet.service.files.storage import Storage
@@ -38,18 +39,18 @@ class Retraining:
         settings: Where models are.
         database: Where tiles, uploads and jobs are known.
         storage: Where files are.
-        foreman: The engine.
+        engine: What trains.
     """
 
     def __init__(
-        self, settings: Settings, database: Database, storage: Storage, foreman: Foreman
+        self, settings: Settings, database: Database, storage: Storage, engine: EngineClient
     ) -> None:
         self._settings = settings
         self._database = database
         self._storage = storage
-        self._foreman = foreman
+        self._engine = engine
 
-    def run(self, job: Job, beat: Beat) -> Callable[[Session], str]:
+    def run(self, job: Job, heartbeat: Heartbeat) -> Callable[[Session], str]:
         """One attempt, which goes on where an earlier one was.
 
         Nothing of it is in the registry yet but a file of which no row speaks.
@@ -60,13 +61,13 @@ class Retraining:
             in words what became of it.
 
         Raises:
-            AttemptFailed, LeaseLost, Leaving: As any attempt.
+            AttemptFailed, LeaseLost, ShuttingDown: As any attempt.
         """
-        order = self._order(job)
+        request = self._request(job)
         try:
-            found = self._foreman.run(order, beat)
+            found = self._engine.run(request, heartbeat)
         finally:  # an engine that has trained keeps its GPU's memory, which others map with
-            self._foreman.stop()
+            self._engine.stop()
         file = Path(found["file"])
         try:
             self._storage.models.keep(file, found["sha256"])
@@ -75,26 +76,23 @@ class Retraining:
         size = file.stat().st_size
         return lambda session: _enter(session, job, size, found)
 
-    # ---- the order -------------------------------------------------------------------------
+    # ---- the request -----------------------------------------------------------------------
 
-    def _order(self, job: Job) -> dict[str, Any]:
+    def _request(self, job: Job) -> RetrainRequest:
         inputs, storage = job.inputs, self._storage
-        before = storage.run_before(job.id, job.epoch)
-        return {
-            "process": RETRAIN,
-            "step": RETRAIN,
-            "model": str(storage.models.path(inputs["model_sha256"])),
-            "model_sha256": inputs["model_sha256"],
-            "model_ref": inputs["model"],
-            "models_dir": str(self._settings.models_dir.resolve()),
-            "tiles": self._tiles(job),
-            "scenes": str(storage.scenes),
-            "run": str(storage.run(job.id, job.epoch)),
-            "before": None if before is None else str(before),
-            "out": str(storage.begin(job.id, job.epoch)),
-            "recent": self._recent(Ref.read(inputs["model"]).name),
+        return RetrainRequest(
+            model=storage.models.path(inputs["model_sha256"]),
+            model_sha256=inputs["model_sha256"],
+            model_ref=inputs["model"],
+            models_dir=self._settings.models_dir.resolve(),
+            tiles=tuple(map(Path, self._tiles(job))),
+            scenes=storage.scenes,
+            run=storage.run(job.id, job.epoch),
+            before=storage.run_before(job.id, job.epoch),
+            out=storage.begin(job.id, job.epoch),
+            recent=tuple(self._recent(Ref.read(inputs["model"]).name)),
             **{key: inputs.get(key) for key in ("recipe", "changes", "steps", "minutes", "margin")},
-        }
+        )
 
     def _tiles(self, job: Job) -> list[str]:
         """Folders with manifests: of the tiles that are named, and one that is mounted."""
@@ -126,7 +124,7 @@ class Retraining:
                 raise AttemptFailed(_failure(error, input_fault=True)) from error
         return [str(folder), *folders]
 
-    def _recent(self, model: str) -> list[dict[str, Any]]:
+    def _recent(self, model: str) -> list[RecentMap]:
         """The newest maps by versions of a model, each place once, whose rasters are still here."""
         places: dict[tuple[str | None, ...], Job] = {}
         with self._database.reading() as session:
@@ -142,15 +140,10 @@ class Retraining:
                     break
         return [self._map(job) for job in places.values()]
 
-    def _map(self, job: Job) -> dict[str, Any]:
-        paths = {r: str(self._storage.upload(job.inputs[r])) for r in _RASTERS if r in job.inputs}
+    def _map(self, job: Job) -> RecentMap:
+        rasters = {r: self._storage.upload(job.inputs[r]) for r in _RASTERS if r in job.inputs}
         options = {name: job.inputs[name] for name in _OPTIONS if name in job.inputs}
-        return {
-            "job": job.id,
-            **paths,
-            "options": options,
-            "reading": reading_of(job.inputs),
-        }
+        return RecentMap(job=job.id, **rasters, options=options, reading=reading_of(job.inputs))
 
 
 def _enter(session: Session, job: Job, size: int, found: dict[str, Any]) -> str:

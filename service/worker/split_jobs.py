@@ -12,12 +12,12 @@ from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.repositories.parts import PartRepository
 from mfnet.service.db.tables import Job, Part
 from mfnet.service.domain.job import FINAL, Failure, State, abandoned, parts_percent, percent
-from mfnet.service.engine.client import Foreman
-from mfnet.service.engine.job_requests import Orders
-from mfnet.service.engine.outcomes import AttemptFailed, Beat, LeaseLost, Leaving
+from mfnet.service.engine.client import EngineClient
+from mfnet.service.engine.job_requests import JobRequests
+from mfnet.service.engine.outcomes import AttemptFailed, Heartbeat, LeaseLost, ShuttingDown
 from mfnet.service.files.storage import Storage
 from mfnet.service.settings import Settings
-from mfnet.service.worker.db_retry import Records
+from mfnet.service.worker.db_retry import Transactions
 
 _log = logging.getLogger(__name__)
 # Codes of mfnet.model.errors, which the service does not import.
@@ -31,7 +31,7 @@ _UNSUITED = {
 }
 
 
-class TurnOver(Exception):
+class Yielded(Exception):
     """Another owner's work comes first now."""
 
 
@@ -39,36 +39,36 @@ class _PartLost(Exception):
     """The part is another's now, though the job is still ours."""
 
 
-class Sharing:
+class SplitJobs:
     """Computes parts of jobs, one at a time.
 
     Args:
         settings: Lease, heartbeat, attempts.
         records: The database.
-        orders: What to tell the engine.
-        foreman: The engine.
+        requests: Makes the engine's requests.
+        client: The engine.
         storage: Where parts lie.
         worker: Our name, for people to read.
-        ring: Rings for a job.
+        notify: Tells other workers of a job.
     """
 
     def __init__(
         self,
         settings: Settings,
-        records: Records,
-        orders: Orders,
-        foreman: Foreman,
+        transactions: Transactions,
+        requests: JobRequests,
+        client: EngineClient,
         storage: Storage,
         worker: str,
-        ring: Callable[[str], object],
+        notify: Callable[[str], object],
     ) -> None:
         self._settings = settings
-        self._records = records
-        self._orders = orders
-        self._foreman = foreman
+        self._database = transactions
+        self._requests = requests
+        self._client = client
         self._storage = storage
         self._worker = worker
-        self._ring = ring
+        self._notify = notify
         self._unsuited: set[tuple[str, str | None]] = set()  # job, key: as our engine has said
 
     # ---- leading ---------------------------------------------------------------------------
@@ -90,23 +90,23 @@ class Sharing:
         turn = True
         while any(part.finished is None for part in self._parts(job)):
             if not turn:
-                raise TurnOver
-            part = self._records.change(lambda session: self._claim(session, job))
+                raise Yielded
+            part = self._database.change(lambda session: self._claim(session, job))
             if part is not None:
                 self._lead_part(job, part)
             else:
                 self._wait_for_others(job)
-            turn = self._records.read(lambda session: self._is_turn(session, job))
+            turn = self._database.read(lambda session: self._is_turn(session, job))
         self._join(job)
 
     def _begin(self, job: Job, cuts: Sequence[range]) -> None:
         """Have the parts in the database, for engines of our kind."""
-        key = self._foreman.run(self._orders.key(job), self._leading(job))["key"]
-        if not self._records.change(lambda session: PartRepository(session).cut(job, cuts, key)):
+        key = self._client.run(self._requests.key(job), self._leading(job))["key"]
+        if not self._database.change(lambda session: PartRepository(session).cut(job, cuts, key)):
             raise LeaseLost
         if job.parts_key is None:
             for _ in cuts[1:]:
-                self._ring(job.id)
+                self._notify(job.id)
         job.parts_key = key
 
     def _lead_part(self, job: Job, part: Part) -> None:
@@ -116,55 +116,55 @@ class Sharing:
     def _wait_for_others(self, job: Job) -> None:
         """Until one of them has finished a part, or for the time of one heartbeat."""
         allowed = self._settings.attempts
-        if self._records.read(lambda session: PartRepository(session).abandoned(job.id, allowed)):
+        if self._database.read(lambda session: PartRepository(session).abandoned(job.id, allowed)):
             raise AttemptFailed(abandoned(allowed), last=True)
         before = [part.finished for part in self._parts(job)]
         until = time.monotonic() + self._settings.heartbeat_s
         while time.monotonic() < until:
-            self._foreman.pause()
+            self._client.pause()
             if [part.finished for part in self._parts(job)] != before:
                 break
         self._leading(job)(0, 0)
 
     def _join(self, job: Job) -> None:
         try:
-            self._foreman.run(self._orders.join(job, self._parts(job)), self._leading(job))
+            self._client.run(self._requests.join(job, self._parts(job)), self._leading(job))
         except AttemptFailed as failed:
             if failed.failure.code == _MISSING:  # a restored disk, or one that is not shared
-                self._records.change(lambda session: PartRepository(session).reopen(job.id))
+                self._database.change(lambda session: PartRepository(session).reopen(job.id))
             raise
 
-    def _leading(self, job: Job, part: Part | None = None) -> Beat:
+    def _leading(self, job: Job, part: Part | None = None) -> Heartbeat:
         """Renews the leader's lease, and that of the part at hand."""
         lease_s = self._settings.lease_s
 
         def renew(session: Session, done: int, total: int) -> bool:
             parts = PartRepository(session)
-            mine = part is None or parts.beat(part, lease_s, percent(done, total))
+            mine = part is None or parts.renew(part, lease_s, percent(done, total))
             known = [(p.stop_row - p.first_row, p.progress) for p in parts.of(job.id)]
             finished = sum(progress == 100 for _, progress in known)
             message = f"{finished} of {len(known)} parts" if known else ""
-            if not JobRepository(session).beat(job, lease_s, parts_percent(known), message):
+            if not JobRepository(session).renew(job, lease_s, parts_percent(known), message):
                 return False
             if not mine:
                 raise _PartLost
             return True
 
-        return lambda done, total: self._records.beat(lambda s: renew(s, done, total))
+        return lambda done, total, what=None: self._database.renew(lambda s: renew(s, done, total))
 
     def _parts(self, job: Job) -> Sequence[Part]:
-        return self._records.read(lambda session: PartRepository(session).of(job.id))
+        return self._database.read(lambda session: PartRepository(session).of(job.id))
 
     def _is_turn(self, session: Session, job: Job) -> bool:
         """Whether no other owner's work that we could do comes first."""
         turns = TurnRepository(session, self._settings.attempts).waiting()
-        ours = (t for t in turns if not t.helps or self.suits(t.job_id, t.parts_key))
+        ours = (t for t in turns if not t.helps or self.can_help(t.job_id, t.parts_key))
         first = next(ours, None)
         return first is None or first.owner == job.owner
 
     # ---- helping ---------------------------------------------------------------------------
 
-    def suits(self, job_id: str, parts_key: str | None) -> bool:
+    def can_help(self, job_id: str, parts_key: str | None) -> bool:
         """Whether our engine may compute parts of this job, as far as we know."""
         return (job_id, parts_key) not in self._unsuited
 
@@ -172,24 +172,24 @@ class Sharing:
         """Compute one part of a job that another leads."""
         lease_s = self._settings.lease_s
 
-        def beat(done: int, total: int) -> None:
+        def heartbeat(done: int, total: int, what: str | None = None) -> None:
             progress = percent(done, total)
-            self._records.beat(lambda s: PartRepository(s).beat(part, lease_s, progress))
+            self._database.renew(lambda s: PartRepository(s).renew(part, lease_s, progress))
 
         try:
-            self._compute(job, part, beat)
+            self._compute(job, part, heartbeat)
         except AttemptFailed as failed:
             _log.warning("job %s: cannot help: %s", job.id, failed.failure.message)
             self._unsuited.add((job.id, job.parts_key))
         except LeaseLost:
             _log.warning("job %s: the part from row %d is of no use", job.id, part.first_row)
             self._tidy(job)
-        except Leaving:
+        except ShuttingDown:
             pass  # it has been handed back
 
     # ---- below -----------------------------------------------------------------------------
 
-    def _compute(self, job: Job, part: Part, beat: Beat) -> None:
+    def _compute(self, job: Job, part: Part, heartbeat: Heartbeat) -> None:
         """One attempt at a part that we have claimed.
 
         Raises:
@@ -197,34 +197,34 @@ class Sharing:
             AttemptFailed: Our engine cannot, or what it computes would not fit to the other parts.
         """
         try:
-            self._foreman.run(self._orders.part(job, part), beat)
-        except (Leaving, LeaseLost):
-            self._records.change(lambda session: PartRepository(session).hand_back(part))
+            self._client.run(self._requests.part(job, part), heartbeat)
+        except (ShuttingDown, LeaseLost):
+            self._database.change(lambda session: PartRepository(session).hand_back(part))
             raise
         except AttemptFailed as failed:
             if failed.failure.code in _UNSUITED:
-                self._records.change(lambda session: PartRepository(session).hand_back(part))
+                self._database.change(lambda session: PartRepository(session).hand_back(part))
                 raise
             self._fail(job, part, failed.failure)
         else:
-            if not self._records.change(lambda session: PartRepository(session).finish(part)):
+            if not self._database.change(lambda session: PartRepository(session).finish(part)):
                 self._tidy(job)
 
     def _fail(self, job: Job, part: Part, failure: Failure) -> None:
         _log.warning("job %s: part from row %d: %s", job.id, part.first_row, failure.message)
         if not failure.input_fault:
             # Whatever state the child is in, the next attempt gets a fresh one.
-            self._foreman.stop()
+            self._client.stop()
         allowed = self._settings.attempts
-        state = self._records.change(lambda s: PartRepository(s).fail(part, failure, allowed))
+        state = self._database.change(lambda s: PartRepository(s).fail(part, failure, allowed))
         if state is State.FAILED:
             raise LeaseLost  # the job has come to its end
 
     def _tidy(self, job: Job) -> None:
         """Leave nothing of a job that has come to its end: its leader may have tidied before us."""
         try:
-            now = self._records.read(lambda session: JobRepository(session).get(job.id))
-        except Leaving:
+            now = self._database.read(lambda session: JobRepository(session).get(job.id))
+        except ShuttingDown:
             return  # the database is away and so shall we be: whoever comes next tidies up
         if now is None or now.state in FINAL:
             self._storage.keep_only(job.id, now.result_epoch if now else None)

@@ -12,15 +12,15 @@ from mfnet.service.db.repositories.parts import PartRepository
 from mfnet.service.db.session import Database
 from mfnet.service.db.tables import Job, Part
 from mfnet.service.domain.job import FINAL, RETRAIN, Failure, State, percent
-from mfnet.service.engine.client import Foreman
-from mfnet.service.engine.job_requests import Orders
-from mfnet.service.engine.outcomes import AttemptFailed, LeaseLost, Leaving
+from mfnet.service.engine.client import EngineClient
+from mfnet.service.engine.job_requests import JobRequests
+from mfnet.service.engine.outcomes import AttemptFailed, LeaseLost, ShuttingDown
 from mfnet.service.engine.process import Engine
 from mfnet.service.files.storage import Storage
 from mfnet.service.settings import Settings
-from mfnet.service.worker.db_retry import Records
+from mfnet.service.worker.db_retry import Transactions
 from mfnet.service.worker.run_retraining import Retraining
-from mfnet.service.worker.split_jobs import Sharing, TurnOver
+from mfnet.service.worker.split_jobs import SplitJobs, Yielded
 
 _log = logging.getLogger(__name__)
 _FAULT = Failure("internal", "The service failed; its log says why.", {})
@@ -35,8 +35,8 @@ class Supervisor:
         storage: Where their files are.
         engine: What computes.
         worker: Our name, for people to read.
-        leaving: Set when this process is to end: the job at hand goes back.
-        ring: Rings for a job that others may take.
+        shutdown: Set when this process is to end: the job at hand goes back.
+        notify: Tells other workers of a job that they may take.
     """
 
     def __init__(
@@ -46,20 +46,20 @@ class Supervisor:
         storage: Storage,
         engine: Engine,
         worker: str,
-        leaving: threading.Event,
-        ring: Callable[[str], object],
+        shutdown: threading.Event,
+        notify: Callable[[str], object],
     ) -> None:
         self._settings = settings
         self._storage = storage
         self._worker = worker
-        self._leaving = leaving
-        self._ring = ring
-        self._records = Records(settings, database, leaving)
-        self._orders = Orders(settings, database, storage)
-        self._foreman = Foreman(settings, engine, leaving)
-        self._retraining = Retraining(settings, database, storage, self._foreman)
-        self._sharing = Sharing(
-            settings, self._records, self._orders, self._foreman, storage, worker, ring
+        self._shutdown = shutdown
+        self._notify = notify
+        self._database = Transactions(settings, database, shutdown)
+        self._requests = JobRequests(settings, database, storage)
+        self._client = EngineClient(settings, engine, shutdown)
+        self._retraining = Retraining(settings, database, storage, self._client)
+        self._split_jobs = SplitJobs(
+            settings, self._database, self._requests, self._client, storage, worker, notify
         )
         self._at_work = threading.Lock()
 
@@ -68,23 +68,23 @@ class Supervisor:
         """No job is at hand."""
         return not self._at_work.locked()
 
-    def suits(self, job_id: str, parts_key: str | None) -> bool:
+    def can_help(self, job_id: str, parts_key: str | None) -> bool:
         """Whether we may help with parts of this job, as far as we know."""
-        return self._sharing.suits(job_id, parts_key)
+        return self._split_jobs.can_help(job_id, parts_key)
 
     def work(self) -> None:
-        """Answer a bell: whichever job it rang for, take whose turn it is; often there is none.
+        """Takes the fairest work that waits, until none is left; often there is none.
 
-        Who calls while a job is at hand waits for its end.
+        Blocks while another job is running.
         """
         with self._at_work:
             more = True
-            while more and not self._leaving.is_set():
+            while more and not self._shutdown.is_set():
                 more = self._work()
 
     def _work(self) -> bool:
-        """One job, or one part; whether there may be more that no bell will ring for."""
-        taken = self._records.change(self._take)
+        """Works on one job, or one part; whether there may be more that nobody will notify of."""
+        taken = self._database.change(self._take)
         if taken is None:
             return False
         job, part = taken
@@ -103,11 +103,11 @@ class Supervisor:
     def _help(self, job: Job, part: Part) -> None:
         _log.info("job %s: helping from row %d", job.id, part.first_row)
         try:
-            self._sharing.help(job, part)
+            self._split_jobs.help(job, part)
         except Exception:
             _log.exception("job %s: fault in the part from row %d", job.id, part.first_row)
             allowed = self._settings.attempts
-            self._records.change(lambda s: PartRepository(s).fail(part, _FAULT, allowed))
+            self._database.change(lambda s: PartRepository(s).fail(part, _FAULT, allowed))
 
     def _take(self, session: Session) -> tuple[Job, Part | None] | None:
         """Claim the first that can be claimed of what waits, the fairest before the others."""
@@ -117,7 +117,7 @@ class Supervisor:
             part = None
             if not turn.helps:
                 job = jobs.claim(turn.job_id, self._worker, lease_s, allowed)
-            elif self._sharing.suits(turn.job_id, turn.parts_key):
+            elif self._split_jobs.can_help(turn.job_id, turn.parts_key):
                 part = PartRepository(session).claim(turn.job_id, self._worker, lease_s, allowed)
                 job = jobs.get(turn.job_id) if part is not None else None
             else:
@@ -133,12 +133,12 @@ class Supervisor:
             self._attempt(job)
         except LeaseLost:
             self._give_up(job)
-        except Leaving:
+        except ShuttingDown:
             self._hand_back(job)
-        except TurnOver:
-            # The engine is between two orders, and stays warm.
-            self._records.change(lambda session: JobRepository(session).hand_back(job))
-            self._ring(job.id)
+        except Yielded:
+            # The engine is between two requests, and keeps its model.
+            self._database.change(lambda session: JobRepository(session).hand_back(job))
+            self._notify(job.id)
             return True
         except AttemptFailed as failed:
             self._fail(job, failed.failure, last=failed.last)
@@ -147,23 +147,23 @@ class Supervisor:
     # ---- one attempt -----------------------------------------------------------------------
 
     def _attempt(self, job: Job) -> None:
-        def beat(done: int, total: int, what: str = "") -> None:
+        def heartbeat(done: int, total: int, what: str | None = None) -> None:
             self._beat(job, done, total, what)
 
         if job.process == RETRAIN:
-            self._publish(job, self._retraining.run(job, beat))
+            self._publish(job, self._retraining.run(job, heartbeat))
             return
-        cuts = self._orders.cuts(job)
+        cuts = self._requests.cuts(job)
         if cuts or job.parts_key is not None:
-            self._sharing.lead(job, cuts)
+            self._split_jobs.lead(job, cuts)
         else:
-            self._foreman.run(self._orders.map(job), beat)
+            self._client.run(self._requests.map(job), heartbeat)
         self._publish(job, lambda _: "done")
 
-    def _beat(self, job: Job, done: int, total: int, what: str) -> None:
+    def _beat(self, job: Job, done: int, total: int, what: str | None) -> None:
         lease_s, progress = self._settings.lease_s, percent(done, total)
         message = what or (f"window {done} of {total}" if total else "")
-        self._records.beat(lambda s: JobRepository(s).beat(job, lease_s, progress, message))
+        self._database.renew(lambda s: JobRepository(s).renew(job, lease_s, progress, message))
 
     def _publish(self, job: Job, enter: Callable[[Session], str]) -> None:
         """Make our files the result, and whatever comes with it, in one transaction.
@@ -179,7 +179,7 @@ class Supervisor:
                 raise LeaseLost  # undoes what has been entered
             return True
 
-        if not self._records.change(publish):
+        if not self._database.change(publish):
             raise LeaseLost
         self._storage.keep_only(job.id, job.epoch)
         _log.info("job %s: published epoch %d", job.id, job.epoch)
@@ -189,9 +189,9 @@ class Supervisor:
     def _fail(self, job: Job, failure: Failure, *, last: bool = False) -> None:
         if not failure.input_fault:
             # Whatever state the child is in, the next attempt gets a fresh one.
-            self._foreman.stop()
+            self._client.stop()
         allowed = 0 if last else self._settings.attempts
-        state = self._records.change(lambda s: JobRepository(s).fail(job, failure, allowed))
+        state = self._database.change(lambda s: JobRepository(s).fail(job, failure, allowed))
         _log.warning("job %s: epoch %d failed: %s", job.id, job.epoch, failure.message)
         if state is None:
             self._give_up(job)
@@ -203,8 +203,8 @@ class Supervisor:
     def _give_up(self, job: Job) -> None:
         _log.warning("job %s: epoch %d is no longer ours", job.id, job.epoch)
         try:
-            now = self._records.read(lambda session: JobRepository(session).get(job.id))
-        except Leaving:
+            now = self._database.read(lambda session: JobRepository(session).get(job.id))
+        except ShuttingDown:
             return  # the database is away and so shall we be: whoever comes next tidies up
         if now is None:  # cancelled and removed while we computed
             self._storage.keep_only(job.id, None)
@@ -217,4 +217,4 @@ class Supervisor:
     def _hand_back(self, job: Job) -> None:
         _log.info("job %s: handing epoch %d back", job.id, job.epoch)
         self._storage.discard(job.id, job.epoch)
-        self._records.change(lambda session: JobRepository(session).hand_back(job))
+        self._database.change(lambda session: JobRepository(session).hand_back(job))

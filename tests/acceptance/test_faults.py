@@ -73,11 +73,11 @@ def test_redis_forgets_everything(farm: Farm, redis: Redis) -> None:
 def test_a_message_ten_times_on_two_workers(farm: Farm) -> None:
     farm.hire()
     farm.hire()
-    job_id = farm.submit(ring=False)
+    job_id = farm.submit(notify=False)
     for _ in range(10):
-        farm.doorbell.ring(job_id)
+        farm.notifier.notify(job_id)
     job = farm.check_result(job_id)
-    until(lambda: farm.doorbell.waiting() == 0)
+    until(lambda: farm.notifier.waiting() == 0)
     assert (farm.job(job_id).epoch, farm.job(job_id).finished) == (1, job.finished)
 
 

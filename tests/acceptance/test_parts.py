@@ -127,10 +127,10 @@ def test_a_sleeping_helper_is_replaced_and_does_no_harm(farm: Farm) -> None:
 
 
 def test_another_user_waits_for_two_of_a_thousand_jobs_at_most(farm: Farm) -> None:
-    many = [farm.submit("quick", ring=False) for _ in range(1000)]
+    many = [farm.submit("quick", notify=False) for _ in range(1000)]
     farm.hire(part_pixels=0)
     for job_id in many[:20]:
-        farm.doorbell.ring(job_id)
+        farm.notifier.notify(job_id)
     until(lambda: farm.job(many[3]).finished)
     another = farm.submit("quick", owner=farm.add_owner("another"))
     farm.check_result(another)

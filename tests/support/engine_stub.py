@@ -1,6 +1,6 @@
-"""An engine for tests, run as a program: it speaks the protocol of `service/engine/process.py`.
+"""An engine for tests, run as a program: it speaks our engine's protocol.
 
-The `model` of an order says how it behaves: `slow` (20 steps of 0.1 s), `brisk` (of 0.03 s),
+The `model` of a request says how it behaves: `slow` (20 steps of 0.1 s), `brisk` (of 0.03 s),
 `quick`, `crash`, `refuse`, `fault`, `silent` or `babble`. What it writes depends on the
 orthophoto's bytes alone: a part holds a byte of it for every hundred rows, and leaves a line in
 `<ortho>.computed`. Stubs that are started with different arguments compute parts that do not fit
@@ -11,14 +11,28 @@ wrote is no longer what it says.
 """
 
 import hashlib
-import json
 import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from mfnet.service.engine.protocol import (
+    REQUEST,
+    Done,
+    Failed,
+    JoinRequest,
+    KeyRequest,
+    MapRequest,
+    PartRequest,
+    Progress,
+    Reply,
+    Request,
+    RetrainRequest,
+)
 
 STEPS = 20
 PAUSE_S = {"slow": 0.1, "brisk": 0.03}
@@ -33,8 +47,8 @@ def result(ortho: bytes) -> bytes:
     return b"".join(chain)
 
 
-def answer(order: dict[str, Any]) -> dict[str, Any]:
-    model = behaviour(order)
+def answer(request: Request) -> Done | Failed:
+    model = behaviour(request)
     if model == "crash":
         os.kill(os.getpid(), signal.SIGKILL)
     if model == "silent":
@@ -44,112 +58,114 @@ def answer(order: dict[str, Any]) -> dict[str, Any]:
         sys.stdout.flush()
         time.sleep(600)
     if model in ("refuse", "fault"):
-        return error(f"stub.{model}", mistake=model == "refuse")
-    reply = STEPS_OF_A_JOB[order["step"]](order)
-    return reply if "error" in reply else {"done": {"pid": os.getpid(), **reply}}
+        return failed(f"stub.{model}", mistake=model == "refuse")
+    done = STEPS_OF_A_JOB[request.step](request)
+    return done if isinstance(done, Failed) else Done(result={"pid": os.getpid(), **done})
 
 
-def whole(order: dict[str, Any]) -> dict[str, Any]:
-    data = result(Path(order["ortho"]).read_bytes())
-    write_slowly(Path(order["out"]) / "classes.tif", data, order)
+def whole(request: MapRequest) -> dict[str, Any]:
+    write_slowly(request.out / "classes.tif", result(request.ortho.read_bytes()), request)
     return {}
 
 
-def key(order: dict[str, Any]) -> dict[str, Any]:
-    kind = Path(order["ortho"] + ".kind")
+def key(request: KeyRequest | PartRequest | JoinRequest) -> dict[str, Any]:
+    kind = Path(f"{request.ortho}.kind")
     told = [kind.read_text()] if kind.exists() else []
-    return {"key": " ".join([order["model"], *sys.argv[1:], *told])}
+    return {"key": " ".join([request.model, *sys.argv[1:], *told])}
 
 
-def part(order: dict[str, Any]) -> dict[str, Any]:
-    first, stop = order["rows"]
-    folder = Path(order["parts"]) / order["key"]
+def part(request: PartRequest) -> dict[str, Any] | Failed:
+    first, stop = request.rows
+    folder = request.parts / request.key
     told, _, code = sys.argv[-1].partition(" ")
     if told == "fails":
-        return error(code)
-    if order["key"] != key(order)["key"]:
-        return error("part.other_kind")
+        return failed(code)
+    if request.key != key(request)["key"]:
+        return failed("part.other_kind")
     if not (folder / str(first)).exists():
         folder.mkdir(exist_ok=True, parents=True)
-        with Path(order["ortho"] + ".computed").open("a") as log:
+        with Path(f"{request.ortho}.computed").open("a") as log:
             log.write(f"{first} {os.getpid()}\n")
         beginning = folder / f"{first}.{os.getpid()}"
-        data = result(Path(order["ortho"]).read_bytes())[first // 100 : stop // 100]
-        write_slowly(beginning, data, order)
+        data = result(request.ortho.read_bytes())[first // 100 : stop // 100]
+        write_slowly(beginning, data, request)
         beginning.rename(folder / str(first))
     return {}
 
 
-def join(order: dict[str, Any]) -> dict[str, Any]:
-    folder = Path(order["parts"]) / key(order)["key"]
-    parts = [folder / str(first) for first, _ in order["cuts"]]
+def join(request: JoinRequest) -> dict[str, Any] | Failed:
+    folder = request.parts / key(request)["key"]
+    parts = [folder / str(first) for first, _ in request.cuts]
     if not all(path.exists() for path in parts):
-        return error("part.missing")
-    data = b"".join(path.read_bytes() for path in parts)
-    (Path(order["out"]) / "classes.tif").write_bytes(data)
+        return failed("part.missing")
+    (request.out / "classes.tif").write_bytes(b"".join(path.read_bytes() for path in parts))
     return {}
 
 
-def error(code: str, *, mistake: bool = False) -> dict[str, Any]:
-    told = {"code": code, "message": "no", "params": {"n": 1}}
-    return {"error": {**told, "input_fault": mistake}}
+def failed(code: str, *, mistake: bool = False) -> Failed:
+    return Failed(code=code, message="no", params={"n": 1}, input_fault=mistake)
 
 
-def retrain(order: dict[str, Any]) -> dict[str, Any]:
+def retrain(request: RetrainRequest) -> dict[str, Any]:
     """Each epoch goes on with what the one before has written."""
-    run, before = Path(order["run"]), order["before"]
-    run.mkdir(parents=True)
-    path = run / "candidate.safetensors"
-    if before and (Path(before) / path.name).exists():
-        path.write_bytes((Path(before) / path.name).read_bytes())
-    data = result(Path(order["model"]).read_bytes())
-    write_slowly(path, data, order, path.stat().st_size if path.exists() else 0)
-    (Path(order["out"]) / "report.html").write_text("fine")
-    passed = order["recipe"] != "worse"
+    request.run.mkdir(parents=True)
+    path = request.run / "candidate.safetensors"
+    if request.before and (request.before / path.name).exists():
+        path.write_bytes((request.before / path.name).read_bytes())
+    data = result(request.model.read_bytes())
+    write_slowly(path, data, request, path.stat().st_size if path.exists() else 0)
+    (request.out / "report.html").write_text("fine")
+    passed = request.recipe != "worse"
     verdict = {"passed": passed, "reason": "no class falls" if passed else "car falls"}
     sha256 = hashlib.sha256(data).hexdigest()
-    if order["recipe"] == "altered":
+    if request.recipe == "altered":
         path.write_bytes(data[::-1])
     return {"file": str(path), "sha256": sha256, "config": {}, "verdict": verdict}
 
 
-STEPS_OF_A_JOB = {"map": whole, "key": key, "part": part, "join": join, "retrain": retrain}
+STEPS_OF_A_JOB: dict[str, Callable[[Any], dict[str, Any] | Failed]] = {
+    "map": whole,
+    "key": key,
+    "part": part,
+    "join": join,
+    "retrain": retrain,
+}
 
 
-def behaviour(order: dict[str, Any]) -> str:
-    if order["step"] == "retrain":
-        return str(order["recipe"])
-    return str(order["model"]) if order["step"] in ("map", "part") else "quick"
+def behaviour(request: Request) -> str:
+    if isinstance(request, RetrainRequest):
+        return request.recipe
+    return request.model if isinstance(request, MapRequest | PartRequest) else "quick"
 
 
-def write_slowly(path: Path, data: bytes, order: dict[str, Any], done: int = 0) -> None:
+def write_slowly(path: Path, data: bytes, request: Request, done: int = 0) -> None:
     size = -(-len(data) // (STEPS + 1))
     for step in range(done // size, STEPS + 1):
         with path.open("ab") as file:
             file.write(data[size * step : size * step + size])
-        say({"progress": [step, STEPS]})
-        time.sleep(PAUSE_S.get(behaviour(order), 0))
+        send(Progress(done=step, total=STEPS))
+        time.sleep(PAUSE_S.get(behaviour(request), 0))
 
 
-def say(reply: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(reply) + "\n")
+def send(reply: Reply) -> None:
+    sys.stdout.write(reply.model_dump_json() + "\n")
     sys.stdout.flush()
 
 
 def main() -> None:
-    orders: list[str] = []
+    requests: list[str] = []
     arrived = threading.Semaphore(0)
 
     def listen() -> None:
         for line in sys.stdin:
-            orders.append(line)
+            requests.append(line)
             arrived.release()
         os._exit(0)
 
     threading.Thread(target=listen, daemon=True).start()
     while True:
         arrived.acquire()
-        say(answer(json.loads(orders.pop(0))))
+        send(answer(REQUEST.validate_json(requests.pop(0))))
 
 
 if __name__ == "__main__":

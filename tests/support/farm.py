@@ -23,7 +23,7 @@ from mfnet.service.db.session import Database
 from mfnet.service.db.tables import Job, Part
 from mfnet.service.domain.job import State
 from mfnet.service.files.storage import Storage
-from mfnet.service.queue import Doorbell, make_celery
+from mfnet.service.queue import JobNotifier, make_celery
 from mfnet.service.settings import Settings
 
 STUB = [sys.executable, engine_stub.__file__]
@@ -91,7 +91,7 @@ class Farm:
         self.storage = Storage(folder)
         self.database = Database(self.settings.database)
         self.database.upgrade()
-        self.doorbell = Doorbell(make_celery(self.settings))
+        self.notifier = JobNotifier(make_celery(self.settings))
         self.workers: list[psutil.Popen] = []
         self.log = folder / "workers.log"
         self._log = self.log.open("ab")
@@ -129,13 +129,13 @@ class Farm:
         return worker
 
     def submit(
-        self, model: str = "slow", *, owner: str | None = None, ring: bool = True, **inputs: Any
+        self, model: str = "slow", *, owner: str | None = None, notify: bool = True, **inputs: Any
     ) -> str:
         with self.database.writing() as session:
             told = {"ortho": "u1", "height": "u1", "model": model, **inputs}
             job_id = JobRepository(session).submit(owner or self.owner, "segment", told)[0].id
-        if ring:
-            self.doorbell.ring(job_id)
+        if notify:
+            self.notifier.notify(job_id)
         return job_id
 
     def job(self, job_id: str) -> Job:

@@ -22,7 +22,7 @@ def ready(services: ServicesOf) -> Health:
     with services.database.reading() as session:
         session.connection()  # begins a transaction, for which the database has to answer
     try:
-        services.doorbell.waiting()
+        services.notifier.waiting()
     except OperationalError as error:
         raise NotReady(f"the broker does not answer: {error}") from error
     return Health()

@@ -163,9 +163,9 @@ class JobRepository:
         """Take the job, if nobody has it: one statement, so one of many claimants wins.
 
         Args:
-            job_id: The job whose bell rang.
+            job_id: The job.
             worker: Who claims, for people to read.
-            lease_s: Seconds until others may claim it, unless `beat` comes first.
+            lease_s: Seconds until others may claim it, unless `renew` comes first.
             allowed: Attempts that a job has.
 
         Returns:
@@ -186,7 +186,7 @@ class JobRepository:
             started=case((Job.parts_key.is_(None), clock()), else_=Job.started),
         )
 
-    def beat(self, job: Job, lease_s: float, progress: int, message: str) -> bool:
+    def renew(self, job: Job, lease_s: float, progress: int, message: str) -> bool:
         """Renew the lease and say how far the work is.
 
         Returns:

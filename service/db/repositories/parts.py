@@ -70,7 +70,7 @@ class PartRepository:
         Args:
             job_id: Whose part.
             worker: Who claims, for people to read.
-            lease_s: Seconds until others may claim it, unless `beat` comes first.
+            lease_s: Seconds until others may claim it, unless `renew` comes first.
             allowed: Attempts that a part has.
         """
         free = waiting(allowed)
@@ -94,7 +94,7 @@ class PartRepository:
             progress=0,
         )
 
-    def beat(self, part: Part, lease_s: float, progress: int) -> bool:
+    def renew(self, part: Part, lease_s: float, progress: int) -> bool:
         """Renew the lease and say how far the part is.
 
         Returns:

@@ -62,20 +62,20 @@ class Inspections:
         return {"name": path.stem, "classes": {"name": "isprs", "classes": []}}
 
 
-class Bell:
-    """Stands for `Doorbell`: remembers who it rang for."""
+class Notified:
+    """Stands for `JobNotifier`: remembers the jobs that it was told of."""
 
     def __init__(self) -> None:
-        self.rung: list[str] = []
+        self.jobs: list[str] = []
         self.processes: list[str] = []
 
-    def ring(self, job_id: str, process: str = "segment") -> bool:
-        self.rung.append(job_id)
+    def notify(self, job_id: str, process: str = "segment") -> bool:
+        self.jobs.append(job_id)
         self.processes.append(process)
         return True
 
     def waiting(self) -> int:
-        return len(self.rung)
+        return len(self.jobs)
 
 
 @dataclasses.dataclass
@@ -85,7 +85,7 @@ class Api:
     url: str
     services: Services
     inspections: Inspections
-    bell: Bell
+    notified: Notified
     user: httpx.Client
     other: httpx.Client
     admin: httpx.Client
@@ -125,18 +125,18 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
 def api(settings: Settings, tmp_path: Path) -> Iterator[Api]:
     """A running API."""
     app = create_app(settings)
-    inspections, bell = Inspections(tmp_path), Bell()
+    inspections, notified = Inspections(tmp_path), Notified()
     services = app.state.services
     registry = Registry(services.database, services.storage.models, inspections)
     services = dataclasses.replace(
-        services, inspector=inspections, doorbell=bell, registry=registry
+        services, inspector=inspections, notifier=notified, registry=registry
     )
     app.state.services = services
     with _serving(app) as url:
         secrets = {name: _key(services, name) for name in ("user", "other", "admin")}
         clients = {name: _client(url, secret) for name, secret in secrets.items()}
         nobody = httpx.Client(base_url=url, trust_env=False)
-        yield Api(url, services, inspections, bell, **clients, nobody=nobody)
+        yield Api(url, services, inspections, notified, **clients, nobody=nobody)
         for client in (*clients.values(), nobody):
             client.close()
 

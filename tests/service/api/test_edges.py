@@ -126,7 +126,7 @@ def test_what_only_admins_may_do_is_403(api, things):
         reply = ask(api.user, route, things)
         assert (reply.status_code, reply.json()["code"]) == (403, "auth.forbidden"), route
     assert api.user.get("/models").json() == before
-    assert api.bell.rung == [things["job_id"]]
+    assert api.notified.jobs == [things["job_id"]]
 
 
 @pytest.mark.parametrize("header", [None, "Bearer mfn_wrong", "Bearer", "Basic dTpw", "mfn_x"])
@@ -240,7 +240,7 @@ def test_database_and_broker_away_are_503(api, monkeypatch):
     def away(*_):
         raise BrokerAway("no route to redis:secret@host")
 
-    monkeypatch.setattr(api.bell, "waiting", away)
+    monkeypatch.setattr(api.notified, "waiting", away)
     reply = api.nobody.get("/health/ready")
     assert (reply.status_code, reply.json()["code"]) == (503, "service.not_ready")
     assert int(reply.headers["retry-after"]) > 0

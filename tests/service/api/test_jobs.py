@@ -22,7 +22,7 @@ def test_execution_accepts_a_job_and_rings_for_it(api):
     assert job["jobID"] == job["id"]
     assert (job["type"], job["processingEntityType"]) == ("process", "ogc-api-processes")
     assert (job["processID"], job["status"], job["progress"]) == ("segment", "accepted", 0)
-    assert api.bell.rung == [job["id"]]
+    assert api.notified.jobs == [job["id"]]
     assert api.user.get(reply.headers["Location"]).json() == job
     paths = {role: api.services.storage.uploads / upload for role, upload in ids.items()}
     names = {upload: f"{role}.tif" for role, upload in ids.items()}
@@ -78,7 +78,7 @@ def test_a_bad_pair_is_refused_before_there_is_a_job(api):
     assert (reply.status_code, reply.json()["code"]) == (422, "pair.no_overlap")
     assert reply.json()["params"] == {"overlap_percent": 2}
     assert api.user.get("/jobs").json()["jobs"] == []
-    assert api.bell.rung == []
+    assert api.notified.jobs == []
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_idempotency_key_makes_one_job(api):
     first, second = execute(), execute()
     assert first.status_code == second.status_code == 201
     assert first.json()["id"] == second.json()["id"]
-    assert api.bell.rung == [first.json()["id"]]
+    assert api.notified.jobs == [first.json()["id"]]
     other = execute(stride=32)
     assert (other.status_code, other.json()["code"]) == (422, "idempotency.mismatch")
     assert len(api.user.get("/jobs").json()["jobs"]) == 1
@@ -134,7 +134,7 @@ def test_a_repeated_request_is_answered_without_a_second_look(api):
     again = api.user.post("/processes/segment/execution", json=body, headers=headers)
     assert (again.status_code, again.json()["id"]) == (201, first["id"])
     assert again.json()["status"] == "successful"
-    assert len(api.inspections.pairs) == len(api.bell.rung) == 1
+    assert len(api.inspections.pairs) == len(api.notified.jobs) == 1
 
 
 def test_the_same_request_twice_at_once_makes_one_job(api, monkeypatch):
@@ -150,7 +150,7 @@ def test_the_same_request_twice_at_once_makes_one_job(api, monkeypatch):
     monkeypatch.setattr(JobRepository, "submitted", too_early)
     again = api.user.post("/processes/segment/execution", json=body, headers=headers)
     assert (again.status_code, again.json()["id"]) == (201, first["id"])
-    assert api.bell.rung == [first["id"]]
+    assert api.notified.jobs == [first["id"]]
 
 
 def test_jobs_come_in_pages_newest_first(api):

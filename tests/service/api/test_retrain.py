@@ -52,7 +52,7 @@ def test_a_retraining_is_accepted_with_its_parent_resolved_and_rung_for_in_its_q
     inputs = kept(api, reply.json()["id"])
     assert (inputs["model"], inputs["folder"]) == ("mine@1", str(tmp_path / "root" / "good"))
     assert (inputs["tiles"], inputs["steps"], inputs["promote"]) == ([], 5, False)
-    assert api.bell.processes == ["retrain"]
+    assert api.notified.processes == ["retrain"]
     assert api.user.get(f"/jobs/{reply.json()['id']}").status_code == 404
 
 
@@ -71,7 +71,7 @@ def test_all_are_those_of_the_parents_classes_and_others_are_refused(api):
     reply = retrain(api, tiles=["ours", "theirs"])
     assert (reply.status_code, reply.json()["code"]) == (422, "tile.other_classes")
     assert "tile theirs has the classes sea, ice" in reply.json()["detail"]
-    assert len(api.bell.rung) == 1
+    assert len(api.notified.jobs) == 1
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_what_cannot_be_retrained_is_refused_before_there_is_a_job(api, inputs, 
     reply = retrain(api, **inputs)
     assert (reply.status_code, reply.json()["code"]) == (status, code), reply.text
     assert api.admin.get("/jobs").json()["jobs"] == []
-    assert api.bell.rung == []
+    assert api.notified.jobs == []
 
 
 def test_a_parent_whose_file_is_gone_or_altered_is_refused(api):
@@ -108,7 +108,7 @@ def test_a_parent_whose_file_is_gone_or_altered_is_refused(api):
     assert retrain(api, folder="good").json()["code"] == "model.altered"
     path.unlink()
     assert retrain(api, folder="good").json()["code"] == "model.altered"
-    assert api.bell.rung == []
+    assert api.notified.jobs == []
 
 
 def test_no_folder_is_open_without_a_root(api, monkeypatch):
@@ -122,7 +122,7 @@ def test_a_user_may_not_and_nothing_is_done(api):
     reply = retrain(api, by=api.user, folder="good")
     assert (reply.status_code, reply.json()["code"]) == (403, "auth.forbidden")
     assert api.admin.get("/jobs").json()["jobs"] == []
-    assert api.bell.rung == []
+    assert api.notified.jobs == []
 
 
 def test_the_same_request_again_is_the_same_job_and_another_process_is_not(api):

@@ -92,9 +92,9 @@ class JobLives(RuleBasedStateMachine):
             self.expired.add(job_id)
 
     @rule(claim=claims)
-    def beat(self, claim: Job) -> None:
+    def heartbeat(self, claim: Job) -> None:
         with self.database.writing() as session:
-            assert JobRepository(session).beat(claim, 3600, 1, "") == self.ours(claim)
+            assert JobRepository(session).renew(claim, 3600, 1, "") == self.ours(claim)
         if self.ours(claim):
             self.expired.discard(claim.id)
 

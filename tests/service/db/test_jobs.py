@@ -45,7 +45,7 @@ def test_a_job_goes_from_accepted_to_successful(database: Database, owner: str) 
     assert mine is not None
     assert (mine.state, mine.epoch, mine.attempts) == (State.RUNNING, 1, 1)
     with database.writing() as session:
-        assert JobRepository(session).beat(mine, 60, 42, "window 42 of 100")
+        assert JobRepository(session).renew(mine, 60, 42, "window 42 of 100")
     assert (get(database, job).progress, get(database, job).message) == (42, "window 42 of 100")
     with database.writing() as session:
         assert JobRepository(session).publish(mine)
@@ -92,7 +92,7 @@ def test_a_worker_that_was_taken_over_changes_nothing(database: Database, owner:
     assert mine is not None
     with database.writing() as session:
         jobs = JobRepository(session)
-        assert not jobs.beat(stale, 60, 99, "stale")
+        assert not jobs.renew(stale, 60, 99, "stale")
         assert not jobs.publish(stale)
         assert jobs.fail(stale, CRASH, 3) is None
         assert not jobs.hand_back(stale)
@@ -106,7 +106,7 @@ def test_a_late_worker_keeps_a_job_that_nobody_took_over(database: Database, own
     expire(database, job)
     assert mine is not None
     with database.writing() as session:
-        assert JobRepository(session).beat(mine, 60, 1, "")
+        assert JobRepository(session).renew(mine, 60, 1, "")
     assert claim(database, job) is None
 
 
@@ -200,7 +200,7 @@ def test_cancel_dismisses_and_the_worker_finds_out(
     assert claim(database, job) is None
     if mine:
         with database.writing() as session:
-            assert not JobRepository(session).beat(mine, 60, 1, "")
+            assert not JobRepository(session).renew(mine, 60, 1, "")
             assert not JobRepository(session).publish(mine)
     with database.writing() as session:
         assert JobRepository(session).cancel(job.id) is None

@@ -128,10 +128,10 @@ class PartLives(RuleBasedStateMachine):
         self.held.discard(rows.start)
 
     @rule(part=claims)
-    def beat(self, part: Part) -> None:
+    def heartbeat(self, part: Part) -> None:
         ours = self.ours(part)
         with self.database.writing() as session:
-            assert PartRepository(session).beat(part, 3600, 50) == ours
+            assert PartRepository(session).renew(part, 3600, 50) == ours
         if ours:
             self.held.add(part.first_row)
 

@@ -117,11 +117,11 @@ def test_a_part_whose_worker_vanished_alone_is_claimed_again(database: Database,
     assert (again.first_row, again.token, again.attempts) == (0, 2, 2)
     with database.writing() as session:
         repository = PartRepository(session)
-        assert not repository.beat(gone, 60, 50)
+        assert not repository.renew(gone, 60, 50)
         assert not repository.finish(gone)
         assert not repository.hand_back(gone)
         assert repository.fail(gone, CRASH, 3) is None
-        assert repository.beat(other, 60, 50)
+        assert repository.renew(other, 60, 50)
         assert repository.finish(other)
         assert not repository.finish(other)
     assert [part.progress for part in parts(database, job)] == [0, 100, 0]
@@ -148,7 +148,7 @@ def test_the_last_attempt_of_a_part_is_the_jobs(database: Database, job: Job) ->
     assert failed.finished is not None
     assert claim(database, job) is None
     with database.writing() as session:
-        assert not JobRepository(session).beat(job, 60, 1, "")
+        assert not JobRepository(session).renew(job, 60, 1, "")
 
 
 def test_the_callers_mistake_in_a_part_fails_the_job_at_once(database: Database, job: Job) -> None:
@@ -164,7 +164,7 @@ def test_a_cancel_reaches_helpers_with_their_heartbeat(database: Database, job: 
         assert JobRepository(session).cancel(job.id)
     with database.writing() as session:
         repository = PartRepository(session)
-        assert not repository.beat(part, 60, 1)
+        assert not repository.renew(part, 60, 1)
         assert not repository.finish(part)
         assert repository.claim(job.id, "me", 60, 3) is None
 
@@ -173,7 +173,7 @@ def test_the_next_leader_finds_finished_parts_and_progress(database: Database, j
     part = taken(database, job)
     with database.writing() as session:
         assert PartRepository(session).finish(part)
-        assert JobRepository(session).beat(job, 60, 42, "")
+        assert JobRepository(session).renew(job, 60, 42, "")
         assert JobRepository(session).hand_back(job)
         next_ = JobRepository(session).claim(job.id, "next", 60, 3)
         assert next_ is not None

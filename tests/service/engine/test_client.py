@@ -1,36 +1,46 @@
-"""One order after another, whatever ends the first."""
+"""One request after another, whatever ends the first."""
 
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import engine_stub
 import pytest
 
-from mfnet.service.engine.client import Foreman
-from mfnet.service.engine.outcomes import AttemptFailed, LeaseLost, Leaving
+from mfnet.service.engine.client import EngineClient
+from mfnet.service.engine.outcomes import AttemptFailed, LeaseLost, ShuttingDown
 from mfnet.service.engine.process import Engine
+from mfnet.service.engine.protocol import KeyRequest, MapRequest
 from mfnet.service.settings import Settings
 
 STUB = Path(engine_stub.__file__)
 
 
+def _ignored(done: int, total: int, what: str | None = None) -> None:
+    """A heartbeat that renews nothing."""
+
+
 class Desk:
-    """A foreman, its engine, and orders for a small raster."""
+    """A client, its engine, and requests about a small raster."""
 
     def __init__(self, folder: Path) -> None:
-        self.leaving = threading.Event()
+        self.shutdown = threading.Event()
         self.engine = Engine([sys.executable, str(STUB)])
         settings = Settings(heartbeat_s=0.05, lease_s=1, stall_s=0.5)
-        self.foreman = Foreman(settings, self.engine, self.leaving)
+        self.client = EngineClient(settings, self.engine, self.shutdown)
         self._ortho = folder / "ortho"
         self._ortho.write_bytes(b"pixels")
 
-    def order(self, step: str, model: str) -> dict[str, Any]:
-        ortho = str(self._ortho)
-        return {"step": step, "model": model, "ortho": ortho, "out": str(self._ortho.parent)}
+    def map(self, model: str) -> MapRequest:
+        folder = self._ortho.parent
+        return MapRequest(
+            ortho=self._ortho, height=self._ortho, model=model, models_dir=folder, out=folder
+        )
+
+    def key(self) -> KeyRequest:
+        folder = self._ortho.parent
+        return KeyRequest(ortho=self._ortho, height=self._ortho, model="quick", models_dir=folder)
 
 
 @pytest.fixture
@@ -41,25 +51,25 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 
 @pytest.mark.parametrize("end", [RuntimeError, LeaseLost, KeyboardInterrupt])
-def test_an_order_that_a_beat_ends_is_not_answered_to_the_next(
+def test_a_request_that_a_heartbeat_ends_is_not_answered_to_the_next(
     desk: Desk, end: type[BaseException]
 ) -> None:
-    def beat(_done: int, _total: int) -> None:
+    def heartbeat(done: int, total: int, what: str | None = None) -> None:
         raise end
 
     with pytest.raises(end):
-        desk.foreman.run(desk.order("map", "brisk"), beat)
+        desk.client.run(desk.map("brisk"), heartbeat)
     assert desk.engine.pid is None
-    assert desk.foreman.run(desk.order("key", "quick"), lambda *_: None)["key"] == "quick"
+    assert desk.client.run(desk.key(), _ignored)["key"] == "quick"
 
 
-def test_leaving_ends_the_engine(desk: Desk) -> None:
-    with pytest.raises(Leaving):
-        desk.foreman.run(desk.order("map", "slow"), lambda *_: desk.leaving.set())
+def test_a_shutdown_ends_the_engine(desk: Desk) -> None:
+    with pytest.raises(ShuttingDown):
+        desk.client.run(desk.map("slow"), lambda done, total, what=None: desk.shutdown.set())
     assert desk.engine.pid is None
 
 
 def test_a_silent_engine_is_ended(desk: Desk) -> None:
     with pytest.raises(AttemptFailed, match="silent"):
-        desk.foreman.run(desk.order("map", "silent"), lambda *_: None)
+        desk.client.run(desk.map("silent"), _ignored)
     assert desk.engine.pid is None

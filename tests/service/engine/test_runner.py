@@ -1,9 +1,9 @@
-"""The engine's last word on an order; and a real engine on a tiny pair."""
+"""The engine's last reply to a request; and a real engine on a tiny pair."""
 
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -21,7 +21,19 @@ from mfnet.model.errors import (
     UnknownModel,
 )
 from mfnet.service.engine.process import Engine
+from mfnet.service.engine.protocol import (
+    Done,
+    Failed,
+    JoinRequest,
+    KeyRequest,
+    MapRequest,
+    PartRequest,
+    Request,
+)
 from mfnet.service.engine.runner import Segmenter, answer
+
+RUNNER = [sys.executable, "-m", "mfnet.service.engine.runner"]
+Asked = TypeVar("Asked", MapRequest, PartRequest, JoinRequest)
 
 
 class Raising(Segmenter):
@@ -29,7 +41,7 @@ class Raising(Segmenter):
         super().__init__()
         self.error = error
 
-    def run(self, order: Any, say: Any) -> Any:
+    def run(self, request: Any, send: Any) -> Any:
         raise self.error
 
 
@@ -54,35 +66,41 @@ class OutOfMemoryError(RuntimeError):
     ],
 )
 def test_every_error_has_a_code_and_tells_nothing_of_the_inside(
-    error: Exception, code: str, input_fault: bool, capsys: pytest.CaptureFixture[str]
+    error: Exception,
+    code: str,
+    input_fault: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    reply = answer({}, Raising(error), lambda _: None)["error"]
-    assert (reply["code"], reply["input_fault"]) == (code, input_fault)
-    assert set(reply) == {"code", "message", "params", "input_fault"}
-    assert "secret" not in reply["message"]
+    reply = answer(_asked(tmp_path), Raising(error), lambda _: None)
+    assert isinstance(reply, Failed)
+    assert (reply.code, reply.input_fault) == (code, input_fault)
+    assert "secret" not in reply.message
     assert ("secret" in capsys.readouterr().err) == (code == "internal")
 
 
 @pytest.mark.acceptance
 @pytest.mark.timeout(600)
 def test_a_real_engine_computes_refuses_and_computes_again(tmp_path: Path) -> None:
-    order = _tiny_order(tmp_path)
-    engine = Engine([sys.executable, "-m", "mfnet.service.engine.runner"])
+    request = _tiny_request(tmp_path)
+    engine = Engine(RUNNER)
     try:
-        first = _last_reply(engine, order)
-        assert "done" in first, first
+        assert isinstance(_last_reply(engine, request), Done)
         once = (tmp_path / "out" / "classes.tif").read_bytes()
-        refused = _last_reply(engine, {**order, "height": str(tmp_path / "none.tif")})
-        assert refused["error"]["code"] == "raster.missing"
-        options = {**order["options"], "precision": "bf16"}
+        refused = _last_reply(engine, _with(request, height=tmp_path / "none.tif"))
+        assert isinstance(refused, Failed)
+        assert refused.code == "raster.missing"
+        options = {**request.options, "precision": "bf16"}
         told = {"model_ref": "random@1", "model_sha256": "0" * 64, "options": options}
-        altered = _last_reply(engine, {**order, **told})["error"]
-        assert (altered["code"], altered["input_fault"]) == ("model.altered", False)
+        altered = _last_reply(engine, _with(request, **told))
+        assert isinstance(altered, Failed)
+        assert (altered.code, altered.input_fault) == ("model.altered", False)
         pid = engine.pid
         (tmp_path / "out" / "classes.tif").unlink()
-        named = _last_reply(engine, {**order, "names": {"ortho.tif": 'Größe "1".tif'}})
-        assert named["done"]["pair"]["ortho"]["file"] == 'Größe "1".tif'
-        assert "done" in _last_reply(engine, order)
+        named = _last_reply(engine, _with(request, names={"ortho.tif": 'Größe "1".tif'}))
+        assert isinstance(named, Done)
+        assert named.result["pair"]["ortho"]["file"] == 'Größe "1".tif'
+        assert isinstance(_last_reply(engine, request), Done)
         assert engine.pid == pid
     finally:
         engine.stop()
@@ -94,32 +112,50 @@ def test_a_real_engine_computes_refuses_and_computes_again(tmp_path: Path) -> No
 @pytest.mark.acceptance
 @pytest.mark.timeout(600)
 def test_a_real_engine_computes_parts_and_joins_them(tmp_path: Path) -> None:
-    order = _tiny_order(tmp_path)
-    order["options"] |= {"confidence": True}
-    engine = Engine([sys.executable, "-m", "mfnet.service.engine.runner"])
+    request = _with(_tiny_request(tmp_path), options={"blend": "mean", "confidence": True})
+    common = request.model_dump(exclude={"step", "out"})
+    parts, joined = tmp_path / "parts", tmp_path / "joined"
+    cuts = ((0, 16), (16, 40))
+    engine = Engine(RUNNER)
     try:
-        assert "done" in _last_reply(engine, order)
+        assert isinstance(_last_reply(engine, request), Done)
         whole = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-        shared = {**order, "parts": str(tmp_path / "parts")}
-        key = _last_reply(engine, {**order, "step": "key"})["done"]["key"]
-        cuts = [[0, 16], [16, 40]]
+        asked = _last_reply(engine, KeyRequest(**common))
+        assert isinstance(asked, Done)
         for rows in cuts:
-            part = {**shared, "step": "part", "rows": rows, "key": key}
-            assert _last_reply(engine, part) == {"done": {}}
-        other = _last_reply(engine, {**part, "key": "another"})["error"]
-        assert (other["code"], other["input_fault"]) == ("part.other_kind", False)
-        (tmp_path / "joined").mkdir()
-        join = {**shared, "step": "join", "cuts": cuts, "out": str(tmp_path / "joined")}
-        missing = _last_reply(engine, {**join, "cuts": [[0, 40]]})["error"]
-        assert missing["code"] == "part.missing"
-        assert "done" in _last_reply(engine, join)
+            part = PartRequest(**common, parts=parts, rows=rows, key=asked.result["key"])
+            assert _last_reply(engine, part) == Done(result={})
+        other = _last_reply(engine, _with(part, key="another"))
+        assert isinstance(other, Failed)
+        assert (other.code, other.input_fault) == ("part.other_kind", False)
+        joined.mkdir()
+        join = JoinRequest(**common, parts=parts, cuts=cuts, out=joined)
+        missing = _last_reply(engine, _with(join, cuts=((0, 40),)))
+        assert isinstance(missing, Failed)
+        assert missing.code == "part.missing"
+        assert isinstance(_last_reply(engine, join), Done)
     finally:
         engine.stop()
     assert {"confidence.tif", "least_sure.gpkg"} < set(whole)
-    assert {path.name: path.read_bytes() for path in (tmp_path / "joined").iterdir()} == whole
+    assert {path.name: path.read_bytes() for path in joined.iterdir()} == whole
 
 
-def _tiny_order(folder: Path) -> dict[str, Any]:
+def _asked(folder: Path) -> MapRequest:
+    return MapRequest(
+        ortho=folder / "ortho.tif",
+        height=folder / "height.tif",
+        model="random",
+        models_dir=folder,
+        out=folder / "out",
+        options={"blend": "mean", "confidence": False},
+    )
+
+
+def _with(request: Asked, **changes: Any) -> Asked:
+    return request.model_copy(update=changes)
+
+
+def _tiny_request(folder: Path) -> MapRequest:
     from mfnet.model.config import ENCODERS, ModelConfig
     from mfnet.model.network.mfnet import MFNet
     from mfnet.model.weights.checkpoint import save
@@ -129,16 +165,7 @@ def _tiny_order(folder: Path) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     _write(folder / "ortho.tif", rng.integers(0, 255, (3, 40, 50), dtype=np.uint8))
     _write(folder / "height.tif", rng.uniform(0, 9, (1, 40, 50)).astype(np.float32))
-    return {
-        "process": "segment",
-        "step": "map",
-        "ortho": str(folder / "ortho.tif"),
-        "height": str(folder / "height.tif"),
-        "model": "random",
-        "models_dir": str(folder),
-        "out": str(folder / "out"),
-        "options": {"blend": "mean", "confidence": False},
-    }
+    return _asked(folder)
 
 
 def _write(path: Path, array: np.ndarray) -> None:
@@ -149,11 +176,9 @@ def _write(path: Path, array: np.ndarray) -> None:
         file.write(array)
 
 
-def _last_reply(engine: Engine, order: dict[str, Any]) -> dict[str, Any]:
-    engine.order(order)
+def _last_reply(engine: Engine, request: Request) -> Done | Failed:
+    engine.send(request)
     deadline = time.monotonic() + 180
-    while True:
+    while not isinstance(reply := engine.receive(1), Done | Failed):
         assert time.monotonic() < deadline
-        reply = engine.reply(1)
-        if reply is not None and "progress" not in reply:
-            return reply
+    return reply

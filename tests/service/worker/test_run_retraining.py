@@ -20,11 +20,12 @@ from mfnet.service.db.repositories.uploads import UploadRepository
 from mfnet.service.db.session import Database
 from mfnet.service.db.tables import Job, Model
 from mfnet.service.domain.job import State
-from mfnet.service.engine.client import Foreman
+from mfnet.service.engine.client import EngineClient
 from mfnet.service.engine.process import Engine
+from mfnet.service.engine.protocol import RetrainRequest
 from mfnet.service.files.storage import Storage
 from mfnet.service.settings import Settings
-from mfnet.service.worker.db_retry import Records
+from mfnet.service.worker.db_retry import Transactions
 from mfnet.service.worker.run_retraining import Retraining
 from mfnet.service.worker.supervisor import Supervisor
 from mfnet.training.datasets.sources.folder_manifest import SplitRules
@@ -40,7 +41,7 @@ class Bench:
     database: Database
     storage: Storage
     engine: Engine
-    leaving: threading.Event
+    shutdown: threading.Event
     supervisor: Supervisor
     owner: str
     parent: Model
@@ -81,15 +82,15 @@ def bench(tmp_path: Path, database: Database, owner: str) -> Iterator[Bench]:
         heartbeat_s=0.1,
         engine_command=(sys.executable, str(STUB)),
     )
-    storage, leaving = Storage(settings.data_dir), threading.Event()
+    storage, shutdown = Storage(settings.data_dir), threading.Event()
     engine = Engine(settings.engine_command)
     (tmp_path / "mine.safetensors").write_bytes(b"weights")
     sha256 = storage.models.add(tmp_path / "mine.safetensors")
     with database.writing() as session:
         told = {"who": "the service", "why": "installed"}
         parent = ModelRepository(session).add("mine", sha256, 7, {}, **told)
-    supervisor = Supervisor(settings, database, storage, engine, "me", leaving, lambda _: None)
-    yield Bench(settings, database, storage, engine, leaving, supervisor, owner, parent)
+    supervisor = Supervisor(settings, database, storage, engine, "me", shutdown, lambda _: None)
+    yield Bench(settings, database, storage, engine, shutdown, supervisor, owner, parent)
     engine.stop()
 
 
@@ -142,7 +143,7 @@ def test_a_worker_that_maps_leaves_retrainings_alone_and_the_other_way_round(ben
     retraining = bench.submit()
     mapping = Settings(**{**bench.settings.model_dump(), "work": "segment"})
     other = Supervisor(
-        mapping, bench.database, bench.storage, bench.engine, "you", bench.leaving, lambda _: None
+        mapping, bench.database, bench.storage, bench.engine, "you", bench.shutdown, lambda _: None
     )
     other.work()
     assert bench.job(retraining).state == State.ACCEPTED
@@ -189,7 +190,7 @@ def test_the_next_attempt_goes_on_where_the_one_before_was(bench: Bench, how: st
         assert bench.engine.pid is not None
         os.kill(bench.engine.pid, signal.SIGKILL)
     elif how == "worker leaves":
-        bench.leaving.set()
+        bench.shutdown.set()
     else:
         with bench.database.writing() as session:
             taken = session.get(Job, job_id)
@@ -203,7 +204,7 @@ def test_the_next_attempt_goes_on_where_the_one_before_was(bench: Bench, how: st
     thread.join(30)
     assert bench.states() == {1: "active"}
     written = run.stat().st_size
-    bench.leaving.clear()
+    bench.shutdown.clear()
     bench.supervisor.work()
     job = bench.job(job_id)
     assert (job.state, bench.states()[2]) == (State.SUCCESSFUL, "active")
@@ -259,16 +260,16 @@ def test_a_commit_whose_answer_is_lost_enters_the_candidate_once(
 ) -> None:
     """The transaction is tried again, finds the job published, and undoes its second candidate."""
     job_id = bench.submit()
-    change, again = Records.change, []
+    change, again = Transactions.change, []
 
-    def lossy(records: Records, what: Callable[[Session], Any]) -> Any:
-        answer = change(records, what)
+    def lossy(transactions: Transactions, what: Callable[[Session], Any]) -> Any:
+        answer = change(transactions, what)
         if what.__name__ != "publish":
             return answer
         again.append(what)
-        return change(records, what)
+        return change(transactions, what)
 
-    monkeypatch.setattr(Records, "change", lossy)
+    monkeypatch.setattr(Transactions, "change", lossy)
     bench.supervisor.work()
     assert len(again) == 1
     assert bench.job(job_id).state == State.SUCCESSFUL
@@ -324,26 +325,26 @@ def test_changes_are_shown_on_the_newest_maps_of_the_models_own_versions(bench: 
     mapped("mine", "o3")  # the place of the last one
     for number in range(60):
         mapped("theirs@1", f"t{number}")
-    orders: list[dict[str, Any]] = []
+    requests: list[RetrainRequest] = []
 
     class Stopped(Exception):
         pass
 
     class Hears:
-        def run(self, order: dict[str, Any], _beat: Any) -> None:
-            orders.append(order)
+        def run(self, request: RetrainRequest, _heartbeat: Any) -> None:
+            requests.append(request)
             raise Stopped
 
         def stop(self) -> None:
             pass
 
-    foreman = cast(Foreman, Hears())
-    retraining = Retraining(bench.settings, bench.database, bench.storage, foreman)
+    client = cast(EngineClient, Hears())
+    retraining = Retraining(bench.settings, bench.database, bench.storage, client)
     with pytest.raises(Stopped):
         retraining.run(bench.job(bench.submit()), lambda *_: None)
-    recent = orders[0]["recent"]
-    assert [Path(each["ortho"]).name for each in recent] == ["o3", "o2", "o1"]
-    assert [each["job"] for each in recent[1:]] == [own[2], own[1]]
+    recent = requests[0].recent
+    assert [each.ortho.name for each in recent] == ["o3", "o2", "o1"]
+    assert [each.job for each in recent[1:]] == [own[2], own[1]]
 
 
 def test_two_candidates_of_one_model_at_once_get_two_versions(bench: Bench) -> None:

@@ -20,10 +20,10 @@ from mfnet.service.db.repositories.uploads import UploadRepository
 from mfnet.service.db.session import Database
 from mfnet.service.db.tables import Job, Part
 from mfnet.service.domain.job import State
-from mfnet.service.engine.client import Foreman
+from mfnet.service.engine.client import EngineClient
 from mfnet.service.engine.process import Engine
 from mfnet.service.files.storage import Storage
-from mfnet.service.queue import Doorbell, make_celery
+from mfnet.service.queue import JobNotifier, make_celery
 from mfnet.service.settings import Settings
 from mfnet.service.worker.reconciler import Reconciler
 from mfnet.service.worker.supervisor import Supervisor
@@ -45,15 +45,15 @@ class Worker:
 
     def __init__(self, crew: "Crew", name: str, kind: str) -> None:
         self.engine = Engine([sys.executable, str(STUB), *([kind] if kind else [])])
-        self.leaving = threading.Event()
+        self.shutdown = threading.Event()
         self.supervisor = Supervisor(
             crew.settings,
             crew.database,
             crew.storage,
             self.engine,
             name,
-            self.leaving,
-            crew.rung.append,
+            self.shutdown,
+            crew.notified.append,
         )
         self.thread: threading.Thread | None = None
 
@@ -76,7 +76,7 @@ class Crew:
         self.database = database
         self.storage = Storage(folder)
         self.owner = owner
-        self.rung: list[str] = []
+        self.notified: list[str] = []
         self.workers: list[Worker] = []
         for upload, rows in (("large", ROWS), ("small", 100)):
             (self.storage.uploads / upload).write_bytes(b"pixels")
@@ -145,7 +145,7 @@ def crew(tmp_path: Path, database: Database, owner: str) -> Iterator[Crew]:
     crew = Crew(tmp_path / "data", database, owner)
     yield crew
     for worker in crew.workers:
-        worker.leaving.set()
+        worker.shutdown.set()
         if worker.thread is not None:
             worker.join()
         worker.engine.stop()
@@ -161,7 +161,7 @@ def test_one_worker_computes_all_parts_and_joins_them(crew: Crew) -> None:
     crew.check(job_id)
     assert crew.computed() == dict.fromkeys(crew.computed(), 1)
     assert len(crew.computed()) == PARTS
-    assert crew.rung == [job_id] * (PARTS - 1)  # for whoever may help
+    assert crew.notified == [job_id] * (PARTS - 1)  # for whoever may help
     assert crew.job(job_id).epoch == 1
 
 
@@ -170,7 +170,7 @@ def test_a_small_raster_has_no_parts(crew: Crew) -> None:
     crew.hire().supervisor.work()
     crew.check(job_id)
     assert crew.finished_parts(job_id) == 0
-    assert crew.rung == []
+    assert crew.notified == []
 
 
 def test_two_workers_share_a_job_and_no_part_is_computed_twice(crew: Crew) -> None:
@@ -222,14 +222,14 @@ def test_the_part_of_a_killed_engine_alone_is_computed_again(crew: Crew) -> None
 def test_a_fault_while_helping_is_no_answer_to_the_next_part(
     crew: Crew, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    beat, faults = PartRepository.beat, [RuntimeError()]
+    heartbeat, faults = PartRepository.renew, [RuntimeError()]
 
     def faulty(parts: PartRepository, part: Part, *told: Any) -> bool:
         if part.worker == "w1" and faults:
             raise faults.pop()
-        return beat(parts, part, *told)
+        return heartbeat(parts, part, *told)
 
-    monkeypatch.setattr(PartRepository, "beat", faulty)
+    monkeypatch.setattr(PartRepository, "renew", faulty)
     leader, helper = crew.hire(), crew.hire()
     job_id = crew.submit("brisk")
     leader.start()
@@ -246,7 +246,7 @@ def test_a_leader_that_leaves_loses_nothing_that_was_finished(crew: Crew) -> Non
     job_id = crew.submit("brisk")
     leader.start()
     until(lambda: crew.finished_parts(job_id) == 2)
-    leader.leaving.set()
+    leader.shutdown.set()
     leader.join()
     waiting = crew.job(job_id)
     assert (waiting.state, waiting.attempts) == (State.ACCEPTED, 0)
@@ -262,7 +262,7 @@ def test_finished_parts_that_vanished_are_computed_again(crew: Crew) -> None:
     job_id = crew.submit("brisk")
     leader.start()
     until(lambda: crew.finished_parts(job_id) == 1)
-    leader.leaving.set()
+    leader.shutdown.set()
     leader.join()
     (crew.storage.parts(job_id) / "brisk" / "0").unlink()
     other = crew.hire()
@@ -285,7 +285,7 @@ def test_another_owners_small_job_does_not_wait_for_a_raster(crew: Crew) -> None
     assert crew.job(large).state is State.ACCEPTED
     assert crew.finished_parts(large) == 1
     worker.join()
-    assert crew.rung[-1] == large  # so that somebody takes it up again
+    assert crew.notified[-1] == large  # so that somebody takes it up again
     worker.supervisor.work()
     crew.check(large)
     crew.check(small)
@@ -307,16 +307,16 @@ def test_who_cannot_help_neither_rings_nor_answers(
     crew: Crew, caplog: pytest.LogCaptureFixture
 ) -> None:
     crew.lead_elsewhere(crew.submit("quick"), "another kind")
-    worker, doorbell = crew.hire(), Doorbell(make_celery(crew.settings))
-    arguments = crew.settings, crew.database, crew.storage, doorbell, worker.supervisor
+    worker, notifier = crew.hire(), JobNotifier(make_celery(crew.settings))
+    arguments = crew.settings, crew.database, crew.storage, notifier, worker.supervisor
     reconciler = Reconciler(*arguments)
     reconciler.reconcile()
-    assert doorbell.waiting() == 2
+    assert notifier.waiting() == 2
     worker.supervisor.work()
     caplog.clear()
     reconciler.reconcile()
     reconciler.reconcile()
-    assert doorbell.waiting() == 2
+    assert notifier.waiting() == 2
     assert caplog.messages == []
 
 
@@ -366,7 +366,7 @@ def test_a_part_that_always_fails_fails_the_job_with_its_reason(
 def test_a_leader_whose_part_failed_the_job_waits_for_nobody(
     crew: Crew, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Foreman, "pause", lambda _: pytest.fail("it waits"))
+    monkeypatch.setattr(EngineClient, "pause", lambda _: pytest.fail("it waits"))
     job_id = crew.submit("refuse")
     worker = crew.hire()
     worker.supervisor.work()
@@ -397,7 +397,7 @@ def test_a_worker_of_another_kind_does_not_help_but_may_lead(crew: Crew) -> None
     until(lambda: crew.finished_parts(job_id) == 1)
     other.supervisor.work()
     assert not crew.job(job_id).finished
-    leader.leaving.set()
+    leader.shutdown.set()
     leader.join()
     other.supervisor.work()
     crew.check(job_id)

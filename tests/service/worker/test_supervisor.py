@@ -22,9 +22,9 @@ from mfnet.service.db.tables import Job
 from mfnet.service.domain.job import Failure, State
 from mfnet.service.engine.process import Engine
 from mfnet.service.files.storage import Storage
-from mfnet.service.queue import Doorbell, make_celery
+from mfnet.service.queue import JobNotifier, make_celery
 from mfnet.service.settings import Settings
-from mfnet.service.worker.db_retry import Records
+from mfnet.service.worker.db_retry import Transactions
 from mfnet.service.worker.reconciler import Reconciler
 from mfnet.service.worker.supervisor import Supervisor
 
@@ -39,7 +39,7 @@ class Bench:
     database: Database
     storage: Storage
     engine: Engine
-    leaving: threading.Event
+    shutdown: threading.Event
     supervisor: Supervisor
     owner: str
 
@@ -54,8 +54,8 @@ class Bench:
         assert job is not None
         return job
 
-    def reconciler(self, doorbell: Doorbell) -> Reconciler:
-        return Reconciler(self.settings, self.database, self.storage, doorbell, self.supervisor)
+    def reconciler(self, notifier: JobNotifier) -> Reconciler:
+        return Reconciler(self.settings, self.database, self.storage, notifier, self.supervisor)
 
     def start(self, job_id: str) -> threading.Thread:
         """Work in a thread until the job's first progress is in the database."""
@@ -74,13 +74,13 @@ def bench(tmp_path: Path, database: Database, owner: str) -> Iterator[Bench]:
         engine_command=(sys.executable, str(STUB)),
         stall_s=1,
     )
-    storage, leaving = Storage(settings.data_dir), threading.Event()
+    storage, shutdown = Storage(settings.data_dir), threading.Event()
     engine = Engine(settings.engine_command)
     (storage.uploads / "u1").write_bytes(b"pixels")
     with database.writing() as session:
         UploadRepository(session).add("u1", owner, "ortho.tif", size=6, sha256="", report={})
-    supervisor = Supervisor(settings, database, storage, engine, "me", leaving, lambda _: None)
-    yield Bench(settings, database, storage, engine, leaving, supervisor, owner)
+    supervisor = Supervisor(settings, database, storage, engine, "me", shutdown, lambda _: None)
+    yield Bench(settings, database, storage, engine, shutdown, supervisor, owner)
     engine.stop()
 
 
@@ -103,7 +103,7 @@ def test_a_job_is_computed_published_and_its_engine_kept(bench: Bench) -> None:
     assert bench.engine.pid == first
 
 
-def test_a_second_bell_for_the_same_job_has_no_effect(bench: Bench) -> None:
+def test_a_second_message_about_the_same_job_has_no_effect(bench: Bench) -> None:
     job_id = bench.submit("quick")
     bench.supervisor.work()
     finished = bench.job(job_id).finished
@@ -214,7 +214,7 @@ def test_a_job_that_another_took_over_is_left_to_it(bench: Bench) -> None:
 def test_leaving_hands_the_job_back_and_takes_no_other(bench: Bench) -> None:
     job_id = bench.submit("slow")
     thread = bench.start(job_id)
-    bench.leaving.set()
+    bench.shutdown.set()
     thread.join(5)
     assert not thread.is_alive()
     job = bench.job(job_id)
@@ -287,13 +287,13 @@ def test_a_publication_whose_answer_was_lost_keeps_its_files(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The transaction is asked for again, and finds the job no longer running."""
-    change = Records.change
+    change = Transactions.change
 
-    def lossy(records: Records, what: Callable[[Session], Any]) -> Any:
-        answer = change(records, what)
-        return change(records, what) if what.__name__ == "publish" else answer
+    def lossy(transactions: Transactions, what: Callable[[Session], Any]) -> Any:
+        answer = change(transactions, what)
+        return change(transactions, what) if what.__name__ == "publish" else answer
 
-    monkeypatch.setattr(Records, "change", lossy)
+    monkeypatch.setattr(Transactions, "change", lossy)
     job_id = bench.submit("quick")
     bench.supervisor.work()
     assert bench.job(job_id).state is State.SUCCESSFUL
@@ -301,21 +301,21 @@ def test_a_publication_whose_answer_was_lost_keeps_its_files(
 
 
 def test_the_reconciler_rings_for_what_waits_but_fills_no_queue(bench: Bench) -> None:
-    doorbell = Doorbell(make_celery(bench.settings))
-    reconciler = bench.reconciler(doorbell)
+    notifier = JobNotifier(make_celery(bench.settings))
+    reconciler = bench.reconciler(notifier)
     reconciler.reconcile()
-    assert doorbell.waiting() == 0
+    assert notifier.waiting() == 0
     for _ in range(3):
         bench.submit("quick")
     for _ in range(5):
         with bench.supervisor._at_work:  # all workers are busy
             reconciler.reconcile()
-        assert doorbell.waiting() == 3
+        assert notifier.waiting() == 3
 
 
-def test_the_reconciler_answers_a_bell_that_nobody_hears(bench: Bench) -> None:
+def test_the_reconciler_takes_a_job_that_no_worker_takes(bench: Bench) -> None:
     settings = bench.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
-    reconciler = bench.reconciler(Doorbell(make_celery(settings)))
+    reconciler = bench.reconciler(JobNotifier(make_celery(settings)))
     job_id = bench.submit("quick")
     reconciler.reconcile()
     assert bench.job(job_id).state is State.ACCEPTED  # somebody else may be about to take it
@@ -330,8 +330,8 @@ def test_the_reconciler_fails_what_was_abandoned_and_removes_its_files(bench: Be
             assert JobRepository(session).claim(job_id, "w", 60, 3)
             session.execute(update(Job).where(Job.id == job_id).values(lease_until=clock() - 1))
         bench.storage.begin(job_id, epoch)
-    doorbell = Doorbell(make_celery(bench.settings))
-    bench.reconciler(doorbell).reconcile()
+    notifier = JobNotifier(make_celery(bench.settings))
+    bench.reconciler(notifier).reconcile()
     assert bench.job(job_id).state is State.FAILED
     assert not (bench.storage.root / "jobs" / job_id).exists()
 
@@ -349,7 +349,7 @@ def test_the_reconciler_removes_what_killed_processes_left(bench: Bench) -> None
     for job_id in (done, cancelled, waiting, "of another database"):
         bench.storage.begin(job_id, 7)
     with bench.supervisor._at_work:
-        bench.reconciler(Doorbell(make_celery(bench.settings))).reconcile()
+        bench.reconciler(JobNotifier(make_celery(bench.settings))).reconcile()
     assert {path.name for path in uploads.iterdir()} == {"u1", "arriving.part", "old"}
     assert sorted(bench.storage.jobs()) == sorted([done, waiting, "of another database"])
     assert [path.name for path in bench.storage.folder(done, 1).parent.iterdir()] == ["1"]
@@ -357,9 +357,9 @@ def test_the_reconciler_removes_what_killed_processes_left(bench: Bench) -> None
 
 def test_a_broker_that_is_away_fails_no_ring(bench: Bench) -> None:
     settings = bench.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
-    doorbell = Doorbell(make_celery(settings))
+    notifier = JobNotifier(make_celery(settings))
     before = time.monotonic()
-    assert not doorbell.ring("x")
+    assert not notifier.notify("x")
     with pytest.raises(BrokerAway):
-        doorbell.waiting()
+        notifier.waiting()
     assert time.monotonic() - before < 10
