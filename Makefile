@@ -5,15 +5,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Tests that run at once. Each is one thread wide: see OMP_NUM_THREADS below.
 WORKERS ?= 2
-# Tests with processes of their own wait for them most of the time.
-WAITING_WORKERS ?= 3
+# With tests that wait for processes of their own most of the time.
+WAITING_WORKERS ?= 4
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 # The user's pair for `make demo`; read from the environment, so that names may hold spaces.
 export ORTHO HEIGHT DTM
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check lint types contracts unit acceptance slow soak test-servers docs lock clean
+.PHONY: help demo serve test test-quick check lint types contracts unit acceptance slow soak test-servers docs lock clean
 
 help:  ## Show this list.
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -28,9 +28,13 @@ serve: $(VENV)/.installed  ## Keep the service running (API and one worker) unti
 
 # ---- checks ---------------------------------------------------------------------------------
 
-test: test-servers check acceptance  ## Everything, with real Redis, PostgreSQL and worker processes.
+test: test-servers check  ## Everything, with real Redis, PostgreSQL and worker processes.
+	$(PYTEST) -n $(WAITING_WORKERS) --dist loadgroup -q -m "not slow and not soak"
 
-check: lint types contracts unit  ## The fast part: lint, types, import contracts, unit tests.
+check: lint types contracts  ## Lint, types, import contracts: half a minute.
+
+test-quick: $(VENV)/.installed-dev  ## What a minute is enough for: no processes, no training, no towns.
+	$(PYTEST) -n $(WORKERS) -q -m "not acceptance and not slow and not soak and not long"
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -10,10 +10,12 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
+from databases import copy_migrated, migrated_template
 
 from mfnet.service.db.repositories.keys import KeyRepository
 from mfnet.service.db.session import Database
@@ -52,15 +54,32 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The address of an empty database, for `MFNET_DATABASE_URL`."""
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a database without tables."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'test.sqlite3'}"
         return
+    with _created(request.getfixturevalue("postgres"), "template1") as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a database with the newest tables, for `MFNET_DATABASE_URL`."""
+    if request.param == "sqlite":
+        copy_migrated(tmp_path / "test.sqlite3")
+        yield f"sqlite:///{tmp_path / 'test.sqlite3'}"
+        return
     server = request.getfixturevalue("postgres")
+    with _created(server, migrated_template(server)) as url:
+        yield url
+
+
+@contextmanager
+def _created(server: str, template: str) -> Iterator[str]:
     name = f"t{uuid.uuid4().hex}"
     with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         yield f"{server}/{name}".replace("postgresql:", "postgresql+psycopg:")
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -69,7 +88,6 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 def database(database_url: str) -> Iterator[Database]:
     """A database with the newest tables."""
     database = Database(database_url)
-    database.upgrade()
     yield database
     database.close()
 

@@ -14,6 +14,8 @@ from typing import Any
 import engine_stub
 import psutil
 import redis as redis_client
+from databases import copy_migrated
+from forked import Worker, start_worker
 
 from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.repositories.keys import KeyRepository
@@ -89,12 +91,11 @@ class Farm:
     def __init__(self, folder: Path, redis: Redis | None, engine: list[str] | None = None) -> None:
         self.settings = Settings(data_dir=folder, redis_url=redis.url if redis else None)
         self.storage = Storage(folder)
+        copy_migrated(folder / "mfnet.sqlite3")
         self.database = Database(self.settings.database)
-        self.database.upgrade()
         self.notifier = JobNotifier(make_celery(self.settings))
-        self.workers: list[psutil.Popen] = []
+        self.workers: list[Worker] = []
         self.log = folder / "workers.log"
-        self._log = self.log.open("ab")
         self._engine = engine or STUB
         self.owner = self.add_owner("somebody")
         self.upload("u1", ORTHO, engine_stub.ROWS, WIDTH)
@@ -111,20 +112,14 @@ class Farm:
                 upload_id, self.owner, "a.tif", size=len(content), sha256="", report=report
             )
 
-    def hire(self, **settings: Any) -> psutil.Popen:
+    def hire(self, **settings: Any) -> Worker:
         """Start one more worker, with settings of its own."""
         chosen = {**QUICK, "ENGINE_COMMAND": json.dumps(self._engine)}
         chosen |= {name.upper(): str(value) for name, value in settings.items()}
         environment = {**os.environ, **{f"MFNET_{name}": v for name, v in chosen.items()}}
         if self.settings.redis_url:
             environment["REDIS_URL"] = self.settings.redis_url
-        command = [sys.executable, "-m", "mfnet.service.cli.main", "worker"]
-        worker = psutil.Popen(
-            [*command, "--data-dir", str(self.settings.data_dir)],
-            env=environment,
-            stdout=self._log,
-            stderr=self._log,
-        )
+        worker = start_worker(self.settings.data_dir, environment, self.log)
         self.workers.append(worker)
         return worker
 
@@ -178,17 +173,16 @@ class Farm:
                     process.send_signal(signal.SIGCONT)
                     process.kill()
             worker.wait(10)
-        self._log.close()
         self.database.close()
 
 
-def descendants(worker: psutil.Popen) -> list[psutil.Process]:
+def descendants(worker: psutil.Process) -> list[psutil.Process]:
     try:
         return list(worker.children(recursive=True))
     except psutil.NoSuchProcess:
         return []
 
 
-def engine_of(worker: psutil.Popen) -> psutil.Process:
+def engine_of(worker: psutil.Process) -> psutil.Process:
     (engine,) = descendants(worker)
     return engine

@@ -47,9 +47,9 @@ def differences(connection: Connection) -> list[object]:
 
 
 @pytest.mark.parametrize("edited", [False, True])
-def test_the_first_databases_open_with_todays_program(database_url: str, edited: bool) -> None:
+def test_the_first_databases_open_with_todays_program(empty_url: str, edited: bool) -> None:
     """As 0001 is, and as it was edited for a time, when it made the parts itself."""
-    engine = create_engine(database_url)
+    engine = create_engine(empty_url)
     with engine.begin() as connection:
         upgrade_to(connection, "0002" if edited else "0001")
         if edited:
@@ -60,7 +60,7 @@ def test_the_first_databases_open_with_todays_program(database_url: str, edited:
             assert {t: {c["name"] for c in found.get_columns(t)} for t in tables} == FIRST
         connection.execute(text(KEY))
         connection.execute(text(JOB))
-    database = Database(database_url)
+    database = Database(empty_url)
     database.upgrade()
     with engine.connect() as connection:
         assert differences(connection) == []
@@ -74,8 +74,8 @@ def test_the_first_databases_open_with_todays_program(database_url: str, edited:
     engine.dispose()
 
 
-def test_all_migrations_can_be_undone(database_url: str) -> None:
-    engine = create_engine(database_url)
+def test_all_migrations_can_be_undone(empty_url: str) -> None:
+    engine = create_engine(empty_url)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with engine.begin() as connection:

@@ -27,15 +27,15 @@ def test_migrations_lead_to_the_declared_tables(database: Database, database_url
     engine.dispose()
 
 
-def test_several_processes_may_upgrade_at_once(database_url: str) -> None:
+def test_several_processes_may_upgrade_at_once(empty_url: str) -> None:
     starters = [
-        subprocess.Popen([sys.executable, "-c", UPGRADE, database_url], stderr=subprocess.PIPE)
+        subprocess.Popen([sys.executable, "-c", UPGRADE, empty_url], stderr=subprocess.PIPE)
         for _ in range(4)
     ]
     for starter in starters:
         _, errors = starter.communicate(timeout=60)
         assert starter.returncode == 0, errors.decode()
-    engine = create_engine(database_url)
+    engine = create_engine(empty_url)
     assert {"jobs", "keys", "uploads"} <= set(inspect(engine).get_table_names())
     engine.dispose()
 

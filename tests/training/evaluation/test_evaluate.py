@@ -17,6 +17,7 @@ from standins.scenes import write
 
 from mfnet.model.classes import ISPRS, MMHUNAN, NODATA
 from mfnet.model.inference.segment import segment
+from mfnet.model.inference.segment_options import SegmentOptions
 from mfnet.model.network.mfnet import MFNet
 from mfnet.model.raster.pairs.pair import RasterPair
 from mfnet.training.config.data import (
@@ -50,7 +51,7 @@ def test_a_town_is_measured_as_its_files_are_mapped(tmp_path: Path, net: MFNet) 
     classes, confidence = tmp_path / "classes.tif", tmp_path / "confidence.tif"
     segment(
         tmp_path / "ortho.tif", tmp_path / "ndsm.tif", net, classes,
-        confidence=confidence, stride=100,
+        confidence=confidence, options=SegmentOptions(stride=100),
     )  # fmt: skip
     with rasterio.open(classes) as mapped, rasterio.open(confidence) as sure:
         classes_HW, percent_HW = mapped.read(1), sure.read(1)
