@@ -1,15 +1,43 @@
 """What a raster's tags and its sidecars say together, in the order in which GDAL believes them."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import rasterio
 from affine import Affine
 from rasterio.crs import CRS
 from rasterio.io import DatasetReader
 
+from mfnet.model.raster.files.gdal_access import OPEN_OPTIONS
 from mfnet.model.raster.files.sidecars import BandNotes, Sidecars
 from mfnet.model.raster.remark import Remark
-from mfnet.model.raster.values.colour_bands import BandTags
+from mfnet.model.raster.values.band_names import BandTags
+
+
+@dataclass(frozen=True)
+class HiddenTags:
+    """What GDAL tells of a file only if it is opened otherwise than we read its pixels.
+
+    Attributes:
+        crs: With its vertical part, which GDAL keeps back from a file of GeoTIFF 1.0; where it
+            tells it, it also multiplies the values by the third pixel size.
+        descriptions: Of the bands; with OVERVIEW_LEVEL there are none.
+    """
+
+    crs: CRS | None
+    descriptions: tuple[str | None, ...]
+
+    @classmethod
+    def of(cls, path: Path) -> "HiddenTags":
+        """Those of a GeoTIFF, by a handle of its own, through which no pixel is read."""
+        options = {key: value for key, value in OPEN_OPTIONS.items() if key != "OVERVIEW_LEVEL"}
+        with (
+            rasterio.Env(GTIFF_REPORT_COMPD_CS="YES"),
+            rasterio.open(path, driver="GTiff", **options) as raster,
+        ):
+            return cls(raster.crs, raster.descriptions)
 
 
 class Declared:
@@ -25,7 +53,13 @@ class Declared:
     """
 
     def __init__(
-        self, name: str, dataset: DatasetReader, sidecars: Sidecars, *, has_transform: bool
+        self,
+        name: str,
+        dataset: DatasetReader,
+        sidecars: Sidecars,
+        *,
+        has_transform: bool,
+        descriptions: Sequence[str | None] | None = None,
     ) -> None:
         """Take note.
 
@@ -35,7 +69,9 @@ class Declared:
             sidecars: The file's.
             has_transform: The file's tags hold one; beside an RPC model and no transform, rasterio
                 gives numbers out of unset memory.
+            descriptions: Of its bands, where `dataset` does not have them.
         """
+        self._descriptions = descriptions or dataset.descriptions
         self._name, self._dataset, self._sidecars = name, dataset, sidecars
         self.remarks: list[Remark] = []
         placed = has_transform and not dataset.transform.is_identity
@@ -55,17 +91,24 @@ class Declared:
             (dataset.crs or None, None),
             (sidecars.prj if needs_prj else None, sidecars.prj_file),
         )
+        if (foreign := sidecars.foreign_file) is not None:
+            message = f"{name}: {foreign.name} is no PAMDataset of GDAL's and is not read"
+            self.remarks.append(Remark(code="sidecar.ignored", message=message))
         if sidecars.mask_file is not None:
             self._tell(sidecars.mask_file, "the mask")
 
     def band_tags(self) -> list[BandTags]:
         """What each band is called."""
         dataset = self._dataset
-        described = zip(dataset.indexes, dataset.colorinterp, dataset.descriptions, strict=True)
+        described = zip(dataset.indexes, dataset.colorinterp, self._descriptions, strict=True)
         return [
             BandTags(self._notes(band).colour or colour.name, text or self._notes(band).description)
             for band, colour, text in described
         ]
+
+    def alphas(self) -> list[int]:
+        """Bands that are called alpha, counted from 1."""
+        return [i for i, tags in enumerate(self.band_tags(), 1) if tags.interpretation == "alpha"]
 
     def nodata(self, band: int) -> float | None:
         """Value of a missing pixel of a band, counted from 1."""
@@ -100,6 +143,14 @@ class Declared:
         told = ", ".join(what for what, is_taken in taken.items() if is_taken)
         if told and self._sidecars.pam_file is not None:
             self._tell(self._sidecars.pam_file, told)
+
+    def tell_of_names(self) -> None:
+        """Adds to the remarks that a .aux.xml calls bands otherwise than the file does."""
+        own = self._dataset.colorinterp
+        noted = [self._notes(band).colour for band in self._dataset.indexes]
+        named = any(name not in (None, was.name) for name, was in zip(noted, own, strict=True))
+        if named and self._sidecars.pam_file is not None:
+            self._tell(self._sidecars.pam_file, "what its bands are")
 
     def _notes(self, band: int) -> BandNotes:
         return self._sidecars.bands.get(band, BandNotes())

@@ -1,6 +1,6 @@
 """Opens one GeoTIFF of a stranger and reads it: pixels, and which of them are valid."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -8,28 +8,25 @@ from typing import Any, Self
 
 import numpy as np
 import rasterio
-from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.windows import Window
 
 from mfnet.model.errors import NotGeoreferenced, WrongBands, WrongType
-from mfnet.model.raster.files.declared_metadata import Declared
+from mfnet.model.raster.files.alpha_masks import find_mask
+from mfnet.model.raster.files.declared_metadata import Declared, HiddenTags
 from mfnet.model.raster.files.gdal_access import CACHE_BYTES, OPEN_OPTIONS, gdal
 from mfnet.model.raster.files.mask_file import MaskFile
-from mfnet.model.raster.files.sample_windows import sample_windows
 from mfnet.model.raster.files.screening import Layout, screen
 from mfnet.model.raster.files.sidecars import Sidecars
 from mfnet.model.raster.georeferencing.grid import Grid
 from mfnet.model.raster.georeferencing.transform_checks import senseless
 from mfnet.model.raster.remark import Remark
 from mfnet.model.raster.repair_commands import write_crs
-from mfnet.model.raster.values.colour_bands import choose_colour_bands, is_mask
+from mfnet.model.raster.values.colour_bands import NO_COLOUR, choose_colour_bands
 from mfnet.model.raster.values.height_values import is_value
 from mfnet.model.raster.values.reading_options import ReadingOptions
 
 ORTHO_DTYPES = ("uint8", "uint16", "float32")
-_NO_COLOUR = 1e7
-"""Floating point numbers beyond this stand for nothing: a fill value that is not declared."""
 HEIGHT_DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 
 
@@ -59,7 +56,7 @@ class GeoTiff:
         crs: As the file says; `grid` may have that of the other raster of a pair.
         grid: Where its pixels lie.
         bands: The bands in use, counted from 1: three of an orthophoto, else one.
-        alpha: The alpha band, counted from 1, if there is one.
+        alpha: The alpha band that says which pixels are valid, counted from 1, if there is one.
         dtype: Of the bands in use.
         nodata: Declared, of each band in use.
         scale: Declared, of the first band in use: from stored values to the unit.
@@ -99,15 +96,19 @@ class GeoTiff:
         try:
             self._mask = MaskFile.of(self.sidecars, self.layout)
             with gdal(path):
+                hidden = HiddenTags.of(path)
                 self._declared = Declared(
                     path.name,
                     self.dataset,
                     self.sidecars,
                     has_transform=self.layout.has_transform,
+                    descriptions=hidden.descriptions,
                 )
                 self._choose_bands(options or ReadingOptions())
                 self.grid = self._read_grid()
-                self.crs = self._declared_crs()
+                # A sidecar's, or the file's own with its vertical part.
+                own = self.grid.crs is not None and self.grid.crs == self.dataset.crs
+                self.crs = hidden.crs if own else self.grid.crs
                 self._declared.tell_of_numbers(self.bands[0])
                 self.remarks += self._declared.remarks
                 self.nodata = tuple(map(self._declared.nodata, self.bands))
@@ -175,7 +176,7 @@ class GeoTiff:
         if np.issubdtype(values.dtype, np.floating):
             valid &= np.isfinite(values).all(axis=0)
             if self.role is Role.ORTHO:
-                valid &= (np.abs(values) < _NO_COLOUR).all(axis=0)
+                valid &= (np.abs(values) < NO_COLOUR).all(axis=0)
         return values, valid
 
     @property
@@ -198,15 +199,18 @@ class GeoTiff:
     def _choose_bands(self, options: ReadingOptions) -> None:
         name, dataset = self.path.name, self.dataset
         colours = dataset.colorinterp
-        alphas = [i for i, c in enumerate(colours, start=1) if c is ColorInterp.alpha]
-        self.alpha: int | None = alphas[0] if alphas else None
+        alphas = self._declared.alphas()
+        self.alpha: int | None
         if self.role is Role.ORTHO:
             tags = self._declared.band_tags()
+            self._declared.tell_of_names()
             self.bands: tuple[int, ...]
             self.bands, remarks = choose_colour_bands(name, tags, options)
-            self.remarks += [*remarks, *self._check_alpha()]
+            self.alpha = find_mask(dataset, alphas, self.bands)
+            self.remarks += [*remarks, *self._pictures(alphas)]
         else:
-            self.bands = (self._only_band(options),)
+            self.alpha = find_mask(dataset, alphas, ()) or next(iter(alphas), None)
+            self.bands = (self._only_band(options, alphas),)
         self.dtype = np.dtype(_one_dtype([dataset.dtypes[band - 1] for band in self.bands], name))
         allowed = ORTHO_DTYPES if self.role is Role.ORTHO else HEIGHT_DTYPES
         # Of classes a palette is no more than how they look.
@@ -221,11 +225,11 @@ class GeoTiff:
                 expected=list(allowed),
             )
 
-    def _only_band(self, options: ReadingOptions) -> int:
+    def _only_band(self, options: ReadingOptions, alphas: Sequence[int]) -> int:
         """The band of heights or classes: the one given, or the only one beside alpha."""
         given = {Role.HEIGHT: options.height_band, Role.DTM: options.dtm_band}.get(self.role)
         count, name = self.dataset.count, self.path.name
-        plain = [band for band in range(1, count + 1) if band != self.alpha]
+        plain = [band for band in range(1, count + 1) if band not in alphas]
         if given is not None and given <= count:
             return given
         if given is None and len(plain) == 1:
@@ -245,33 +249,14 @@ class GeoTiff:
             option=option,
         )
 
-    def _check_alpha(self) -> Iterator[Remark]:
-        """An alpha band that is one of the colours in use, or a picture, masks nothing."""
-        if self.alpha is None:
-            return
-        windows = sample_windows(self.dataset.height, self.dataset.width)
-        pixels = [self.dataset.read(self.alpha, window=window).ravel() for window in windows]
-        if self.alpha not in self.bands and is_mask(np.concatenate(pixels)):
-            return
-        yield Remark(
-            code="ortho.alpha",
-            message=f"{self.path.name}: band {self.alpha} is flagged as alpha and holds a picture "
-            "(near infrared?): it hides no pixel; --bands chooses the three bands to map",
-        )
-        self.alpha = None
-
-    def _declared_crs(self) -> CRS | None:
-        """The CRS with its vertical part, which GDAL keeps back from a file of GeoTIFF 1.0.
-
-        It would also multiply the values by the third pixel size then, so another handle is asked.
-        """
-        if self.grid.crs is None or self.grid.crs != self.dataset.crs:
-            return self.grid.crs  # a sidecar's
-        with (
-            rasterio.Env(GTIFF_REPORT_COMPD_CS="YES"),
-            rasterio.open(self.path, driver="GTiff", **OPEN_OPTIONS) as raster,
-        ):
-            return raster.crs
+    def _pictures(self, alphas: Sequence[int]) -> Iterator[Remark]:
+        """Tells of alpha bands that are no mask, where none is or they come before it."""
+        for band in alphas[: alphas.index(self.alpha) if self.alpha is not None else None]:
+            yield Remark(
+                code="ortho.alpha",
+                message=f"{self.path.name}: band {band} is flagged as alpha and holds a picture "
+                "(near infrared?): it hides no pixel; --bands chooses the three bands to map",
+            )
 
     def _read_grid(self) -> Grid:
         dataset, name = self.dataset, self.path.name

@@ -61,6 +61,7 @@ class Sidecars:
         bands: Likewise, by band, counted from 1.
         pam_file: Its file.
         mask_file: A .msk, 0 where there are no data.
+        foreign_file: Named like a .aux.xml, and a document of another kind: ESRI's metadata.
     """
 
     world_file: Path | None = None
@@ -70,6 +71,7 @@ class Sidecars:
     bands: dict[int, BandNotes] = field(default_factory=dict)
     pam_file: Path | None = None
     mask_file: Path | None = None
+    foreign_file: Path | None = None
 
     @cached_property
     def world(self) -> Affine | None:
@@ -120,7 +122,10 @@ class Sidecars:
             mask_file=files.get("mask"), world_file=files.get("world"), prj_file=files.get("prj")
         )
         if (path := files.get("pam")) is not None:
-            transform, crs, bands = read_pam(path)
+            try:
+                transform, crs, bands = read_pam(path)
+            except OtherDocument:
+                return replace(found, foreign_file=path)
             found = replace(found, pam_transform=transform, pam_crs=crs, bands=bands, pam_file=path)
         return found
 
@@ -183,7 +188,8 @@ def read_pam(path: Path) -> tuple[Affine | None, CRS | None, dict[int, BandNotes
     Everything else in it (statistics, histograms, names of other files) is passed over.
 
     Raises:
-        BadSidecar: It is no XML of GDAL's, or says what makes no sense.
+        OtherDocument: It is XML of another kind.
+        BadSidecar: It is no XML, or says what makes no sense.
     """
     text = _text(path, "pam")
     try:
@@ -193,7 +199,7 @@ def read_pam(path: Path) -> tuple[Affine | None, CRS | None, dict[int, BandNotes
     except ET.ParseError as error:
         raise _bad(path, "pam", f"cannot be parsed ({error})") from None
     if root.tag != "PAMDataset":
-        raise _bad(path, "pam", f"is a {root.tag[:40]}")
+        raise OtherDocument(_bad(path, "pam", f"is a {root.tag[:40]}").message, file=path.name)
     srs = (root.findtext("SRS") or "").strip()
     bands = {}
     for band in root.findall("PAMRasterBand"):
@@ -205,6 +211,10 @@ def read_pam(path: Path) -> tuple[Affine | None, CRS | None, dict[int, BandNotes
         _crs(srs, path, "pam") if srs else None,
         bands,
     )
+
+
+class OtherDocument(BadSidecar):
+    """XML of another kind than its name says."""
 
 
 class _Declaration(Exception):

@@ -16,7 +16,7 @@ from mfnet.model.raster.pairs.align import AlignedHeight
 from mfnet.model.raster.pairs.report import Reading
 from mfnet.model.raster.remark import Remark
 from mfnet.model.raster.values.collars import Collar, find_collars
-from mfnet.model.raster.values.colour_bands import decide_white
+from mfnet.model.raster.values.colour_bands import decide_white, tell_of_no_colours
 from mfnet.model.raster.values.fill_values import ABOVE_GROUND_M, possible
 from mfnet.model.raster.values.ground_level import (
     Source,
@@ -161,6 +161,7 @@ class _Colours:
         file = ortho.path.name
         read = [ortho.read(window) for window in windows]
         self.white, self.remarks = decide_white(file, _pixels(read), ortho.scale, options)
+        self.remarks += tell_of_no_colours(file, [values for values, _ in read], ortho.nodata)
         self.collars: tuple[Collar, ...] = ()
         if options.collar:
             self.collars = _collars(ortho, self.white)

@@ -1,7 +1,6 @@
 """What the bands of an orthophoto mean: which are red, green, blue, and which number is white."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,9 +8,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from mfnet.model.errors import UnclearWhite, WrongBands
 from mfnet.model.raster.remark import Remark
+from mfnet.model.raster.values.band_names import COLOURS, BandTags
+from mfnet.model.raster.values.height_values import is_value
 from mfnet.model.raster.values.reading_options import ReadingOptions
-
-COLOURS = ("red", "green", "blue")
 
 _BIT_DEPTHS = (8, 10, 11, 12, 14, 16)
 _REFLECTANCE_WHITE = 10_000.0
@@ -20,31 +19,16 @@ _NO_REFLECTANCE = 12_000.0
 """Beyond this, few pixels would be reflectance so stored: no surface throws back a fifth more."""
 _BRIGHT = 0.9995
 """Quantile of the sample that counts as its brightest pixel: single hot ones do not."""
+_FILL_SHARE = 0.001
+"""Of the sample, that a fill value has at least."""
+_FILL_APART = 2.0
+"""Times the brightest other pixel, that a fill value is at least: 4095 around 11 bits."""
+_REACHED = 0.98
+"""Of white, that something reaches in a raster whose bit depth is plain."""
+NO_COLOUR = 1e7
+"""Floating point numbers beyond this stand for nothing: a fill value that is not declared."""
 _LEAST_SHARE = 0.4
 """Of white, that the brightest sampled pixel reaches at least where the bit depth is believed."""
-_MASK_SHARE = 0.9
-"""Of an alpha band's pixels that its two most frequent values take; fewer, and it is a picture."""
-
-
-@dataclass(frozen=True)
-class BandTags:
-    """A band as its file describes it.
-
-    Attributes:
-        interpretation: GDAL's colour interpretation: red, gray, alpha, undefined, …
-        description: Free text.
-    """
-
-    interpretation: str
-    description: str | None = None
-
-    @property
-    def colour(self) -> str | None:
-        """red, green or blue, by interpretation; by description where that says nothing of it."""
-        if self.interpretation in COLOURS:
-            return self.interpretation
-        text = (self.description or "").strip().casefold()
-        return text if text in COLOURS else None
 
 
 def choose_colour_bands(
@@ -52,10 +36,11 @@ def choose_colour_bands(
 ) -> tuple[tuple[int, int, int], list[Remark]]:
     """Three bands, counted from 1, as red, green, blue.
 
-    By option; else those that the file calls so; else the first three beside alpha.
+    By option; else those that the file calls so; else the first three beside alpha, unless it calls
+    them something else.
 
     Raises:
-        WrongBands: There are not enough.
+        WrongBands: There are not enough, or they are said to be others.
     """
     if options.bands is not None:
         if max(options.bands) > len(bands):
@@ -67,7 +52,7 @@ def choose_colour_bands(
                 option="bands",
             )
         return options.bands, []
-    named = [band.colour for band in bands]
+    named = [band.name for band in bands]
     if all(named.count(colour) == 1 for colour in COLOURS):
         red, green, blue = (named.index(colour) + 1 for colour in COLOURS)
         chosen = (red, green, blue)
@@ -89,18 +74,30 @@ def choose_colour_bands(
             expected=3,
             option="bands",
         )
-    return (plain[0], plain[1], plain[2]), []
+    first = (plain[0], plain[1], plain[2])
+    if _contradict(named, first):
+        raise WrongBands(
+            f"{file}: band {_listed(named)}; expected red, green and blue among them: --bands "
+            f"R,G,B chooses three ({','.join(map(str, first))}: the first three)",
+            file=file,
+            bands=len(plain),
+            expected=3,
+            option="bands",
+        )
+    return first, []
 
 
-def is_mask(alpha: NDArray[Any]) -> bool:
-    """Whether sampled pixels of an alpha band, of any shape, say which pixels are valid.
-
-    Cameras' fourth band, the near infrared, is often flagged as alpha; it takes many values.
-    """
-    if not alpha.size:
+def _contradict(named: Sequence[str | None], first: Sequence[int]) -> bool:
+    """Whether three bands, counted from 1, are called something else than red, green, blue."""
+    called = [named[band - 1] for band in first]
+    if any(name not in (None, colour) for name, colour in zip(called, COLOURS, strict=True)):
         return True
-    counts = np.unique(alpha, return_counts=True)[1]
-    return bool(np.sort(counts)[-2:].sum() >= _MASK_SHARE * alpha.size)
+    return any(colour in named and colour not in called for colour in COLOURS)
+
+
+def _listed(named: Sequence[str | None]) -> str:
+    said = [f"{band} is said to be {name}" for band, name in enumerate(named, 1) if name]
+    return ", ".join(said)
 
 
 def largest_number(dtype: DTypeLike) -> float:
@@ -119,7 +116,7 @@ def decide_white(
 
     Args:
         file: Its name.
-        sample: Valid pixels of the chosen bands, of any shape; of floats, finite ones below 1e7.
+        sample: Valid pixels of the chosen bands, (bands, n); of floats, finite ones below 1e7.
         scale: The bands' scale tag; 1 where there is none.
         options: What the caller knows better.
 
@@ -129,19 +126,66 @@ def decide_white(
     if options.white is not None:
         return options.white, []
     white = largest_number(sample.dtype)
-    # A type's largest number says nothing of its bits: it stands for saturation, or for no data.
-    sample = sample[sample < white] if np.issubdtype(sample.dtype, np.integer) else sample
-    if sample.dtype == np.uint8 or not sample.size:
+    if sample.dtype == np.uint8:
         return white, []
-    brightest = float(np.quantile(sample, _BRIGHT))
+    sample = _without_fill(sample).ravel()
+    integers = np.issubdtype(sample.dtype, np.integer)
+    # A type's largest number says nothing of its bits: it stands for saturation, or for no data.
+    colours = sample[sample < white] if integers else sample
+    if not colours.size:
+        return white, []
+    brightest = float(np.quantile(colours, _BRIGHT))
     if 0 < scale < 0.1 and brightest * scale < 1.5:
         return 1 / scale, [
             _remark(file, 1 / scale, f"by the band's scale of {scale:g}, which makes reflectance")
         ]
-    integers = np.issubdtype(sample.dtype, np.integer)
     if not integers and brightest <= 1.5:
         return white, []
-    return _by_bits(file, brightest, integers=integers)
+    found, told = _by_bits(file, brightest, integers=integers)
+    reached = integers and np.quantile(sample, _BRIGHT) >= _REACHED * white
+    return found, [] if found == white and reached else told
+
+
+def _without_fill(sample: NDArray[Any]) -> NDArray[Any]:
+    """The pixels (bands, n) that do not hold, in all bands, one number far above all others."""
+    if not sample.size:
+        return sample
+    same = (sample == sample[0]).all(axis=0)
+    numbers, counts = np.unique(sample[0, same], return_counts=True)
+    for number in numbers[counts >= _FILL_SHARE * sample.shape[1]][::-1]:
+        rest = sample[:, ~same | (sample[0] != number)]
+        if not rest.size or number < _FILL_APART * np.quantile(rest, _BRIGHT):
+            break
+        sample, same = rest, same[~same | (sample[0] != number)]
+    return sample
+
+
+def tell_of_no_colours(
+    file: str, windows: Sequence[NDArray[Any]], nodata: Sequence[float | None]
+) -> list[Remark]:
+    """Tells of numbers that no camera gives, and that are not declared as nodata.
+
+    Args:
+        file: Its name.
+        windows: Of the chosen bands, (bands, h, w), whether valid or not.
+        nodata: Declared, of each band.
+    """
+    if not windows or not np.issubdtype(windows[0].dtype, np.floating):
+        return []
+    sample = np.concatenate([window.reshape(len(window), -1) for window in windows], axis=1)
+    odd = np.isfinite(sample) & (np.abs(sample) >= NO_COLOUR)
+    for is_odd, band, value in zip(odd, sample, nodata, strict=True):
+        is_odd &= ~is_value(band, value)
+    pixels = odd.any(axis=0)
+    if not pixels.any():
+        return []
+    numbers, counts = np.unique(sample[odd], return_counts=True)
+    message = (
+        f"{file}: {100 * pixels.mean():.1f} % of the sampled pixels hold numbers that are no "
+        f"colour, such as {numbers[counts.argmax()]:g}, and are taken for missing; "
+        "gdal_edit.py -a_nodata VALUE declares them"
+    )
+    return [Remark(code="ortho.no_colour", message=message)]
 
 
 def _by_bits(file: str, brightest: float, *, integers: bool) -> tuple[float, list[Remark]]:
@@ -164,7 +208,6 @@ def _by_bits(file: str, brightest: float, *, integers: bool) -> tuple[float, lis
             brightest=brightest,
             option="white",
         )
-    full = white == whites[-1]
     if whites[3] < brightest <= _NO_REFLECTANCE:
         raise UnclearWhite(
             f"{file}: the brightest sampled pixel is {brightest:g}; expected to know which number "
@@ -174,8 +217,6 @@ def _by_bits(file: str, brightest: float, *, integers: bool) -> tuple[float, lis
             brightest=brightest,
             option="white",
         )
-    if full and integers and brightest >= _LEAST_SHARE * white:
-        return white, []
     reason = f"as the brightest sampled pixel is {brightest:g}"
     return white, [_remark(file, white, reason)]
 

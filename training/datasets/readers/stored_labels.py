@@ -13,11 +13,12 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.enums import MaskFlags
 from rasterio.windows import Window
 
 from mfnet.model.classes import NODATA
 from mfnet.model.errors import DataMismatch
+from mfnet.model.raster.files.alpha_masks import find_mask
 from mfnet.model.raster.files.declared_metadata import Declared
 from mfnet.model.raster.files.gdal_access import CACHE_BYTES, gdal
 from mfnet.model.raster.files.mask_file import MaskFile
@@ -97,12 +98,13 @@ class LabelFile:
             self._declared = Declared(
                 path.name, self._dataset, sidecars, has_transform=has_transform
             )
-            colours = list(enumerate(self._dataset.colorinterp, start=1))
+            every = self._dataset.indexes
+            alphas = self._declared.alphas() if len(every) > 1 else []
+            mask = find_mask(self._dataset, alphas, ())
             flags = self._dataset.mask_flag_enums[0]
-        alphas = [band for band, colour in colours if colour is ColorInterp.alpha]
-        self._alpha = alphas[0] if alphas and len(colours) > 1 else None
+        self._alpha = mask or next(iter(alphas), None)
         self._masked = MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
-        self.bands = tuple(band for band, _ in colours if band != self._alpha)
+        self.bands = tuple(band for band in every if band not in alphas)
         self.shape: tuple[int, int] = self._dataset.shape
         self.transform: Affine | None = self._declared.transform
         self.crs: CRS | None = self._declared.crs

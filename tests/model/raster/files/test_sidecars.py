@@ -150,7 +150,6 @@ def test_a_mask_of_another_size_is_refused(make_tiff: Make, photo: Make) -> None
         ("h.prj", "http://127.0.0.1/crs.wkt"),
         ("h.prj", 'PROJCS["broken'),
         ("h.tif.aux.xml", "not XML"),
-        ("h.tif.aux.xml", "<VRTDataset/>"),
         ("h.tif.aux.xml", "<PAMDataset><SRS>/etc/passwd</SRS></PAMDataset>"),
         ("h.tif.aux.xml", "<PAMDataset><GeoTransform>1, x</GeoTransform></PAMDataset>"),
         (
@@ -247,3 +246,18 @@ def test_sidecars_can_be_given_under_any_name(make_tiff: Make, tmp_path: Path) -
     world.write_text("0.5\n0\n0\n-0.5\n500000.25\n5699999.75\n")
     with GeoTiff(path, Role.HEIGHT, None, Sidecars.of({"world": world})) as source:
         assert source.grid.transform == Affine(0.5, 0, 500_000, 0, -0.5, 5_700_000)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        '<?xml version="1.0"?><metadata xml:lang="en"><Esri><a>1.0</a></Esri></metadata>',
+        "<VRTDataset/>",
+    ],
+)
+def test_another_document_beside_a_raster_is_passed_over(make_tiff: Make, document: str) -> None:
+    path = make_tiff("n.tif", np.ones((48, 48), "float32"))
+    path.with_name("n.tif.aux.xml").write_text(document)
+    with GeoTiff(path, Role.HEIGHT) as source:
+        assert source.grid.crs is not None
+        assert [remark.code for remark in source.remarks] == ["sidecar.ignored"]

@@ -33,11 +33,14 @@ def open_pair(make_tiff: Make, heights: Make) -> Callable[..., RasterPair]:
     def open_(values: np.ndarray, *, options: Any = None, **form: Any) -> RasterPair:
         interpretation = form.pop("colorinterp", None)
         scale = form.pop("scale", None)
+        described = form.pop("descriptions", None)
         path = make_tiff("o.tif", values, **form)
-        if interpretation or scale:
+        if interpretation or scale or described:
             with rasterio.open(path, "r+") as raster:
                 if interpretation:
                     raster.colorinterp = interpretation
+                if described:
+                    raster.descriptions = described
                 if scale:
                     raster.scales = (scale,) * len(values)
         ndsm = heights(side=values.shape[-1])
@@ -116,6 +119,62 @@ def test_a_number_of_no_colour_is_missing(open_pair: Any) -> None:
         assert pair.white == 1
 
 
+def collared(white: float, fill: float, dtype: str, side: int = 300) -> tuple[Any, Any]:
+    """A picture with a tenth of a fill value around it, and where that is."""
+    edge = np.ones((side, side), bool)
+    edge[8:-8, 8:-8] = False
+    values = colours(side) * white
+    values[:, 100:120, 100:120] = white  # a bright roof
+    values = values.round(6 if white == 1 else 0)
+    return np.where(edge, fill, values).astype(dtype), edge
+
+
+@pytest.mark.parametrize(
+    ("white", "fill", "dtype"),
+    [
+        *((white, fill, "uint16") for white in (1023, 4095) for fill in (32767, 65534, 65535)),
+        (1023, 4095, "uint16"),
+        (2047, 4095, "uint16"),
+        (1, 65535, "float32"),
+        (1, 255, "float32"),
+        (255, 65535, "float32"),
+        (4095, 65535, "float32"),
+    ],
+)
+def test_a_fill_value_is_not_white(open_pair: Any, white: float, fill: float, dtype: str) -> None:
+    values, _ = collared(white, fill, dtype)
+    with open_pair(values) as pair:
+        assert pair.white == white
+        assert ("ortho.white" in codes(pair)) == (white > 1)
+
+
+def test_saturated_roofs_are_no_fill_value(open_pair: Any) -> None:
+    values = (colours(300) * 2500).astype("uint16")
+    values[:, 60:100, 60:100] = 4095
+    with open_pair(values) as pair:
+        assert pair.white == 4095
+
+
+def test_white_that_nothing_reaches_is_told(open_pair: Any) -> None:
+    values = (colours() * 0.7 * 65535).astype("uint16")
+    with open_pair(values) as pair:
+        assert (pair.white, codes(pair)) == (65535, ["ortho.white"])
+
+
+def test_numbers_of_no_colour_are_told(open_pair: Any) -> None:
+    values = colours().astype("float32")
+    values[:, :10] = -3.4e38
+    with open_pair(values) as pair:
+        assert not pair.read(0, SIDE).valid["ortho"][:10].any()
+        (told,) = [each for each in pair.report.remarks if each.code == "ortho.no_colour"]
+        assert "10.4 %" in told.message
+        assert "-3.4e+38" in told.message
+    lowest = float(np.finfo("float32").min)
+    values[:, :10] = lowest
+    with open_pair(values, nodata=lowest) as pair:
+        assert codes(pair) == []
+
+
 # ---- bands -------------------------------------------------------------------------------------
 
 
@@ -159,6 +218,55 @@ def test_colour_interpretation_is_honoured(
         assert used(pair) == [2, 2, 1]
 
 
+@pytest.mark.parametrize("photometric", ["minisblack", "rgb"])
+@pytest.mark.parametrize(
+    ("described", "bands"),
+    [
+        (("Blue", "Green", "Red"), [3, 2, 1]),
+        (("B", "G", "R", "NIR"), [3, 2, 1]),
+        (("Band 1 (Blue)", "Band 2 (Green)", "Band 3 (Red)", "Near infrared"), [3, 2, 1]),
+        (("blue_band", "green_band", "red band 668 nm", "Red Edge", "NIR"), [3, 2, 1]),
+        (("Coastal Blue", "Blue", "Green", "Red", "RE"), [4, 3, 2]),
+        (("B1", "B2", "B3"), [1, 2, 3]),  # numbers of bands say nothing
+        (("band", "of", "redness"), [1, 2, 3]),
+    ],
+)
+def test_descriptions_inside_the_file_are_honoured(
+    open_pair: Any, photometric: str, described: tuple[str, ...], bands: list[int]
+) -> None:
+    values = numbered(len(described))
+    with open_pair(values, photometric=photometric, descriptions=described) as pair:
+        assert used(pair) == bands
+        assert ("ortho.bands" in codes(pair)) == (bands != [1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"colorinterp": (ColorInterp.nir, ColorInterp.red, ColorInterp.green)},
+        {"descriptions": ("NIR", "Red", "Green")},
+        {"descriptions": ("NIR", "Red", "Green"), "photometric": "rgb"},
+        {"descriptions": ("Green", "Red", "Red edge", "NIR")},
+        {"colorinterp": (N, R, G, N)},
+        {"descriptions": ("x", "y", "z", "Red")},
+    ],
+)
+def test_bands_that_are_said_to_be_others_are_asked_for(
+    open_pair: Any, named: dict[str, Any]
+) -> None:
+    values = numbered(len(next(iter(named.values()))))
+    form = {"photometric": "minisblack", **named}
+    with pytest.raises(WrongBands, match=r"is said to be .*red.*--bands R,G,B .*1,2,3"):
+        open_pair(values, **form)
+    with open_pair(values, options={"bands": "1,2,3"}, **form) as pair:
+        assert used(pair) == [1, 2, 3]
+
+
+def test_infrared_stored_as_a_picture_without_a_word_is_read_as_it_is(open_pair: Any) -> None:
+    with open_pair(numbered(3), photometric="rgb") as pair:
+        assert (used(pair), codes(pair)) == ([1, 2, 3], [])
+
+
 def test_infrared_flagged_as_alpha_hides_nothing(open_pair: Any) -> None:
     values = numbered(4)
     values[3] = np.random.default_rng(2).integers(0, 256, (SIDE, SIDE))
@@ -169,6 +277,58 @@ def test_infrared_flagged_as_alpha_hides_nothing(open_pair: Any) -> None:
     with open_pair(values, photometric="rgb", alpha="yes") as pair:
         assert np.array_equal(pair.read(0, SIDE).valid["ortho"], values[3] > 0)
         assert codes(pair) == []
+
+
+def with_a_hole(bands: int, *more: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bands that are black in a block, with further ones; and the block."""
+    hole = np.zeros((SIDE, SIDE), bool)
+    hole[20:50, 30:70] = True
+    values = np.where(hole, 0, numbered(bands)).astype("uint8")
+    return np.concatenate([values, *(band[None] for band in more)]), hole
+
+
+def infrared() -> np.ndarray:
+    return np.random.default_rng(2).integers(0, 256, (SIDE, SIDE)).astype("uint8")
+
+
+def test_a_mask_behind_infrared_flagged_as_alpha_hides(open_pair: Any) -> None:
+    values, hole = with_a_hole(3, infrared())
+    values = np.concatenate([values, np.where(hole, 0, 255).astype("uint8")[None]])
+    with open_pair(values, photometric="minisblack", colorinterp=(R, G, B, A, A)) as pair:
+        assert np.array_equal(pair.read(0, SIDE).valid["ortho"], ~hole)
+        assert sorted(codes(pair)) == ["ortho.alpha", "ortho.extra_bands"]
+
+
+@pytest.mark.parametrize("opaque", [0.0, 0.6])
+def test_a_feathered_alpha_hides_where_it_is_0(open_pair: Any, opaque: float) -> None:
+    rng = np.random.default_rng(5)
+    soft = np.where(rng.random((SIDE, SIDE)) < opaque, 255, rng.integers(200, 255, (SIDE, SIDE)))
+    _, hole = with_a_hole(3)
+    values, _ = with_a_hole(3, np.where(hole, 0, soft).astype("uint8"))
+    with open_pair(values, photometric="rgb", alpha="yes") as pair:
+        assert np.array_equal(pair.read(0, SIDE).valid["ortho"], ~hole)
+        assert codes(pair) == []
+
+
+def test_infrared_that_is_0_over_water_hides_nothing(open_pair: Any) -> None:
+    values = np.concatenate([numbered(3), infrared()[None]])
+    values[3, 20:50, 30:70] = 0
+    with open_pair(values, photometric="rgb", alpha="yes") as pair:
+        assert pair.read(0, SIDE).valid["ortho"].all()
+        assert "ortho.alpha" in codes(pair)
+
+
+def test_alpha_that_stands_in_a_sidecar_masks(make_tiff: Make, heights: Make) -> None:
+    values, hole = with_a_hole(3)
+    alpha = np.where(hole, 0, 255).astype("uint8")
+    path = make_tiff("o.tif", np.concatenate([values, alpha[None]]), photometric="minisblack")
+    path.with_name("o.tif.aux.xml").write_text(
+        '<PAMDataset><PAMRasterBand band="4"><ColorInterp>Alpha</ColorInterp></PAMRasterBand>'
+        "</PAMDataset>"
+    )
+    with RasterPair.open(path, heights(side=SIDE)) as pair:
+        assert np.array_equal(pair.read(0, SIDE).valid["ortho"], ~hole)
+        assert codes(pair) == ["sidecar.used"]
 
 
 def test_a_grey_picture_is_asked_for(open_pair: Any) -> None:

@@ -119,6 +119,21 @@ def alpha(path: Path, truth: NDArray[np.uint8], shown: NDArray[np.bool_]) -> Non
         raster.colorinterp = (ColorInterp.gray, ColorInterp.alpha)
 
 
+def alpha_beside(path: Path, truth: NDArray[np.uint8], shown: NDArray[np.bool_]) -> None:
+    write_labels(path, np.stack([truth, shown * np.uint8(255)]))
+    with rasterio.open(path, "r+") as raster:
+        raster.colorinterp = (ColorInterp.gray, ColorInterp.undefined)
+    notes = "<PAMDataset><PAMRasterBand band='2'><ColorInterp>Alpha</ColorInterp></PAMRasterBand>"
+    path.with_name("l.tif.aux.xml").write_text(f"{notes}</PAMDataset>")
+
+
+def second_alpha(path: Path, truth: NDArray[np.uint8], shown: NDArray[np.bool_]) -> None:
+    picture = np.random.default_rng(6).integers(0, 256, truth.shape, np.uint8)
+    write_labels(path, np.stack([truth, picture, shown * np.uint8(255)]))
+    with rasterio.open(path, "r+") as raster:
+        raster.colorinterp = (ColorInterp.gray, ColorInterp.alpha, ColorInterp.alpha)
+
+
 def mask(path: Path, truth: NDArray[np.uint8], shown: NDArray[np.bool_]) -> None:
     write_labels(path, truth)
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as raster:
@@ -146,7 +161,10 @@ def declared_beside(path: Path, truth: NDArray[np.uint8], shown: NDArray[np.bool
     path.with_name("l.tif.aux.xml").write_text(f"{notes}</PAMDataset>")
 
 
-@pytest.mark.parametrize("hide", [alpha, mask, mask_file, nan, declared, declared_beside])
+HIDE = [alpha, alpha_beside, second_alpha, mask, mask_file, nan, declared, declared_beside]
+
+
+@pytest.mark.parametrize("hide", HIDE)
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_what_a_file_hides_is_unlabelled(
     tmp_path: Path, truth: NDArray[np.uint8], hide: object
