@@ -40,6 +40,14 @@ def names_of(raster: str) -> dict[str, str]:
     }
 
 
+def rasters_of(sidecar: str) -> list[str]:
+    """Case-folded names of the rasters that a sidecar of this name may belong to."""
+    whole = sidecar.casefold()
+    ending = next(each for each in (*_WORLD, *ENDINGS.values()) if whole.endswith(each))
+    stem = whole.removesuffix(ending)
+    return [name for name in (stem, f"{stem}.tif", f"{stem}.tiff") if "." in name]
+
+
 def beside(raster: Path) -> list[Path]:
     """Where an upload's sidecars are, if it has them."""
     return [raster.with_name(raster.name + ending) for ending in ENDINGS.values()]

@@ -1,6 +1,7 @@
 """`/uploads`: files come in, are looked at, and wait to be used."""
 
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -103,6 +104,8 @@ def _keep(
         if kind is None:
             _link_sidecars(services, caller, path, name)
         report = services.inspector.file(path, {upload_id: name}, kind)
+        if kind is not None:
+            report |= {"remarks": [*report.get("remarks", ()), *_late(services, caller, name)]}
         with services.database.writing() as session:
             return UploadRepository(session).add(
                 upload_id,
@@ -125,6 +128,15 @@ def _link_sidecars(services: Services, caller: Caller, raster: Path, name: str) 
     # The usual name of a kind comes last in `names`, and counts where there are several.
     files = {names[each]: services.storage.upload(found[each]) for each in names if each in found}
     sidecar_files.link(raster, files)
+
+
+def _late(services: Services, caller: Caller, name: str) -> Iterator[dict[str, str]]:
+    """Tells of rasters that a sidecar comes too late for."""
+    with services.database.reading() as session:
+        found = UploadRepository(session).newest(caller.key_id, sidecar_files.rasters_of(name))
+    for raster in found:
+        message = f"{raster} was sent before {name} and is read without it: send {raster} again"
+        yield {"code": "sidecar.late", "message": message}
 
 
 def _of_a_tile(tile_id: str | None = None) -> UploadInUse:

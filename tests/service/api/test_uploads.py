@@ -205,6 +205,18 @@ def test_a_raster_of_any_language_gets_its_sidecar(api, sidecar, raster):
     assert (api.services.storage.uploads / f"{got['id']}.tfw").read_bytes() == b"theirs"
 
 
+@pytest.mark.parametrize(
+    "sidecar", ["Ortho.tfw", "ortho.tif.msk", "ortho.TIF.aux.xml", "ortho.prj"]
+)
+def test_a_sidecar_that_comes_after_its_raster_says_so(api, sidecar):
+    told = api.user.put(f"/uploads/{sidecar}", content=b"theirs").json()["report"]
+    assert told.get("remarks") == []
+    api.user.put("/uploads/ortho.tif", content=b"pixels").raise_for_status()
+    (remark,) = api.user.put(f"/uploads/{sidecar}", content=b"theirs").json()["report"]["remarks"]
+    assert remark["code"] == "sidecar.late"
+    assert "send ortho.tif again" in remark["message"]
+
+
 def test_a_raster_gets_no_sidecar_of_another_sender(api):
     api.admin.put("/uploads/ortho.tfw", content=b"theirs")
     got = api.user.put("/uploads/ortho.tif", content=BODY).json()
