@@ -5,7 +5,8 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -91,17 +92,33 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Writes a JSON file atomically."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Writes a file that is whole, and on the disk, before it takes the place of an earlier one.
+
+    Yields:
+        Where to write. If that fails the earlier file stays as it was.
+    """
     part = path.with_name(path.name + ".part")
+    try:
+        yield part
+        sync(part)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Writes a JSON file that is whole or not there.
+
+    Raises:
+        OutputNotWritable: The folder is missing, not writable or full.
+    """
     text = json.dumps(value, indent=2)
     try:
-        with part.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        with replacing(path) as part:
+            part.write_text(text)
     except OSError as error:
-        failed = not_writable(path, error, len(text))
-        part.unlink(missing_ok=True)
-        raise failed from error
+        raise not_writable(path, error, len(text)) from error

@@ -4,7 +4,6 @@ A checkpoint is full, or holds only what was trained, with the sha256 of the fro
 configuration: ViT-H with MMLoRA then takes 27 MB instead of 2.5 GB.
 """
 
-import os
 import re
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from mfnet.model.atomic_files import replacing
 from mfnet.model.config import ModelConfig
 from mfnet.model.errors import BadCheckpoint, BadOption
 from mfnet.model.network.mfnet import MFNet
@@ -144,9 +144,6 @@ def rewrite_config(path: Path, config: ModelConfig) -> None:
 
 def _write(tensors: dict[str, torch.Tensor], path: Path, config: ModelConfig) -> None:
     metadata = {FORMAT_KEY: FORMAT, CONFIG_KEY: config.model_dump_json()}
-    part = path.with_name(path.name + ".part")
-    save_file(tensors, part, metadata)
-    part.chmod(0o644)  # safetensors makes files for their owner alone; a worker may be another
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.replace(path)
+    with replacing(path) as part:
+        save_file(tensors, part, metadata)
+        part.chmod(0o644)  # safetensors makes files for their owner alone; a worker may be another

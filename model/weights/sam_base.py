@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from mfnet.model.atomic_files import replacing
 from mfnet.model.config import ENCODERS, BaseWeights, EncoderConfig
 from mfnet.model.engine_options import require_known
 from mfnet.model.errors import BadCheckpoint, BaseMissing
@@ -91,9 +92,8 @@ def import_base(source: Path, models_dir: Path) -> BaseWeights:
     base = BaseWeights(encoder=name, sha256=sha256_of(source))
     target = base_file(name, models_dir)
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    save_file(tensors, part, {"base": base.model_dump_json()})
-    part.replace(target)
+    with replacing(target) as part:
+        save_file(tensors, part, {"base": base.model_dump_json()})
     return base
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from mfnet.model.atomic_files import replacing
 from mfnet.model.errors import BadRecipe
 from mfnet.model.weights.catalog import read_config
 from mfnet.training.config.recipe import Recipe, read_recipe
@@ -122,7 +123,5 @@ def _require_suitable(recipe: Recipe, study: Study) -> None:
 
 def _write(path: Path, found: dict[str, Any]) -> None:
     text = json.dumps(found, indent=1)
-    with writing(path, len(text)):
-        part = path.with_name(path.name + ".part")
+    with writing(path, len(text)), replacing(path) as part:
         part.write_text(text, encoding="utf-8")
-        part.replace(path)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mfnet.model.atomic_files import replacing
 from mfnet.model.classes import ClassScheme
 from mfnet.model.config import ModelConfig
 from mfnet.model.network.mfnet import MFNet
@@ -98,10 +99,8 @@ def write_report(
     ]
     page = _PAGE.format(title=escape(recipe.name), style=_STYLE, body="\n".join(sections))
     path = out / REPORT
-    with writing(path, len(page)):
-        part = path.with_name(path.name + ".part")
+    with writing(path, len(page)), replacing(path) as part:
         part.write_text(page, encoding="utf-8")
-        part.replace(path)
     return path
 
 

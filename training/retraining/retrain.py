@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mfnet.model.atomic_files import write_json
+from mfnet.model.atomic_files import replacing, write_json
 from mfnet.model.config import ModelConfig
 from mfnet.model.weights.catalog import read_config
 from mfnet.model.weights.checkpoint import load_model, rewrite_config
@@ -212,7 +212,8 @@ def _train(
     def report(found: dict[str, Any]) -> None:
         progress.trained(found["step"])
         seconds = already + time.monotonic() - began
-        _write_whole(spent, f"{seconds:.0f}")
+        with replacing(spent) as part:
+            part.write_text(f"{seconds:.0f}")
         if "miou" in found or task.minutes is None or seconds <= 60 * task.minutes:
             return  # a check's model is written after it is told of
         if (kept := kept_check(read_log(run), recipe.evaluation.keep)) is not None:
@@ -237,9 +238,3 @@ def _record(model: Path, recipe: Recipe, metrics: dict[str, Any], **origin: Any)
     config = read_config(model)
     told = {**config.provenance, "recipe": recipe.model_dump(mode="json"), **origin}
     rewrite_config(model, config.model_copy(update={"metrics": metrics, "provenance": told}))
-
-
-def _write_whole(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
-    part.replace(path)

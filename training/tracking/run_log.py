@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
+from mfnet.model.atomic_files import replacing
 from mfnet.training.tracking.disk_errors import writing
 from mfnet.training.tracking.tensorboard import EventFile
 
@@ -31,10 +32,9 @@ class RunLog:
 
     def __enter__(self) -> Self:
         path = self._folder / LOG
-        part = path.with_name(path.name + ".part")
         with writing(path):
-            part.write_text("".join(json.dumps(line) + "\n" for line in self._kept))
-            part.replace(path)
+            with replacing(path) as part:
+                part.write_text("".join(json.dumps(line) + "\n" for line in self._kept))
             self._lines = self._open.enter_context(path.open("a"))
             self._events = self._open.enter_context(EventFile(self._folder))
         return self

@@ -1,13 +1,12 @@
 """What a run leaves on the disk so that a later process can go on with it."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mfnet.model.atomic_files import sync
+from mfnet.model.atomic_files import replacing
 from mfnet.model.errors import BadCheckpoint, BadRecipe
 from mfnet.model.network.mfnet import MFNet
 from mfnet.model.weights.sam_base import LOAD_ERRORS
@@ -26,13 +25,10 @@ def save_state(run: Run, path: Path) -> None:
     state |= {"net": _changing(run.net), "average": run.average.net.state_dict()}
     state["average"] = {name: state["average"][name] for name in state["net"]}
     state |= {"step": run.step, "facts": run.facts()}
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:  # torch's own file would stay open after an error
+    # torch's own file would stay open after an error.
+    with replacing(path) as part, part.open("wb") as file:
         torch.save(state, file)
         file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-    sync(path.parent)
 
 
 def load_state(run: Run, path: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import shapely
 from rasterio.crs import CRS
 
-from mfnet.model.atomic_files import not_writable, sync
+from mfnet.model.atomic_files import not_writable, replacing
 
 _APPLICATION_ID = 0x47504B47  # "GPKG"
 _VERSION = 10300
@@ -67,17 +67,14 @@ def write_polygons(
     Raises:
         OutputNotWritable: The folder is missing, not writable or full.
     """
-    part = path.with_name(path.name + ".part")
     try:
-        part.unlink(missing_ok=True)
-        with closing(sqlite3.connect(part)) as database:
-            database.execute("PRAGMA journal_mode = OFF")  # a file that fails is thrown away
-            _fill(database, layer, shapes, columns, crs)
-            database.commit()
-        sync(part)
-        part.replace(path)
+        with replacing(path) as part:
+            part.unlink(missing_ok=True)
+            with closing(sqlite3.connect(part)) as database:
+                database.execute("PRAGMA journal_mode = OFF")  # a file that fails is thrown away
+                _fill(database, layer, shapes, columns, crs)
+                database.commit()
     except (OSError, sqlite3.Error) as error:
-        part.unlink(missing_ok=True)
         raise not_writable(path, error) from error
 
 
