@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mfnet.service.errors import ModelAltered
+from mfnet.service.files.sync import sync
 
 _BLOCK_BYTES = 1 << 20
 
@@ -53,7 +54,7 @@ class ModelFiles:
             part.replace(self.path(sha256))
         finally:
             part.unlink(missing_ok=True)
-        _sync(self._folder)
+        sync(self._folder)
         return sha256
 
     def keep(self, source: Path, sha256: str) -> None:
@@ -77,7 +78,7 @@ class ModelFiles:
             self.check(sha256)
         except OSError:
             self.add(source, sha256)
-        _sync(self._folder)
+        sync(self._folder)
 
     def check(self, sha256: str) -> None:
         """Raises `ModelAltered` where the file of this content has another one now, or is gone."""
@@ -110,11 +111,3 @@ def _require(path: Path, found: str, expected: str) -> None:
             got=found,
             expected=expected,
         )
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

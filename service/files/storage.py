@@ -11,12 +11,12 @@ An attempt has a folder of its own, so one that was taken over and wakes up agai
 another's bytes. Nothing is a result until the database says so.
 """
 
-import os
 import shutil
 import time
 from pathlib import Path
 
 from mfnet.service.files.model_store import ModelFiles
+from mfnet.service.files.sync import sync
 
 PART = ".part"
 
@@ -105,7 +105,7 @@ class Storage:
         """Make what the attempt wrote survive a power cut, before the database names it."""
         folder = self.folder(job_id, epoch)
         for path in (*folder.iterdir(), folder, folder.parent, self._jobs):
-            _sync(path)
+            sync(path)
 
     def discard(self, job_id: str, epoch: int) -> None:
         """Remove what attempt `epoch` wrote."""
@@ -122,11 +122,3 @@ class Storage:
     @property
     def _jobs(self) -> Path:
         return self.root / "jobs"
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,9 +7,7 @@ map was made of may not: labels without them teach nothing.
 
 import hashlib
 import json
-import os
 import uuid
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
@@ -31,6 +29,7 @@ from mfnet.service.errors import (
     StorageFull,
     TileInUse,
 )
+from mfnet.service.files.sync import sync
 from mfnet.service.operations.caller import Caller
 from mfnet.service.operations.context import Services
 from mfnet.service.schemas.tiles import Correction
@@ -162,8 +161,8 @@ def _make(
         if refused.code == "output.disk_full":
             raise StorageFull(f"no room for the labels of tile {tile_id}") from refused
         raise
-    _sync(out.parent)  # the files themselves were, by whoever wrote them
-    _sync(out.parent.parent)
+    sync(out.parent)  # the files themselves were, by whoever wrote them
+    sync(out.parent.parent)
     with out.open("rb") as file:
         return {"report": report, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
@@ -212,11 +211,3 @@ def _gone(job: Job, role: str) -> RastersGone:
         job=job.id,
         input=role,
     )
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
