@@ -1,9 +1,10 @@
 """Chosen tiles as a folder data set (docs/how-to/prepare-tiles.md) for a retraining."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
+
+import tomli_w
 
 from mfnet.service.db.repositories.uploads import UploadRepository
 from mfnet.service.db.tables import Tile
@@ -38,15 +39,20 @@ def write_manifest(
     Raises:
         TilesDiffer: Of different class schemes.
     """
-    lines = [*_classes(_scheme(tiles)), "", "[split]"]
-    lines += [f"{key} = {json.dumps(value)}" for key, value in (split or {}).items()]
-    for tile in tiles:
-        lines += ["", "[[tiles]]", *_tile(tile, uploads, storage)]
-        if ends and tile.id in ends:
-            lines.append(f"split = {_text(ends[tile.id])}")
+    scheme = _scheme(tiles)
+    manifest = {
+        "name": scheme["name"],
+        "classes": scheme["classes"],
+        "split": dict(split or {}),
+        "tiles": [
+            _tile(tile, uploads, storage)
+            | ({"split": ends[tile.id]} if ends and tile.id in ends else {})
+            for tile in tiles
+        ],
+    }
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "manifest.toml"
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    path.write_text(tomli_w.dumps(manifest), encoding="utf-8")
     return path
 
 
@@ -68,40 +74,22 @@ def _scheme(tiles: Sequence[Tile]) -> dict[str, Any]:
     return first
 
 
-def _classes(scheme: Mapping[str, Any]) -> list[str]:
-    tables = ", ".join(
-        "{ " + ", ".join(f"{key} = {_text(value)}" for key, value in item.items()) + " }"
-        for item in scheme["classes"]
-    )
-    return [f"name = {_text(scheme['name'])}", f"classes = [{tables}]"]
-
-
-def _tile(tile: Tile, uploads: UploadRepository, storage: Storage) -> list[str]:
+def _tile(tile: Tile, uploads: UploadRepository, storage: Storage) -> dict[str, Any]:
     rasters = {"ortho": tile.ortho, "height": tile.height, "dtm": tile.dtm}
     files = {role: storage.upload(ref) for role, ref in rasters.items() if ref is not None}
     files["labels"] = storage.labels(tile.id)
     known = {role: uploads.get(ref) for role, ref in rasters.items() if ref is not None}
     sha256 = {role: upload.sha256 for role, upload in known.items() if upload is not None}
-    sha256["labels"] = tile.sha256
-    told = ", ".join(f"{role} = {_text(digest)}" for role, digest in sha256.items())
-    return [
-        f"name = {_text(tile.id)}",
-        *(f"{role} = {_text(str(path))}" for role, path in files.items()),
-        *_reading(tile),
-        f"sha256 = {{ {told} }}",
-    ]
+    return {
+        "name": tile.id,
+        **{role: str(path) for role, path in files.items()},
+        **_reading(tile),
+        "sha256": sha256 | {"labels": tile.sha256},
+    }
 
 
-def _reading(tile: Tile) -> list[str]:
+def _reading(tile: Tile) -> dict[str, Any]:
     """How the job that was corrected read its rasters; of tiles of before, white alone."""
-    reading = tile.provenance.get("reading") or {}
-    if not reading:
-        return [] if tile.white is None else [f"white = {tile.white!r}"]
-    # JSON's numbers, strings, lists and booleans are TOML's, too.
-    told = ", ".join(f"{name} = {_text(value)}" for name, value in reading.items())
-    return [f"reading = {{ {told} }}"]
-
-
-def _text(value: Any) -> str:
-    """TOML has JSON's own form of these, but for its escapes of characters beyond the BMP."""
-    return json.dumps(value, ensure_ascii=False)
+    if reading := tile.provenance.get("reading"):
+        return {"reading": reading}
+    return {} if tile.white is None else {"white": tile.white}

@@ -1,9 +1,11 @@
 """Recipes as text: TOML that is read, changed key by key, and written again."""
 
-import json
 import tomllib
 from collections.abc import Iterable
+from datetime import date, time
 from typing import Any
+
+import tomli_w
 
 from mfnet.model.errors import BadRecipe
 
@@ -36,7 +38,7 @@ def write_toml(values: dict[str, Any]) -> str:
     Raises:
         BadRecipe: A value is a date or a time, of which no recipe has any.
     """
-    return "\n".join(_lines(values, ""))
+    return tomli_w.dumps(_plain(values, ""))
 
 
 def _set(values: dict[str, Any], change: str) -> None:
@@ -59,23 +61,24 @@ def _value(text: str) -> Any:
         return text
 
 
-def _lines(values: dict[str, Any], table: str) -> Iterable[str]:
-    plain = {k: v for k, v in values.items() if not isinstance(v, dict) and v is not None}
-    for key, value in plain.items():
-        yield f"{key} = {_text(table + key, value)}"
+def _plain(values: dict[str, Any], table: str) -> dict[str, Any]:
+    """The values without None; refuses what TOML has and recipes have not."""
+    plain = {}
     for key, value in values.items():
         if isinstance(value, dict):
-            yield f"\n[{table}{key}]"
-            yield from _lines(value, f"{table}{key}.")
+            plain[key] = _plain(value, f"{table}{key}.")
+        elif _holds_a_date(value):
+            raise BadRecipe(
+                f"recipe key {table + key!r} is {value!s}; expected a string, a number, a boolean, "
+                "or an array of these",
+                key=table + key,
+            )
+        elif value is not None:
+            plain[key] = value
+    return plain
 
 
-def _text(key: str, value: Any) -> str:
-    """JSON, which is TOML's own form of the types that a recipe has."""
-    try:
-        return json.dumps(value, ensure_ascii=False)
-    except TypeError as error:
-        raise BadRecipe(
-            f"recipe key {key!r} is {value!s}; expected a string, a number, a boolean, or an array "
-            "of these",
-            key=key,
-        ) from error
+def _holds_a_date(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_holds_a_date, value))
+    return isinstance(value, date | time)
