@@ -31,6 +31,7 @@ from mfnet.model.inference.blend import RowBand
 from mfnet.model.inference.predictor import Predictor
 from mfnet.model.inference.row_strip import Strip
 from mfnet.model.inference.segment import BATCH_SIZE, segment
+from mfnet.model.inference.segment_options import SegmentOptions
 from mfnet.model.inference.windows import WindowPlan
 from mfnet.model.raster.files.geotiff import GeoTiff
 from mfnet.model.raster.pairs.align import AlignedHeight
@@ -88,7 +89,7 @@ def measure(folder: Path, size: int, name: str, device: str, calls: int) -> tupl
     start = Clock.now()
     with watch.watching(STAGES):
         segment(folder / "ortho.tif", folder / "ndsm.tif", net, folder / "classes.tif",
-                device=device)  # fmt: skip
+                options=SegmentOptions(device=device))  # fmt: skip
     total = Clock.now() - start
     one_call = median(before + alone.run(calls - calls // 2))
     count = sum(span.stage == "network" for span in watch.spans)

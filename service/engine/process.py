@@ -12,6 +12,7 @@ import queue
 import subprocess
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import IO
 
 from pydantic import ValidationError
@@ -85,7 +86,8 @@ class Engine:
         self._child.kill()
         self._child.wait()
         assert self._child.stdin is not None
-        self._child.stdin.close()
+        with suppress(BrokenPipeError):  # what it did not take is still in the buffer
+            self._child.stdin.close()
         self._child = None
 
     def _start(self) -> None:

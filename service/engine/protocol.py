@@ -117,11 +117,11 @@ class RetrainRequest(_Message):
     before: Path | None
     out: Path
     recent: tuple[RecentMap, ...]
-    recipe: str
-    changes: tuple[str, ...]
-    steps: int | None
-    minutes: float | None
-    margin: float
+    recipe: str = "retrain"
+    changes: tuple[str, ...] = ()
+    steps: int | None = None
+    minutes: float | None = None
+    margin: float = 0.02
 
 
 SegmentRequest = MapRequest | KeyRequest | PartRequest | JoinRequest

@@ -30,6 +30,7 @@ _LOOKED_AT = 1000
 _MARGIN_PX = 64  # between the blocks of a tile that are for different ends
 _RASTERS = ("ortho", "height", "dtm")
 _OPTIONS = ("stride", "blend")
+_TASK = ("recipe", "changes", "steps", "minutes", "margin")
 
 
 class Retraining:
@@ -91,7 +92,7 @@ class Retraining:
             before=storage.run_before(job.id, job.epoch),
             out=storage.begin(job.id, job.epoch),
             recent=tuple(self._recent(Ref.read(inputs["model"]).name)),
-            **{key: inputs.get(key) for key in ("recipe", "changes", "steps", "minutes", "margin")},
+            **{key: inputs[key] for key in _TASK if inputs.get(key) is not None},
         )
 
     def _tiles(self, job: Job) -> list[str]:

@@ -1,6 +1,5 @@
 """What is known of a raster or pair before it is used: for `mfnet inspect` and for job records."""
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -144,16 +143,24 @@ class PairReport(BaseModel):
         Args:
             names: The names that people know, by the files' own.
         """
-        text = self.model_dump_json()
-        for ours, theirs in names.items():
-            for ending in (".tfw", ".prj"):  # which stand in place of a raster's own ending
-                text = text.replace(ours + ending, _in_json(Path(theirs).stem + ending))
-            text = text.replace(ours, _in_json(theirs))
-        return PairReport.model_validate_json(text)
+        rasters = {
+            role: raster.model_copy(update={"file": names.get(raster.file, raster.file)})
+            for role, raster in (("ortho", self.ortho), ("height", self.height), ("dtm", self.dtm))
+            if raster is not None
+        }
+        remarks = [
+            remark.model_copy(update={"message": _renamed(remark.message, names)})
+            for remark in self.remarks
+        ]
+        return self.model_copy(update={**rasters, "remarks": remarks})
 
 
-def _in_json(text: str) -> str:
-    return json.dumps(text)[1:-1]
+def _renamed(message: str, names: Mapping[str, str]) -> str:
+    for ours, theirs in names.items():
+        for ending in (".tfw", ".prj"):  # which stand in place of a raster's own ending
+            message = message.replace(ours + ending, Path(theirs).stem + ending)
+        message = message.replace(ours, theirs)
+    return message
 
 
 def describe(source: GeoTiff) -> RasterReport:
