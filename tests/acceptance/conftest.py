@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from farm import Farm, Redis
+from worker_host import Redis, WorkerHost
 
 
 @pytest.fixture
@@ -22,17 +22,17 @@ def redis(tmp_path: Path) -> Iterator[Redis]:
 
 
 @pytest.fixture
-def farm(tmp_path: Path, redis: Redis) -> Iterator[Farm]:
+def host(tmp_path: Path, redis: Redis) -> Iterator[WorkerHost]:
     """On Redis."""
-    farm = Farm(tmp_path / "data", redis)
-    yield farm
-    farm.close()
+    host = WorkerHost(tmp_path / "data", redis)
+    yield host
+    host.close()
 
 
 @pytest.fixture(params=["redis", "file"])
-def any_farm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Farm]:
+def any_host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WorkerHost]:
     """On Redis and on the embedded broker's file."""
     redis = request.getfixturevalue("redis") if request.param == "redis" else None
-    farm = Farm(tmp_path / "data", redis)
-    yield farm
-    farm.close()
+    host = WorkerHost(tmp_path / "data", redis)
+    yield host
+    host.close()

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 from deployment.compose import PASSWORDS, ROOT
 from deployment.compose import services as services_of_compose
-from deployment.processes import PATIENCE_S, free_port, program, running, status, until
+from deployment.processes import PATIENCE_S, free_port, program, running, status
+from waiting import until
 
 # Its servers are started once for all of its tests.
 pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("deploy_live")]
@@ -48,7 +49,8 @@ def redis_port(services: dict[str, Any], folder: Path) -> Iterator[int]:
     command = [shell, flag, f"{line} --bind 127.0.0.1 --port {port} --dir {data}"]
     environment = {**os.environ, **services["redis"]["environment"]}
     with running(command, folder / "redis.log", env=environment):
-        until(lambda: redis_says(port, PASSWORDS["REDIS_PASSWORD"]) == "PONG", "Redis starting")
+        password = PASSWORDS["REDIS_PASSWORD"]
+        until(lambda: redis_says(port, password) == "PONG", what="Redis starting")
         yield port
 
 
@@ -91,7 +93,7 @@ def postgres_port(services: dict[str, Any], folder: Path) -> Iterator[int]:
                     capture_output=True,
                 ).returncode
             ),
-            "PostgreSQL starting",
+            what="PostgreSQL starting",
         )
         yield port
 
@@ -123,7 +125,7 @@ def api(services: dict[str, Any], environment: dict[str, str], folder: Path) -> 
         url = f"http://127.0.0.1:{port}"
         until(
             lambda: process.poll() is not None or status(f"{url}/health/live") == 200,
-            "the API starting",
+            what="the API starting",
         )
         assert process.poll() is None, (folder / "api.log").read_text()
         yield url
@@ -146,7 +148,7 @@ def proxy(api: str, folder: Path) -> Iterator[str]:
     command = [nginx, "-c", str(folder / "nginx.conf"), "-g", "daemon off;", "-e", "stderr"]
     with running(command, folder / "nginx.log"):
         url = f"http://127.0.0.1:{port}"
-        until(lambda: status(f"{url}/health/live") == 200, "nginx starting")
+        until(lambda: status(f"{url}/health/live") == 200, what="nginx starting")
         yield url
 
 
@@ -174,7 +176,7 @@ def test_worker_runs_on_redis_and_postgres_and_ends_when_told(
     command = [str(BIN / services["worker"]["command"][0]), *services["worker"]["command"][1:]]
     log = folder / "worker.log"
     with running(command, log, env=environment) as process:
-        until(lambda: process.poll() is not None or " ready" in log.read_text(), "the worker")
+        until(lambda: process.poll() is not None or " ready" in log.read_text(), what="the worker")
         assert process.poll() is None, log.read_text()
         check = services["worker"]["healthcheck"]["test"]
         subprocess.run([str(BIN / check[1]), *check[2:]], env=environment, check=True)

@@ -1,6 +1,5 @@
 """The disk below the service's data runs full: nobody is told a lie, and work goes on after."""
 
-import sys
 import time
 from pathlib import Path
 
@@ -9,8 +8,8 @@ import pytest
 import rasterio
 import torch
 from disk import Disk
-from farm import Farm, until
 from rasterio.transform import from_origin
+from worker_host import RUNNER, WorkerHost, until
 
 from mfnet.model.config import EncoderConfig, ModelConfig
 from mfnet.model.network.mfnet import MFNet
@@ -25,45 +24,45 @@ MIB = 1 << 20
 
 def test_too_little_room_for_a_map_is_told_and_costs_nothing(disk: Disk, tmp_path: Path) -> None:
     """The real engine; then there is room, and the same worker makes the map."""
-    farm = Farm(disk.path / "data", None, [sys.executable, "-m", "mfnet.service.engine.runner"])
+    host = WorkerHost(disk.path / "data", None, RUNNER)
     try:
         add_model(tmp_path / "models")
         for role, bands, dtype in (("ortho", 3, "uint8"), ("height", 1, "float32")):
-            farm.upload(role, raster(tmp_path / role, bands, dtype), SIDE, SIDE)
-        worker = farm.hire(models_dir=tmp_path / "models", part_pixels=0)
+            host.upload(role, raster(tmp_path / role, bands, dtype), SIDE, SIDE)
+        worker = host.start_worker(models_dir=tmp_path / "models", part_pixels=0)
         disk.resize(disk.used() + 2 * MIB)  # a map of this size takes up to 3.4
-        failed = farm.finished(farm.submit("tiny", ortho="ortho", height="height"))
+        failed = host.finished(host.submit("tiny", ortho="ortho", height="height"))
         assert (failed.state, failed.attempts) == (State.FAILED, 3)
         assert failed.error is not None
         assert failed.error["code"] == "output.disk_full"
-        until(lambda: not any((farm.storage.root / "jobs").rglob("*.tif*")), 10)
+        until(lambda: not any((host.storage.root / "jobs").rglob("*.tif*")), 10)
 
         disk.resize(64 * MIB)
-        folder = farm.result(farm.submit("tiny", ortho="ortho", height="height"))
+        folder = host.result(host.submit("tiny", ortho="ortho", height="height"))
         with rasterio.open(folder / "classes.tif") as classes:
             assert classes.shape == (SIDE, SIDE)
         assert worker.is_running()
     finally:
-        farm.close()
+        host.close()
 
 
 def test_a_disk_that_is_full_below_the_database_loses_no_job(disk: Disk) -> None:
     """A stub for an engine; not one byte can be written for some seconds in the middle of a job."""
-    farm = Farm(disk.path / "data", None)
+    host = WorkerHost(disk.path / "data", None)
     try:
-        worker = farm.hire()
-        job_id = farm.submit()
-        farm.half_way(job_id)
-        waiting = farm.submit()
+        worker = host.start_worker()
+        job_id = host.submit()
+        host.half_way(job_id)
+        waiting = host.submit()
         disk.resize(disk.used() // 4096 * 4096)
         assert is_full(disk)
-        until(lambda: time.time() - farm.job(job_id).updated > 2, 20)  # several heartbeats missed
+        until(lambda: time.time() - host.job(job_id).updated > 2, 20)  # several heartbeats missed
         disk.resize(64 * MIB)
         for each in (job_id, waiting):
-            farm.check_result(each)
+            host.check_result(each)
         assert worker.is_running()
     finally:
-        farm.close()
+        host.close()
 
 
 def is_full(disk: Disk) -> bool:

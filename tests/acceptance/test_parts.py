@@ -7,7 +7,6 @@ network, where the number of workers and the cuts change.
 
 import hashlib
 import socket
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +17,8 @@ import pytest
 import rasterio
 import torch
 from engine_stub import ROWS
-from farm import WIDTH, Farm, Redis, engine_of, until
 from rasterio.transform import from_origin
+from worker_host import RUNNER, WIDTH, Redis, WorkerHost, engine_of, until
 
 from mfnet.model.config import EncoderConfig, ModelConfig
 from mfnet.model.network.mfnet import MFNet
@@ -31,135 +30,135 @@ PARTS = 6
 CUT = {"part_pixels": ROWS * WIDTH // PARTS}
 
 
-def begun(farm: Farm) -> Counter[int]:
+def begun(host: WorkerHost) -> Counter[int]:
     """How often each part was begun, by its first row."""
-    log = (farm.storage.uploads / "u1.computed").read_text().splitlines()
+    log = (host.storage.uploads / "u1.computed").read_text().splitlines()
     return Counter(int(line.split()[0]) for line in log)
 
 
-def finished(farm: Farm, job_id: str) -> set[int]:
-    return {part.first_row for part in farm.parts(job_id) if part.finished is not None}
+def finished(host: WorkerHost, job_id: str) -> set[int]:
+    return {part.first_row for part in host.parts(job_id) if part.finished is not None}
 
 
-def at_work(farm: Farm, job_id: str) -> dict[str, int]:
+def at_work(host: WorkerHost, job_id: str) -> dict[str, int]:
     """First rows of the parts that are in the middle, by their workers' process ids."""
     return {
         part.worker.rpartition(":")[2]: part.first_row
-        for part in farm.parts(job_id)
+        for part in host.parts(job_id)
         if part.worker is not None and part.progress > 0
     }
 
 
-def two_at_work(farm: Farm) -> str:
+def two_at_work(host: WorkerHost) -> str:
     """A job that two workers are at, a part being finished already."""
     for _ in range(2):
-        farm.hire(**CUT)
-    job_id = farm.submit()
-    until(lambda: finished(farm, job_id) and len(at_work(farm, job_id)) == 2)
+        host.start_worker(**CUT)
+    job_id = host.submit()
+    until(lambda: finished(host, job_id) and len(at_work(host, job_id)) == 2)
     return job_id
 
 
-def test_a_raster_in_parts_on_either_broker(any_farm: Farm) -> None:
-    any_farm.hire(**CUT)
-    job_id = any_farm.submit("quick")
-    assert any_farm.check_result(job_id).attempts == 1
-    assert begun(any_farm) == dict.fromkeys(begun(any_farm), 1)
-    assert len(begun(any_farm)) == PARTS
+def test_a_raster_in_parts_on_either_broker(any_host: WorkerHost) -> None:
+    any_host.start_worker(**CUT)
+    job_id = any_host.submit("quick")
+    assert any_host.check_result(job_id).attempts == 1
+    assert begun(any_host) == dict.fromkeys(begun(any_host), 1)
+    assert len(begun(any_host)) == PARTS
 
 
 @pytest.mark.parametrize("who", ["leader", "helper"])
-def test_kill_an_engine(farm: Farm, who: str) -> None:
-    job_id = two_at_work(farm)
-    leader = farm.job(job_id).worker
-    (victim,) = (w for w in farm.workers if (leader == name(w)) == (who == "leader"))
-    lost = at_work(farm, job_id)[str(victim.pid)]
+def test_kill_an_engine(host: WorkerHost, who: str) -> None:
+    job_id = two_at_work(host)
+    leader = host.job(job_id).worker
+    (victim,) = (w for w in host.workers if (leader == name(w)) == (who == "leader"))
+    lost = at_work(host, job_id)[str(victim.pid)]
     engine_of(victim).kill()
-    assert farm.check_result(job_id).epoch == 1
-    assert begun(farm) == {first: 1 + (first == lost) for first in begun(farm)}
+    assert host.check_result(job_id).epoch == 1
+    assert begun(host) == {first: 1 + (first == lost) for first in begun(host)}
 
 
-def test_kill_the_helper(farm: Farm) -> None:
-    job_id = two_at_work(farm)
-    leader = farm.job(job_id).worker
-    (helper,) = (worker for worker in farm.workers if name(worker) != leader)
-    lost = at_work(farm, job_id)[str(helper.pid)]
+def test_kill_the_helper(host: WorkerHost) -> None:
+    job_id = two_at_work(host)
+    leader = host.job(job_id).worker
+    (helper,) = (worker for worker in host.workers if name(worker) != leader)
+    lost = at_work(host, job_id)[str(helper.pid)]
     helper.kill()
     helper.wait(10)
-    assert farm.check_result(job_id).epoch == 1
-    assert begun(farm) == {first: 1 + (first == lost) for first in begun(farm)}
+    assert host.check_result(job_id).epoch == 1
+    assert begun(host) == {first: 1 + (first == lost) for first in begun(host)}
 
 
-def test_kill_the_leader_and_the_helper_leads(farm: Farm) -> None:
-    job_id = two_at_work(farm)
-    (leader,) = (worker for worker in farm.workers if name(worker) == farm.job(job_id).worker)
-    lost = at_work(farm, job_id)[str(leader.pid)]
+def test_kill_the_leader_and_the_helper_leads(host: WorkerHost) -> None:
+    job_id = two_at_work(host)
+    (leader,) = (worker for worker in host.workers if name(worker) == host.job(job_id).worker)
+    lost = at_work(host, job_id)[str(leader.pid)]
     leader.kill()
     leader.wait(10)
-    assert farm.check_result(job_id).epoch == 2
-    assert begun(farm) == {first: 1 + (first == lost) for first in begun(farm)}
+    assert host.check_result(job_id).epoch == 2
+    assert begun(host) == {first: 1 + (first == lost) for first in begun(host)}
 
 
-def test_a_single_leader_that_is_killed_left_its_finished_parts(farm: Farm) -> None:
-    leader = farm.hire(**CUT)
-    job_id = farm.submit()
-    until(lambda: len(finished(farm, job_id)) == 2)
-    until(lambda: at_work(farm, job_id))
-    lost = set(at_work(farm, job_id).values())
+def test_a_single_leader_that_is_killed_left_its_finished_parts(host: WorkerHost) -> None:
+    leader = host.start_worker(**CUT)
+    job_id = host.submit()
+    until(lambda: len(finished(host, job_id)) == 2)
+    until(lambda: at_work(host, job_id))
+    lost = set(at_work(host, job_id).values())
     leader.kill()
     leader.wait(10)
-    kept = finished(farm, job_id)
-    farm.hire(**CUT)
-    assert farm.check_result(job_id).epoch == 2
+    kept = finished(host, job_id)
+    host.start_worker(**CUT)
+    assert host.check_result(job_id).epoch == 2
     assert kept
-    assert begun(farm) == {first: 1 + (first in lost) for first in begun(farm)}
+    assert begun(host) == {first: 1 + (first in lost) for first in begun(host)}
 
 
-def test_a_sleeping_helper_is_replaced_and_does_no_harm(farm: Farm) -> None:
-    job_id = two_at_work(farm)
-    leader = farm.job(job_id).worker
-    (helper,) = (worker for worker in farm.workers if name(worker) != leader)
+def test_a_sleeping_helper_is_replaced_and_does_no_harm(host: WorkerHost) -> None:
+    job_id = two_at_work(host)
+    leader = host.job(job_id).worker
+    (helper,) = (worker for worker in host.workers if name(worker) != leader)
     helper.suspend()
-    farm.check_result(job_id)
+    host.check_result(job_id)
     helper.resume()
-    other = farm.submit("quick")
-    farm.check_result(other)
-    farm.check_result(job_id)
+    other = host.submit("quick")
+    host.check_result(other)
+    host.check_result(job_id)
 
 
-def test_another_user_waits_for_two_of_a_thousand_jobs_at_most(farm: Farm) -> None:
-    many = [farm.submit("quick", notify=False) for _ in range(1000)]
-    farm.hire(part_pixels=0)
+def test_another_user_waits_for_two_of_a_thousand_jobs_at_most(host: WorkerHost) -> None:
+    many = [host.submit("quick", notify=False) for _ in range(1000)]
+    host.start_worker(part_pixels=0)
     for job_id in many[:20]:
-        farm.notifier.notify(job_id)
-    until(lambda: farm.job(many[3]).finished)
-    another = farm.submit("quick", owner=farm.add_owner("another"))
-    farm.check_result(another)
-    theirs = farm.job(another)
+        host.notifier.notify(job_id)
+    until(lambda: host.job(many[3]).finished)
+    another = host.submit("quick", owner=host.add_owner("another"))
+    host.check_result(another)
+    theirs = host.job(another)
     assert theirs.started is not None
-    starts = [job.started for job in map(farm.job, many[:200]) if job.started is not None]
+    starts = [job.started for job in map(host.job, many[:200]) if job.started is not None]
     assert len([s for s in starts if theirs.created < s < theirs.started]) <= 2
-    assert farm.job(many[-1]).started is None
+    assert host.job(many[-1]).started is None
 
 
-def test_another_users_job_is_done_before_a_large_raster(farm: Farm) -> None:
-    farm.hire(**CUT)
-    large = farm.submit()
-    until(lambda: at_work(farm, large))
-    farm.upload("small", b"pixels", 100, WIDTH)
-    small = farm.submit("quick", owner=farm.add_owner("another"), ortho="small", height="small")
-    done = farm.finished(small)
-    assert len(finished(farm, large)) < PARTS - 1
-    assert farm.job(large).finished is None
-    farm.check_result(large)
-    farm.check_result(small)
+def test_another_users_job_is_done_before_a_large_raster(host: WorkerHost) -> None:
+    host.start_worker(**CUT)
+    large = host.submit()
+    until(lambda: at_work(host, large))
+    host.upload("small", b"pixels", 100, WIDTH)
+    small = host.submit("quick", owner=host.add_owner("another"), ortho="small", height="small")
+    done = host.finished(small)
+    assert len(finished(host, large)) < PARTS - 1
+    assert host.job(large).finished is None
+    host.check_result(large)
+    host.check_result(small)
     assert done.attempts == 1
-    assert set(begun(farm).values()) == {1}
+    assert set(begun(host).values()) == {1}
 
 
 @pytest.fixture
-def real(tmp_path: Path, redis: Redis) -> Iterator[Farm]:
+def real(tmp_path: Path, redis: Redis) -> Iterator[WorkerHost]:
     """With the real engine, a small network and a tall raster."""
-    farm = Farm(tmp_path / "data", redis, [sys.executable, "-m", "mfnet.service.engine.runner"])
+    host = WorkerHost(tmp_path / "data", redis, RUNNER)
     torch.manual_seed(0)
     encoder = EncoderConfig(
         embed_dim=32, depth=1, num_heads=2, global_attn_indexes=(0,), window_size=8, grid=16
@@ -175,9 +174,9 @@ def real(tmp_path: Path, redis: Redis) -> Iterator[Farm]:
     for role, values in rasters.items():
         path = tmp_path / f"{role}.tif"
         write(path, values)
-        farm.upload(role, path.read_bytes(), 8192, 90)
-    yield farm
-    farm.close()
+        host.upload(role, path.read_bytes(), 8192, 90)
+    yield host
+    host.close()
 
 
 def write(path: Path, values: np.ndarray) -> None:
@@ -197,14 +196,14 @@ def name(worker: psutil.Popen) -> str:
 
 
 @pytest.mark.timeout(900)
-def test_workers_cuts_and_kills_change_no_byte(real: Farm, tmp_path: Path) -> None:
+def test_workers_cuts_and_kills_change_no_byte(real: WorkerHost, tmp_path: Path) -> None:
     """Whole; 1, 2 and 4 workers with three sizes of parts; a leader killed in the middle."""
     job = {"ortho": "ortho", "height": "height", "stride": 128, "confidence": True}
     found = {}
     for workers, parts in [(1, 1), (1, 4), (2, 3), (4, 2)]:
         pixels = 8192 * 90 // parts if parts > 1 else 0
         settings = {"part_pixels": pixels, "models_dir": tmp_path / "models"}
-        hired = [real.hire(**settings) for _ in range(workers)]
+        hired = [real.start_worker(**settings) for _ in range(workers)]
         job_id = real.submit("tiny", **job)
         found[workers, parts] = digests(real.result(job_id, 300))
         assert len(real.parts(job_id)) == (parts if parts > 1 else 0)
@@ -215,13 +214,13 @@ def test_workers_cuts_and_kills_change_no_byte(real: Farm, tmp_path: Path) -> No
     assert found == dict.fromkeys(found, found[1, 1])
     assert real.log.read_text().count("helping from row") > 0
 
-    leader = real.hire(**settings | {"part_pixels": 8192 * 90 // 4})
+    leader = real.start_worker(**settings | {"part_pixels": 8192 * 90 // 4})
     job_id = real.submit("tiny", **job)
     until(lambda: finished(real, job_id))
     leader.kill()
     leader.wait(10)
     kept = {part.first_row: part.finished for part in real.parts(job_id) if part.finished}
-    real.hire(**settings)
+    real.start_worker(**settings)
     assert digests(real.result(job_id, 300)) == found[1, 1]
     after = {part.first_row: part.finished for part in real.parts(job_id)}
     assert len(after) == 4

@@ -6,14 +6,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
 import pytest
+from waiting import until
 
 from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.repositories.keys import KeyRepository
@@ -26,14 +25,6 @@ pytestmark = pytest.mark.acceptance
 
 STUB = Path(__file__).parents[1] / "support" / "engine_stub.py"
 PATIENCE_S = 60
-
-
-def until(true: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + PATIENCE_S
-    while not (answer := true()):
-        assert time.monotonic() < deadline, f"not true within {PATIENCE_S} s"
-        time.sleep(0.05)
-    return answer
 
 
 class Service:

@@ -15,7 +15,7 @@ from mfnet.service.db.tables import Job
 ALLOWED = 3
 
 
-class Office:
+class JobQueue:
     """Owners with jobs, and what workers do with them."""
 
     def __init__(self, database: Database) -> None:
@@ -59,95 +59,95 @@ class Office:
 
 
 @pytest.fixture
-def office(database: Database) -> Office:
-    return Office(database)
+def queue(database: Database) -> JobQueue:
+    return JobQueue(database)
 
 
-def test_a_thousand_jobs_of_one_hold_another_up_for_one(office: Office) -> None:
-    office.submit("many", 1000)
-    running = office.begin()
-    office.submit("one")
-    assert office.turns() == [("one", False), ("many", False)]
-    office.end(running)
-    assert office.name(office.begin()) == "one"
+def test_a_thousand_jobs_of_one_hold_another_up_for_one(queue: JobQueue) -> None:
+    queue.submit("many", 1000)
+    running = queue.begin()
+    queue.submit("one")
+    assert queue.turns() == [("one", False), ("many", False)]
+    queue.end(running)
+    assert queue.name(queue.begin()) == "one"
 
 
-def test_owners_take_turns_however_many_workers_there_are(office: Office) -> None:
+def test_owners_take_turns_however_many_workers_there_are(queue: JobQueue) -> None:
     for name in "abc":
-        office.submit(name, 30)
+        queue.submit(name, 30)
     begun: list[str] = []
     running: list[Job] = []
     for _ in range(30):
         if len(running) == 4:
-            office.end(running.pop(0))
-        running.append(office.begin())
-        begun.append(office.name(running[-1]))
+            queue.end(running.pop(0))
+        running.append(queue.begin())
+        begun.append(queue.name(running[-1]))
     assert {name: begun.count(name) for name in "abc"} == {"a": 10, "b": 10, "c": 10}
 
 
-def test_an_owners_own_jobs_go_in_their_order(office: Office) -> None:
-    ids = office.submit("a", 5)
+def test_an_owners_own_jobs_go_in_their_order(queue: JobQueue) -> None:
+    ids = queue.submit("a", 5)
     done = []
     for _ in ids:
-        job = office.begin()
+        job = queue.begin()
         done.append(job)
-        office.end(job)
+        queue.end(job)
     assert {job.id for job in done} == set(ids)
     # SQLite's clock counts milliseconds: of two jobs in one, either may be the first.
     assert [job.created for job in done] == sorted(job.created for job in done)
 
 
-def test_who_has_least_at_work_comes_first_even_if_served_last(office: Office) -> None:
-    office.submit("a", 3)
-    office.submit("b", 3)
-    first, second, third = office.begin(), office.begin(), office.begin()
-    assert [office.name(job) for job in (first, second, third)] == ["a", "b", "a"]
-    office.end(first)
-    office.end(third)
-    assert office.turns()[0] == ("a", False)
+def test_who_has_least_at_work_comes_first_even_if_served_last(queue: JobQueue) -> None:
+    queue.submit("a", 3)
+    queue.submit("b", 3)
+    first, second, third = queue.begin(), queue.begin(), queue.begin()
+    assert [queue.name(job) for job in (first, second, third)] == ["a", "b", "a"]
+    queue.end(first)
+    queue.end(third)
+    assert queue.turns()[0] == ("a", False)
 
 
-def cut_job(office: Office, job: Job, parts: int = 3) -> None:
-    with office.database.writing() as session:
+def cut_job(queue: JobQueue, job: Job, parts: int = 3) -> None:
+    with queue.database.writing() as session:
         cuts = [range(512 * n, 512 * n + 512) for n in range(parts)]
         assert PartRepository(session).cut(job, cuts, "key")
 
 
-def test_parts_count_as_much_as_jobs(office: Office) -> None:
-    office.submit("large")
-    cut_job(office, office.begin())
-    assert office.turns() == [("large", True)]
-    office.submit("small", 3)
-    assert office.turns() == [("small", False), ("large", True)]
+def test_parts_count_as_much_as_jobs(queue: JobQueue) -> None:
+    queue.submit("large")
+    cut_job(queue, queue.begin())
+    assert queue.turns() == [("large", True)]
+    queue.submit("small", 3)
+    assert queue.turns() == [("small", False), ("large", True)]
     for _ in range(2):
-        office.begin()
-    assert office.turns() == [("large", True), ("small", False)]
-    with office.database.writing() as session:
+        queue.begin()
+    assert queue.turns() == [("large", True), ("small", False)]
+    with queue.database.writing() as session:
         for _ in range(3):
             (turn, *_) = [t for t in TurnRepository(session, ALLOWED).waiting() if t.helps]
             assert turn.parts_key == "key"
             assert PartRepository(session).claim(turn.job_id, "w", 60, ALLOWED)
-    assert office.turns() == [("small", False)]
+    assert queue.turns() == [("small", False)]
 
 
-def test_a_cut_job_without_a_leader_wants_one_and_no_help(office: Office) -> None:
-    office.submit("large")
-    job = office.begin()
-    cut_job(office, job)
-    with office.database.writing() as session:
+def test_a_cut_job_without_a_leader_wants_one_and_no_help(queue: JobQueue) -> None:
+    queue.submit("large")
+    job = queue.begin()
+    cut_job(queue, job)
+    with queue.database.writing() as session:
         assert JobRepository(session).hand_back(job)
-    assert office.turns() == [("large", False)]
-    assert office.begin().id == job.id
-    with office.database.writing() as session:
+    assert queue.turns() == [("large", False)]
+    assert queue.begin().id == job.id
+    with queue.database.writing() as session:
         session.execute(update(Job).values(lease_until=clock() - 1))
-    assert office.turns() == [("large", False)]
+    assert queue.turns() == [("large", False)]
 
 
-def test_what_has_no_attempt_left_waits_for_nobody(office: Office) -> None:
-    office.submit("a")
+def test_what_has_no_attempt_left_waits_for_nobody(queue: JobQueue) -> None:
+    queue.submit("a")
     for _ in range(ALLOWED):
-        office.begin(lease_s=-1)
-    assert office.turns() == []
+        queue.begin(lease_s=-1)
+    assert queue.turns() == []
 
 
 def test_nobody_waits_in_an_empty_house(database: Database) -> None:

@@ -21,7 +21,7 @@ def _ignored(done: int, total: int, what: str | None = None) -> None:
     """A heartbeat that renews nothing."""
 
 
-class Desk:
+class EngineSetup:
     """A client, its engine, and requests about a small raster."""
 
     def __init__(self, folder: Path) -> None:
@@ -44,32 +44,32 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    desk = Desk(tmp_path)
-    yield desk
-    desk.engine.stop()
+def setup(tmp_path: Path) -> Iterator[EngineSetup]:
+    setup = EngineSetup(tmp_path)
+    yield setup
+    setup.engine.stop()
 
 
 @pytest.mark.parametrize("end", [RuntimeError, LeaseLost, KeyboardInterrupt])
 def test_a_request_that_a_heartbeat_ends_is_not_answered_to_the_next(
-    desk: Desk, end: type[BaseException]
+    setup: EngineSetup, end: type[BaseException]
 ) -> None:
     def heartbeat(done: int, total: int, what: str | None = None) -> None:
         raise end
 
     with pytest.raises(end):
-        desk.client.run(desk.map("brisk"), heartbeat)
-    assert desk.engine.pid is None
-    assert desk.client.run(desk.key(), _ignored)["key"] == "quick"
+        setup.client.run(setup.map("brisk"), heartbeat)
+    assert setup.engine.pid is None
+    assert setup.client.run(setup.key(), _ignored)["key"] == "quick"
 
 
-def test_a_shutdown_ends_the_engine(desk: Desk) -> None:
+def test_a_shutdown_ends_the_engine(setup: EngineSetup) -> None:
     with pytest.raises(ShuttingDown):
-        desk.client.run(desk.map("slow"), lambda done, total, what=None: desk.shutdown.set())
-    assert desk.engine.pid is None
+        setup.client.run(setup.map("slow"), lambda done, total, what=None: setup.shutdown.set())
+    assert setup.engine.pid is None
 
 
-def test_a_silent_engine_is_ended(desk: Desk) -> None:
+def test_a_silent_engine_is_ended(setup: EngineSetup) -> None:
     with pytest.raises(AttemptFailed, match="silent"):
-        desk.client.run(desk.map("silent"), _ignored)
-    assert desk.engine.pid is None
+        setup.client.run(setup.map("silent"), _ignored)
+    assert setup.engine.pid is None

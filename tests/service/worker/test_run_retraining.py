@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pytest
 from sqlalchemy.orm import Session
+from waiting import until
 
 from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.repositories.models import ModelRepository
@@ -34,7 +35,7 @@ STUB = Path(__file__).parents[2] / "support" / "engine_stub.py"
 
 
 @dataclass
-class Bench:
+class WorkerSetup:
     """A supervisor that retrains, with one model in the registry."""
 
     settings: Settings
@@ -74,7 +75,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, database: Database, owner: str) -> Iterator[Bench]:
+def setup(tmp_path: Path, database: Database, owner: str) -> Iterator[WorkerSetup]:
     settings = Settings(
         data_dir=tmp_path / "data",
         work="retrain",
@@ -90,15 +91,8 @@ def bench(tmp_path: Path, database: Database, owner: str) -> Iterator[Bench]:
         told = {"who": "the service", "why": "installed"}
         parent = ModelRepository(session).add("mine", sha256, 7, {}, **told)
     supervisor = Supervisor(settings, database, storage, engine, "me", shutdown, lambda _: None)
-    yield Bench(settings, database, storage, engine, shutdown, supervisor, owner, parent)
+    yield WorkerSetup(settings, database, storage, engine, shutdown, supervisor, owner, parent)
     engine.stop()
-
-
-def until(true: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"not true within {seconds} s"
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(
@@ -110,129 +104,131 @@ def until(true: Callable[[], bool], seconds: float = 20) -> None:
     ],
 )
 def test_a_retraining_ends_in_a_candidate_which_the_gate_may_promote(
-    bench: Bench, recipe: str, promote: bool, states: dict[int, str], message: str
+    setup: WorkerSetup, recipe: str, promote: bool, states: dict[int, str], message: str
 ) -> None:
-    job_id = bench.submit(recipe, promote=promote)
-    bench.supervisor.work()
-    job = bench.job(job_id)
+    job_id = setup.submit(recipe, promote=promote)
+    setup.supervisor.work()
+    job = setup.job(job_id)
     assert job.state == State.SUCCESSFUL
     assert job.message.startswith(message)
-    assert bench.states() == states
-    with bench.database.reading() as session:
+    assert setup.states() == states
+    with setup.database.reading() as session:
         model = ModelRepository(session).get("mine", 2)
         assert model is not None
         first = ModelRepository(session).history("mine")[0]
-    bench.storage.models.check(model.sha256)
+    setup.storage.models.check(model.sha256)
     assert model.job_id == job_id
     assert first.who.startswith("somebody (")
-    folder = bench.storage.folder(job_id, 1)
+    folder = setup.storage.folder(job_id, 1)
     assert [path.name for path in folder.iterdir()] == ["report.html"]
     assert list(folder.parent.iterdir()) == [folder]
 
 
 @pytest.mark.parametrize("recipe", ["quick", "altered", "refuse"])
 def test_the_engine_goes_with_its_gpu_memory_however_the_retraining_ended(
-    bench: Bench, recipe: str
+    setup: WorkerSetup, recipe: str
 ) -> None:
-    bench.submit(recipe)
-    bench.supervisor.work()
-    assert bench.engine.pid is None
+    setup.submit(recipe)
+    setup.supervisor.work()
+    assert setup.engine.pid is None
 
 
-def test_a_worker_that_maps_leaves_retrainings_alone_and_the_other_way_round(bench: Bench) -> None:
-    retraining = bench.submit()
-    mapping = Settings(**{**bench.settings.model_dump(), "work": "segment"})
+def test_a_worker_that_maps_leaves_retrainings_alone_and_the_other_way_round(
+    setup: WorkerSetup,
+) -> None:
+    retraining = setup.submit()
+    mapping = Settings(**{**setup.settings.model_dump(), "work": "segment"})
     other = Supervisor(
-        mapping, bench.database, bench.storage, bench.engine, "you", bench.shutdown, lambda _: None
+        mapping, setup.database, setup.storage, setup.engine, "you", setup.shutdown, lambda _: None
     )
     other.work()
-    assert bench.job(retraining).state == State.ACCEPTED
-    with bench.database.writing() as session:
+    assert setup.job(retraining).state == State.ACCEPTED
+    with setup.database.writing() as session:
         inputs = {"ortho": "u1", "height": "u1", "model": "quick"}
-        job = JobRepository(session).submit(bench.owner, "segment", inputs)[0].id
-    bench.supervisor.work()
-    assert bench.job(retraining).state == State.SUCCESSFUL
-    assert bench.job(job).state == State.ACCEPTED
+        job = JobRepository(session).submit(setup.owner, "segment", inputs)[0].id
+    setup.supervisor.work()
+    assert setup.job(retraining).state == State.SUCCESSFUL
+    assert setup.job(job).state == State.ACCEPTED
 
 
 def test_where_the_parent_was_replaced_meanwhile_nothing_is_promoted(
-    bench: Bench, tmp_path: Path
+    setup: WorkerSetup, tmp_path: Path
 ) -> None:
-    job_id = bench.submit("slow")
-    thread = bench.start(job_id)
-    with bench.database.writing() as session:
+    job_id = setup.submit("slow")
+    thread = setup.start(job_id)
+    with setup.database.writing() as session:
         models = ModelRepository(session)
         rival = models.add("mine", "0" * 64, 1, {}, who="Ada", why="by hand")
         assert models.promote(rival, 1, "Ada", "by hand")
     thread.join(30)
-    assert bench.job(job_id).message == "mine@3 stays a candidate: mine@1 is not in use any more"
-    assert bench.states() == {1: "retired", 2: "active", 3: "candidate"}
+    assert setup.job(job_id).message == "mine@3 stays a candidate: mine@1 is not in use any more"
+    assert setup.states() == {1: "retired", 2: "active", 3: "candidate"}
 
 
-def test_a_cancelled_retraining_leaves_nothing_in_the_registry(bench: Bench) -> None:
-    job_id = bench.submit("slow")
-    thread = bench.start(job_id)
-    with bench.database.writing() as session:
+def test_a_cancelled_retraining_leaves_nothing_in_the_registry(setup: WorkerSetup) -> None:
+    job_id = setup.submit("slow")
+    thread = setup.start(job_id)
+    with setup.database.writing() as session:
         assert JobRepository(session).cancel(job_id)
     thread.join(30)
-    assert bench.job(job_id).state == State.DISMISSED
-    assert bench.states() == {1: "active"}
-    assert not bench.storage.folder(job_id, 1).parent.exists()
+    assert setup.job(job_id).state == State.DISMISSED
+    assert setup.states() == {1: "active"}
+    assert not setup.storage.folder(job_id, 1).parent.exists()
 
 
 @pytest.mark.parametrize("how", ["engine killed", "worker leaves", "lease lost"])
-def test_the_next_attempt_goes_on_where_the_one_before_was(bench: Bench, how: str) -> None:
-    job_id = bench.submit("slow")
-    thread = bench.start(job_id)
-    run = bench.storage.run(job_id, 1) / "candidate.safetensors"
+def test_the_next_attempt_goes_on_where_the_one_before_was(setup: WorkerSetup, how: str) -> None:
+    job_id = setup.submit("slow")
+    thread = setup.start(job_id)
+    run = setup.storage.run(job_id, 1) / "candidate.safetensors"
     until(lambda: run.stat().st_size > 200)
     if how == "engine killed":
-        assert bench.engine.pid is not None
-        os.kill(bench.engine.pid, signal.SIGKILL)
+        assert setup.engine.pid is not None
+        os.kill(setup.engine.pid, signal.SIGKILL)
     elif how == "worker leaves":
-        bench.shutdown.set()
+        setup.shutdown.set()
     else:
-        with bench.database.writing() as session:
+        with setup.database.writing() as session:
             taken = session.get(Job, job_id)
             assert taken is not None
             taken.lease_until = 0.0
-        with bench.database.writing() as session:
+        with setup.database.writing() as session:
             jobs = JobRepository(session)
             thief = jobs.claim(job_id, "thief", 60, 3)
             assert thief is not None
             jobs.hand_back(thief)
     thread.join(30)
-    assert bench.states() == {1: "active"}
+    assert setup.states() == {1: "active"}
     written = run.stat().st_size
-    bench.shutdown.clear()
-    bench.supervisor.work()
-    job = bench.job(job_id)
-    assert (job.state, bench.states()[2]) == (State.SUCCESSFUL, "active")
+    setup.shutdown.clear()
+    setup.supervisor.work()
+    job = setup.job(job_id)
+    assert (job.state, setup.states()[2]) == (State.SUCCESSFUL, "active")
     assert job.result_epoch is not None
     assert job.result_epoch > 1
     assert 0 < written < 21 * 32
-    with bench.database.reading() as session:
+    with setup.database.reading() as session:
         model = ModelRepository(session).get("mine")
     assert model is not None
-    bench.storage.models.check(model.sha256)
+    setup.storage.models.check(model.sha256)
 
 
-def test_a_candidate_that_is_altered_before_it_is_kept_is_refused(bench: Bench) -> None:
-    job_id = bench.submit("altered")
-    for _ in range(bench.settings.attempts):
-        bench.supervisor.work()
-    job = bench.job(job_id)
+def test_a_candidate_that_is_altered_before_it_is_kept_is_refused(setup: WorkerSetup) -> None:
+    job_id = setup.submit("altered")
+    for _ in range(setup.settings.attempts):
+        setup.supervisor.work()
+    job = setup.job(job_id)
     assert job.error is not None
     assert (job.state, job.error["code"]) == (State.FAILED, "model.altered")
-    assert bench.states() == {1: "active"}
+    assert setup.states() == {1: "active"}
 
 
 @pytest.mark.parametrize("step", ["add", "promote", "publish"])
 def test_a_worker_that_dies_at_any_step_of_publishing_leaves_no_half_model(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, step: str
+    setup: WorkerSetup, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """All of it is one transaction: neither a version nor a promotion without the job's result."""
-    job_id = bench.submit()
+    job_id = setup.submit()
     whose: type = JobRepository if step == "publish" else ModelRepository
     real = getattr(whose, step)
 
@@ -243,23 +239,23 @@ def test_a_worker_that_dies_at_any_step_of_publishing_leaves_no_half_model(
     with monkeypatch.context() as patch:
         patch.setattr(whose, step, die)
         with pytest.raises(KeyboardInterrupt):
-            bench.supervisor.work()
-    assert bench.states() == {1: "active"}
-    assert bench.job(job_id).state == State.RUNNING
-    with bench.database.writing() as session:
+            setup.supervisor.work()
+    assert setup.states() == {1: "active"}
+    assert setup.job(job_id).state == State.RUNNING
+    with setup.database.writing() as session:
         left = session.get(Job, job_id)
         assert left is not None
         left.lease_until = 0.0
-    bench.supervisor.work()
-    assert bench.job(job_id).state == State.SUCCESSFUL
-    assert bench.states() == {1: "retired", 2: "active"}
+    setup.supervisor.work()
+    assert setup.job(job_id).state == State.SUCCESSFUL
+    assert setup.states() == {1: "retired", 2: "active"}
 
 
 def test_a_commit_whose_answer_is_lost_enters_the_candidate_once(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    setup: WorkerSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The transaction is tried again, finds the job published, and undoes its second candidate."""
-    job_id = bench.submit()
+    job_id = setup.submit()
     change, again = Transactions.change, []
 
     def lossy(transactions: Transactions, what: Callable[[Session], Any]) -> Any:
@@ -270,52 +266,54 @@ def test_a_commit_whose_answer_is_lost_enters_the_candidate_once(
         return change(transactions, what)
 
     monkeypatch.setattr(Transactions, "change", lossy)
-    bench.supervisor.work()
+    setup.supervisor.work()
     assert len(again) == 1
-    assert bench.job(job_id).state == State.SUCCESSFUL
-    assert bench.states() == {1: "retired", 2: "active"}
-    assert (bench.storage.folder(job_id, 1) / "report.html").exists()
+    assert setup.job(job_id).state == State.SUCCESSFUL
+    assert setup.states() == {1: "retired", 2: "active"}
+    assert (setup.storage.folder(job_id, 1) / "report.html").exists()
 
 
-def test_tiles_that_are_gone_when_the_retraining_begins_fail_it_at_once(bench: Bench) -> None:
-    job_id = bench.submit(tiles=["gone"])
-    bench.supervisor.work()
-    job = bench.job(job_id)
+def test_tiles_that_are_gone_when_the_retraining_begins_fail_it_at_once(setup: WorkerSetup) -> None:
+    job_id = setup.submit(tiles=["gone"])
+    setup.supervisor.work()
+    job = setup.job(job_id)
     assert job.error is not None
     assert (job.state, job.error["code"], job.attempts) == (State.FAILED, "tile.unknown", 1)
 
 
 def test_tiles_are_cut_into_blocks_of_which_none_is_kept_for_a_test(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    setup: WorkerSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[Any] = []
     write = "mfnet.service.worker.run_retraining.write_manifest"
     monkeypatch.setattr(write, lambda *_, split: told.append(split))
     files = {"request_sha256": "r", "ortho": "o", "height": "h", "sha256": "l"}
-    with bench.database.writing() as session:
+    with setup.database.writing() as session:
         for upload in ("o", "h"):
             parts = {"size": 1, "sha256": "0", "report": {}}
-            UploadRepository(session).add(upload, bench.owner, f"{upload}.tif", **parts)
+            UploadRepository(session).add(upload, setup.owner, f"{upload}.tif", **parts)
         tiles = TileRepository(session)
-        tiles.add("t", bench.owner, job_id="j", report={}, provenance={}, **files)
-    bench.submit(tiles=["t"])
-    bench.supervisor.work()
+        tiles.add("t", setup.owner, job_id="j", report={}, provenance={}, **files)
+    setup.submit(tiles=["t"])
+    setup.supervisor.work()
     rules = SplitRules(**told[0])
     assert (rules.by, rules.block_px, rules.margin_px, rules.test) == ("block", 320, 64, 0)
     assert rules.validation == 0.15
 
 
-def test_changes_are_shown_on_the_newest_maps_of_the_models_own_versions(bench: Bench) -> None:
+def test_changes_are_shown_on_the_newest_maps_of_the_models_own_versions(
+    setup: WorkerSetup,
+) -> None:
     def mapped(model: str, ortho: str) -> str:
         inputs = {"ortho": ortho, "height": "h", "model": model}
-        with bench.database.writing() as session:
+        with setup.database.writing() as session:
             uploads = UploadRepository(session)
             for upload in (ortho, "h"):
                 if uploads.get(upload) is None:
                     told = {"size": 1, "sha256": "0", "report": {}}
-                    uploads.add(upload, bench.owner, f"{upload}.tif", **told)
+                    uploads.add(upload, setup.owner, f"{upload}.tif", **told)
             jobs = JobRepository(session)
-            made, _ = jobs.submit(bench.owner, "segment", inputs)
+            made, _ = jobs.submit(setup.owner, "segment", inputs)
             claimed = jobs.claim(made.id, "w", 60, 3)
             assert claimed is not None
             assert jobs.publish(claimed)
@@ -339,24 +337,24 @@ def test_changes_are_shown_on_the_newest_maps_of_the_models_own_versions(bench: 
             pass
 
     client = cast(EngineClient, Hears())
-    retraining = Retraining(bench.settings, bench.database, bench.storage, client)
+    retraining = Retraining(setup.settings, setup.database, setup.storage, client)
     with pytest.raises(Stopped):
-        retraining.run(bench.job(bench.submit()), lambda *_: None)
+        retraining.run(setup.job(setup.submit()), lambda *_: None)
     recent = requests[0].recent
     assert [each.ortho.name for each in recent] == ["o3", "o2", "o1"]
     assert [each.job for each in recent[1:]] == [own[2], own[1]]
 
 
-def test_two_candidates_of_one_model_at_once_get_two_versions(bench: Bench) -> None:
+def test_two_candidates_of_one_model_at_once_get_two_versions(setup: WorkerSetup) -> None:
     """Their transactions overlap; none has to be computed again."""
     errors: list[BaseException] = []
     ready = threading.Barrier(2)
 
     def add(content: str) -> None:
         try:
-            with bench.database.reading():
+            with setup.database.reading():
                 ready.wait(10)
-            with bench.database.writing() as session:
+            with setup.database.writing() as session:
                 ModelRepository(session).add("mine", content * 64, 1, {}, who="job", why="made")
                 time.sleep(0.2)  # the other one has come as far as it can by now
         except BaseException as error:
@@ -368,4 +366,4 @@ def test_two_candidates_of_one_model_at_once_get_two_versions(bench: Bench) -> N
     for thread in threads:
         thread.join(30)
     assert not errors
-    assert bench.states() == {1: "active", 2: "candidate", 3: "candidate"}
+    assert setup.states() == {1: "active", 2: "candidate", 3: "candidate"}

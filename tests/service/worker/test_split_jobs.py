@@ -2,9 +2,8 @@
 
 import sys
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import engine_stub
 import psutil
 import pytest
 from engine_stub import ROWS, STEPS, result
+from waiting import until
 
 from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.repositories.keys import KeyRepository
@@ -33,27 +33,20 @@ WIDTH = 10
 PARTS = 4
 
 
-def until(true: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"not true within {seconds} s"
-        time.sleep(0.02)
-
-
 class Worker:
     """A supervisor and its engine, in a thread of the test's."""
 
-    def __init__(self, crew: "Crew", name: str, kind: str) -> None:
+    def __init__(self, workers: "Workers", name: str, kind: str) -> None:
         self.engine = Engine([sys.executable, str(STUB), *([kind] if kind else [])])
         self.shutdown = threading.Event()
         self.supervisor = Supervisor(
-            crew.settings,
-            crew.database,
-            crew.storage,
+            workers.settings,
+            workers.database,
+            workers.storage,
             self.engine,
             name,
             self.shutdown,
-            crew.notified.append,
+            workers.notified.append,
         )
         self.thread: threading.Thread | None = None
 
@@ -67,7 +60,7 @@ class Worker:
         assert not self.thread.is_alive()
 
 
-class Crew:
+class Workers:
     """Workers on one database, and a raster that is cut for them."""
 
     def __init__(self, folder: Path, database: Database, owner: str) -> None:
@@ -86,7 +79,7 @@ class Crew:
                     upload, owner, f"{upload}.tif", size=6, sha256="", report=report
                 )
 
-    def hire(self, kind: str = "") -> Worker:
+    def start_worker(self, kind: str = "") -> Worker:
         self.workers.append(Worker(self, f"w{len(self.workers)}", kind))
         return self.workers[-1]
 
@@ -141,10 +134,10 @@ class Crew:
 
 
 @pytest.fixture
-def crew(tmp_path: Path, database: Database, owner: str) -> Iterator[Crew]:
-    crew = Crew(tmp_path / "data", database, owner)
-    yield crew
-    for worker in crew.workers:
+def workers(tmp_path: Path, database: Database, owner: str) -> Iterator[Workers]:
+    workers = Workers(tmp_path / "data", database, owner)
+    yield workers
+    for worker in workers.workers:
         worker.shutdown.set()
         if worker.thread is not None:
             worker.join()
@@ -155,72 +148,72 @@ def test_the_stubs_raster_has_a_byte_of_the_result_for_each_hundred_rows() -> No
     assert len(result(b"")) * 100 == ROWS == 100 * 32 * (STEPS + 1)
 
 
-def test_one_worker_computes_all_parts_and_joins_them(crew: Crew) -> None:
-    job_id = crew.submit("quick")
-    crew.hire().supervisor.work()
-    crew.check(job_id)
-    assert crew.computed() == dict.fromkeys(crew.computed(), 1)
-    assert len(crew.computed()) == PARTS
-    assert crew.notified == [job_id] * (PARTS - 1)  # for whoever may help
-    assert crew.job(job_id).epoch == 1
+def test_one_worker_computes_all_parts_and_joins_them(workers: Workers) -> None:
+    job_id = workers.submit("quick")
+    workers.start_worker().supervisor.work()
+    workers.check(job_id)
+    assert workers.computed() == dict.fromkeys(workers.computed(), 1)
+    assert len(workers.computed()) == PARTS
+    assert workers.notified == [job_id] * (PARTS - 1)  # for whoever may help
+    assert workers.job(job_id).epoch == 1
 
 
-def test_a_small_raster_has_no_parts(crew: Crew) -> None:
-    job_id = crew.submit("quick", "small")
-    crew.hire().supervisor.work()
-    crew.check(job_id)
-    assert crew.finished_parts(job_id) == 0
-    assert crew.notified == []
+def test_a_small_raster_has_no_parts(workers: Workers) -> None:
+    job_id = workers.submit("quick", "small")
+    workers.start_worker().supervisor.work()
+    workers.check(job_id)
+    assert workers.finished_parts(job_id) == 0
+    assert workers.notified == []
 
 
-def test_two_workers_share_a_job_and_no_part_is_computed_twice(crew: Crew) -> None:
-    leader, helper = crew.hire(), crew.hire()
-    job_id = crew.submit("brisk")
+def test_two_workers_share_a_job_and_no_part_is_computed_twice(workers: Workers) -> None:
+    leader, helper = workers.start_worker(), workers.start_worker()
+    job_id = workers.submit("brisk")
     leader.start()
-    until(lambda: crew.workers_at_parts(job_id))
+    until(lambda: workers.workers_at_parts(job_id))
     helper.start()
     seen: list[int] = []
-    until(lambda: seen.append(crew.job(job_id).progress) or crew.job(job_id).finished)
+    until(lambda: seen.append(workers.job(job_id).progress) or workers.job(job_id).finished)
     for worker in (leader, helper):
         worker.join()
-    crew.check(job_id)
-    assert set(crew.computed().values()) == {1}
-    assert len(crew.engines()) == 2
+    workers.check(job_id)
+    assert set(workers.computed().values()) == {1}
+    assert len(workers.engines()) == 2
     assert seen == sorted(seen)
     assert len(set(seen)) > PARTS
 
 
-def test_a_helper_goes_on_until_nothing_is_left(crew: Crew) -> None:
-    leader, helper = crew.hire(), crew.hire()
-    job_id = crew.submit("brisk")
-    other = crew.submit("quick", "small")
+def test_a_helper_goes_on_until_nothing_is_left(workers: Workers) -> None:
+    leader, helper = workers.start_worker(), workers.start_worker()
+    job_id = workers.submit("brisk")
+    other = workers.submit("quick", "small")
     leader.start()
-    until(lambda: crew.workers_at_parts(job_id) == {"w0"})
+    until(lambda: workers.workers_at_parts(job_id) == {"w0"})
     helper.start()
     helper.join()
     leader.join()
-    crew.check(job_id)
-    crew.check(other)
+    workers.check(job_id)
+    workers.check(other)
 
 
-def test_the_part_of_a_killed_engine_alone_is_computed_again(crew: Crew) -> None:
-    leader, helper = crew.hire(), crew.hire()
-    job_id = crew.submit("brisk")
+def test_the_part_of_a_killed_engine_alone_is_computed_again(workers: Workers) -> None:
+    leader, helper = workers.start_worker(), workers.start_worker()
+    job_id = workers.submit("brisk")
     leader.start()
-    until(lambda: crew.workers_at_parts(job_id) == {"w0"})
+    until(lambda: workers.workers_at_parts(job_id) == {"w0"})
     helper.start()
-    until(lambda: crew.workers_at_parts(job_id) == {"w0", "w1"})
+    until(lambda: workers.workers_at_parts(job_id) == {"w0", "w1"})
     assert helper.engine.pid is not None
     psutil.Process(helper.engine.pid).kill()
     for worker in (leader, helper):
         worker.join()
-    crew.check(job_id)
-    assert sorted(crew.computed().values()) == [1] * (PARTS - 1) + [2]
-    assert crew.job(job_id).attempts == 1
+    workers.check(job_id)
+    assert sorted(workers.computed().values()) == [1] * (PARTS - 1) + [2]
+    assert workers.job(job_id).attempts == 1
 
 
 def test_a_fault_while_helping_is_no_answer_to_the_next_part(
-    crew: Crew, monkeypatch: pytest.MonkeyPatch
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heartbeat, faults = PartRepository.renew, [RuntimeError()]
 
@@ -230,85 +223,85 @@ def test_a_fault_while_helping_is_no_answer_to_the_next_part(
         return heartbeat(parts, part, *told)
 
     monkeypatch.setattr(PartRepository, "renew", faulty)
-    leader, helper = crew.hire(), crew.hire()
-    job_id = crew.submit("brisk")
+    leader, helper = workers.start_worker(), workers.start_worker()
+    job_id = workers.submit("brisk")
     leader.start()
-    until(lambda: crew.workers_at_parts(job_id) == {"w0"})
+    until(lambda: workers.workers_at_parts(job_id) == {"w0"})
     helper.start()
     for worker in (leader, helper):
         worker.join()
-    crew.check(job_id)
-    assert (crew.job(job_id).attempts, faults) == (1, [])
+    workers.check(job_id)
+    assert (workers.job(job_id).attempts, faults) == (1, [])
 
 
-def test_a_leader_that_leaves_loses_nothing_that_was_finished(crew: Crew) -> None:
-    leader = crew.hire()
-    job_id = crew.submit("brisk")
+def test_a_leader_that_leaves_loses_nothing_that_was_finished(workers: Workers) -> None:
+    leader = workers.start_worker()
+    job_id = workers.submit("brisk")
     leader.start()
-    until(lambda: crew.finished_parts(job_id) == 2)
+    until(lambda: workers.finished_parts(job_id) == 2)
     leader.shutdown.set()
     leader.join()
-    waiting = crew.job(job_id)
+    waiting = workers.job(job_id)
     assert (waiting.state, waiting.attempts) == (State.ACCEPTED, 0)
     assert waiting.progress >= 100 * 2 // PARTS - 10
-    crew.hire().supervisor.work()
-    crew.check(job_id)
-    assert crew.job(job_id).started == waiting.started
-    assert sum(crew.computed().values()) <= PARTS + 1
+    workers.start_worker().supervisor.work()
+    workers.check(job_id)
+    assert workers.job(job_id).started == waiting.started
+    assert sum(workers.computed().values()) <= PARTS + 1
 
 
-def test_finished_parts_that_vanished_are_computed_again(crew: Crew) -> None:
-    leader = crew.hire()
-    job_id = crew.submit("brisk")
+def test_finished_parts_that_vanished_are_computed_again(workers: Workers) -> None:
+    leader = workers.start_worker()
+    job_id = workers.submit("brisk")
     leader.start()
-    until(lambda: crew.finished_parts(job_id) == 1)
+    until(lambda: workers.finished_parts(job_id) == 1)
     leader.shutdown.set()
     leader.join()
-    (crew.storage.parts(job_id) / "brisk" / "0").unlink()
-    other = crew.hire()
+    (workers.storage.parts(job_id) / "brisk" / "0").unlink()
+    other = workers.start_worker()
     other.supervisor.work()
-    assert crew.job(job_id).error is not None
+    assert workers.job(job_id).error is not None
     other.supervisor.work()
-    crew.check(job_id)
+    workers.check(job_id)
 
 
-def test_another_owners_small_job_does_not_wait_for_a_raster(crew: Crew) -> None:
-    with crew.database.writing() as session:
+def test_another_owners_small_job_does_not_wait_for_a_raster(workers: Workers) -> None:
+    with workers.database.writing() as session:
         other = KeyRepository(session).create("another", "user")[0].id
-    worker = crew.hire()
-    large = crew.submit("brisk")
+    worker = workers.start_worker()
+    large = workers.submit("brisk")
     worker.start()
-    until(lambda: crew.workers_at_parts(large))
+    until(lambda: workers.workers_at_parts(large))
     engine = worker.engine.pid
-    small = crew.submit("quick", "small", other)
-    until(lambda: crew.job(small).finished is not None)
-    assert crew.job(large).state is State.ACCEPTED
-    assert crew.finished_parts(large) == 1
+    small = workers.submit("quick", "small", other)
+    until(lambda: workers.job(small).finished is not None)
+    assert workers.job(large).state is State.ACCEPTED
+    assert workers.finished_parts(large) == 1
     worker.join()
-    assert crew.notified[-1] == large  # so that somebody takes it up again
+    assert workers.notified[-1] == large  # so that somebody takes it up again
     worker.supervisor.work()
-    crew.check(large)
-    crew.check(small)
-    assert (crew.job(large).attempts, worker.engine.pid) == (1, engine)
-    assert set(crew.computed().values()) == {1}
+    workers.check(large)
+    workers.check(small)
+    assert (workers.job(large).attempts, worker.engine.pid) == (1, engine)
+    assert set(workers.computed().values()) == {1}
 
 
-def test_work_that_one_cannot_do_is_waited_for_by_nobody(crew: Crew) -> None:
-    with crew.database.writing() as session:
+def test_work_that_one_cannot_do_is_waited_for_by_nobody(workers: Workers) -> None:
+    with workers.database.writing() as session:
         other = KeyRepository(session).create("another", "user")[0].id
-    crew.lead_elsewhere(crew.submit("quick", owner=other), "another kind")
-    job_id = crew.submit("quick")
-    crew.hire().supervisor.work()
-    crew.check(job_id)
-    assert crew.job(job_id).epoch == 1
+    workers.lead_elsewhere(workers.submit("quick", owner=other), "another kind")
+    job_id = workers.submit("quick")
+    workers.start_worker().supervisor.work()
+    workers.check(job_id)
+    assert workers.job(job_id).epoch == 1
 
 
 def test_who_cannot_help_neither_rings_nor_answers(
-    crew: Crew, caplog: pytest.LogCaptureFixture
+    workers: Workers, caplog: pytest.LogCaptureFixture
 ) -> None:
-    crew.lead_elsewhere(crew.submit("quick"), "another kind")
-    worker, notifier = crew.hire(), JobNotifier(make_celery(crew.settings))
-    arguments = crew.settings, crew.database, crew.storage, notifier, worker.supervisor
+    workers.lead_elsewhere(workers.submit("quick"), "another kind")
+    worker, notifier = workers.start_worker(), JobNotifier(make_celery(workers.settings))
+    arguments = workers.settings, workers.database, workers.storage, notifier, worker.supervisor
     reconciler = Reconciler(*arguments)
     reconciler.reconcile()
     assert notifier.waiting() == 2
@@ -320,29 +313,31 @@ def test_who_cannot_help_neither_rings_nor_answers(
     assert caplog.messages == []
 
 
-def test_an_owners_own_small_job_does_wait(crew: Crew) -> None:
-    worker = crew.hire()
-    large = crew.submit("quick")
-    small = crew.submit("quick", "small")
+def test_an_owners_own_small_job_does_wait(workers: Workers) -> None:
+    worker = workers.start_worker()
+    large = workers.submit("quick")
+    small = workers.submit("quick", "small")
     worker.supervisor.work()
-    crew.check(large)
-    assert crew.job(small).state is State.ACCEPTED
+    workers.check(large)
+    assert workers.job(small).state is State.ACCEPTED
 
 
-def test_cancel_ends_the_leaders_engine_and_the_helpers_and_leaves_no_file(crew: Crew) -> None:
-    leader, helper = crew.hire(), crew.hire()
-    job_id = crew.submit("brisk")
+def test_cancel_ends_the_leaders_engine_and_the_helpers_and_leaves_no_file(
+    workers: Workers,
+) -> None:
+    leader, helper = workers.start_worker(), workers.start_worker()
+    job_id = workers.submit("brisk")
     leader.start()
-    until(lambda: crew.workers_at_parts(job_id) == {"w0"})
+    until(lambda: workers.workers_at_parts(job_id) == {"w0"})
     helper.start()
-    until(lambda: crew.workers_at_parts(job_id) == {"w0", "w1"})
-    with crew.database.writing() as session:
+    until(lambda: workers.workers_at_parts(job_id) == {"w0", "w1"})
+    with workers.database.writing() as session:
         assert JobRepository(session).cancel(job_id)
     for worker in (leader, helper):
         worker.join()
         assert worker.engine.pid is None
-    assert crew.job(job_id).state is State.DISMISSED
-    assert crew.storage.jobs() == []
+    assert workers.job(job_id).state is State.DISMISSED
+    assert workers.storage.jobs() == []
 
 
 @pytest.mark.parametrize(
@@ -350,86 +345,88 @@ def test_cancel_ends_the_leaders_engine_and_the_helpers_and_leaves_no_file(crew:
     [("crash", "engine.died", 3), ("fault", "stub.fault", 3), ("refuse", "stub.refuse", 1)],
 )
 def test_a_part_that_always_fails_fails_the_job_with_its_reason(
-    crew: Crew, model: str, code: str, tried: int
+    workers: Workers, model: str, code: str, tried: int
 ) -> None:
-    job_id = crew.submit(model)
-    crew.hire().supervisor.work()
-    job = crew.job(job_id)
+    job_id = workers.submit(model)
+    workers.start_worker().supervisor.work()
+    job = workers.job(job_id)
     assert job.state is State.FAILED
     assert job.error is not None
     assert job.error["code"] == code
-    with crew.database.reading() as session:
+    with workers.database.reading() as session:
         assert PartRepository(session).of(job_id)[0].attempts == tried
-    assert crew.storage.jobs() == []
+    assert workers.storage.jobs() == []
 
 
 def test_a_leader_whose_part_failed_the_job_waits_for_nobody(
-    crew: Crew, monkeypatch: pytest.MonkeyPatch
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(EngineClient, "pause", lambda _: pytest.fail("it waits"))
-    job_id = crew.submit("refuse")
-    worker = crew.hire()
+    job_id = workers.submit("refuse")
+    worker = workers.start_worker()
     worker.supervisor.work()
-    assert crew.job(job_id).state is State.FAILED
+    assert workers.job(job_id).state is State.FAILED
     assert worker.engine.pid is not None
 
 
-def test_parts_whose_workers_vanished_fail_the_job(crew: Crew) -> None:
-    leader = crew.hire()
-    job_id = crew.submit("brisk")
+def test_parts_whose_workers_vanished_fail_the_job(workers: Workers) -> None:
+    leader = workers.start_worker()
+    job_id = workers.submit("brisk")
     leader.start()
-    until(lambda: crew.workers_at_parts(job_id))
-    with crew.database.writing() as session:  # what three vanished helpers leave
+    until(lambda: workers.workers_at_parts(job_id))
+    with workers.database.writing() as session:  # what three vanished helpers leave
         for _ in range(3):
             assert PartRepository(session).claim(job_id, "gone", -1, 3)
     leader.join()
-    job = crew.job(job_id)
+    job = workers.job(job_id)
     assert job.state is State.FAILED
     assert job.error is not None
     assert job.error["code"] == "job.abandoned"
-    assert crew.storage.jobs() == []
+    assert workers.storage.jobs() == []
 
 
-def test_a_worker_of_another_kind_does_not_help_but_may_lead(crew: Crew) -> None:
-    leader, other = crew.hire(), crew.hire("another kind")
-    job_id = crew.submit("brisk")
+def test_a_worker_of_another_kind_does_not_help_but_may_lead(workers: Workers) -> None:
+    leader, other = workers.start_worker(), workers.start_worker("another kind")
+    job_id = workers.submit("brisk")
     leader.start()
-    until(lambda: crew.finished_parts(job_id) == 1)
+    until(lambda: workers.finished_parts(job_id) == 1)
     other.supervisor.work()
-    assert not crew.job(job_id).finished
+    assert not workers.job(job_id).finished
     leader.shutdown.set()
     leader.join()
     other.supervisor.work()
-    crew.check(job_id)
-    assert crew.job(job_id).parts_key == "brisk another kind"
-    assert crew.computed()[0] == 2
+    workers.check(job_id)
+    assert workers.job(job_id).parts_key == "brisk another kind"
+    assert workers.computed()[0] == 2
 
 
 @pytest.mark.parametrize("code", ["model.base_missing", "raster.missing", "raster.changed"])
-def test_a_worker_that_lacks_something_leaves_the_part_to_others(crew: Crew, code: str) -> None:
-    leader, other = crew.hire(), crew.hire(f"fails {code}")
-    job_id = crew.submit("brisk")
+def test_a_worker_that_lacks_something_leaves_the_part_to_others(
+    workers: Workers, code: str
+) -> None:
+    leader, other = workers.start_worker(), workers.start_worker(f"fails {code}")
+    job_id = workers.submit("brisk")
     leader.start()
-    until(lambda: crew.workers_at_parts(job_id))
+    until(lambda: workers.workers_at_parts(job_id))
     other.supervisor.work()
-    assert crew.job(job_id).finished is None
+    assert workers.job(job_id).finished is None
     leader.join()
-    crew.check(job_id)
-    assert (crew.job(job_id).attempts, len(crew.engines())) == (1, 1)
+    workers.check(job_id)
+    assert (workers.job(job_id).attempts, len(workers.engines())) == (1, 1)
 
 
-def test_a_model_that_changes_in_the_middle_has_everything_computed_anew(crew: Crew) -> None:
-    worker = crew.hire()
-    job_id = crew.submit("brisk")
+def test_a_model_that_changes_in_the_middle_has_everything_computed_anew(workers: Workers) -> None:
+    worker = workers.start_worker()
+    job_id = workers.submit("brisk")
     worker.start()
-    until(lambda: crew.finished_parts(job_id) == 1)
-    (crew.storage.uploads / "large.kind").write_text("retrained")
+    until(lambda: workers.finished_parts(job_id) == 1)
+    (workers.storage.uploads / "large.kind").write_text("retrained")
     worker.join()
-    waiting = crew.job(job_id)
+    waiting = workers.job(job_id)
     assert (waiting.state, waiting.attempts) == (State.ACCEPTED, 1)
     assert waiting.error is not None
     assert waiting.error["code"] == "part.other_kind"
     worker.supervisor.work()
-    crew.check(job_id)
-    assert crew.computed()[0] == 2
-    assert crew.job(job_id).parts_key == "brisk retrained"
+    workers.check(job_id)
+    assert workers.computed()[0] == 2
+    assert workers.job(job_id).parts_key == "brisk retrained"

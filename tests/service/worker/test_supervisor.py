@@ -14,6 +14,7 @@ from kombu.exceptions import OperationalError as BrokerAway
 from sqlalchemy import update
 from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.orm import Session
+from waiting import until
 
 from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.repositories.uploads import UploadRepository
@@ -32,7 +33,7 @@ STUB = Path(__file__).parents[2] / "support" / "engine_stub.py"
 
 
 @dataclass
-class Bench:
+class WorkerSetup:
     """A supervisor with everything that it touches."""
 
     settings: Settings
@@ -66,7 +67,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, database: Database, owner: str) -> Iterator[Bench]:
+def setup(tmp_path: Path, database: Database, owner: str) -> Iterator[WorkerSetup]:
     settings = Settings(
         data_dir=tmp_path / "data",
         lease_s=5,
@@ -80,55 +81,48 @@ def bench(tmp_path: Path, database: Database, owner: str) -> Iterator[Bench]:
     with database.writing() as session:
         UploadRepository(session).add("u1", owner, "ortho.tif", size=6, sha256="", report={})
     supervisor = Supervisor(settings, database, storage, engine, "me", shutdown, lambda _: None)
-    yield Bench(settings, database, storage, engine, shutdown, supervisor, owner)
+    yield WorkerSetup(settings, database, storage, engine, shutdown, supervisor, owner)
     engine.stop()
 
 
-def until(true: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"not true within {seconds} s"
-        time.sleep(0.02)
-
-
-def test_a_job_is_computed_published_and_its_engine_kept(bench: Bench) -> None:
-    job_id = bench.submit("quick")
-    bench.supervisor.work()
-    job = bench.job(job_id)
+def test_a_job_is_computed_published_and_its_engine_kept(setup: WorkerSetup) -> None:
+    job_id = setup.submit("quick")
+    setup.supervisor.work()
+    job = setup.job(job_id)
     assert (job.state, job.result_epoch, job.worker) == (State.SUCCESSFUL, 1, None)
-    assert (bench.storage.folder(job_id, 1) / "classes.tif").stat().st_size == 21 * 32
-    first = bench.engine.pid
-    bench.submit("quick")
-    bench.supervisor.work()
-    assert bench.engine.pid == first
+    assert (setup.storage.folder(job_id, 1) / "classes.tif").stat().st_size == 21 * 32
+    first = setup.engine.pid
+    setup.submit("quick")
+    setup.supervisor.work()
+    assert setup.engine.pid == first
 
 
-def test_a_second_message_about_the_same_job_has_no_effect(bench: Bench) -> None:
-    job_id = bench.submit("quick")
-    bench.supervisor.work()
-    finished = bench.job(job_id).finished
-    bench.supervisor.work()
-    assert (bench.job(job_id).finished, bench.job(job_id).epoch) == (finished, 1)
+def test_a_second_message_about_the_same_job_has_no_effect(setup: WorkerSetup) -> None:
+    job_id = setup.submit("quick")
+    setup.supervisor.work()
+    finished = setup.job(job_id).finished
+    setup.supervisor.work()
+    assert (setup.job(job_id).finished, setup.job(job_id).epoch) == (finished, 1)
 
 
-def test_progress_and_lease_move_while_it_runs(bench: Bench) -> None:
-    job_id = bench.submit("slow")
-    thread = bench.start(job_id)
-    early = bench.job(job_id)
-    until(lambda: bench.job(job_id).progress > early.progress)
-    later = bench.job(job_id)
+def test_progress_and_lease_move_while_it_runs(setup: WorkerSetup) -> None:
+    job_id = setup.submit("slow")
+    thread = setup.start(job_id)
+    early = setup.job(job_id)
+    until(lambda: setup.job(job_id).progress > early.progress)
+    later = setup.job(job_id)
     assert early.lease_until is not None
     assert later.lease_until is not None
     assert later.lease_until > early.lease_until
     assert later.message.startswith("window ")
     thread.join()
-    assert bench.job(job_id).progress == 100
+    assert setup.job(job_id).progress == 100
 
 
-def test_the_callers_mistake_fails_at_once_and_keeps_the_engine(bench: Bench) -> None:
-    job_id = bench.submit("refuse")
-    bench.supervisor.work()
-    job = bench.job(job_id)
+def test_the_callers_mistake_fails_at_once_and_keeps_the_engine(setup: WorkerSetup) -> None:
+    job_id = setup.submit("refuse")
+    setup.supervisor.work()
+    job = setup.job(job_id)
     assert (job.state, job.attempts, job.message) == (State.FAILED, 1, "no")
     assert job.error == {
         "code": "stub.refuse",
@@ -136,115 +130,115 @@ def test_the_callers_mistake_fails_at_once_and_keeps_the_engine(bench: Bench) ->
         "params": {"n": 1},
         "input_fault": True,
     }
-    assert bench.engine.pid is not None
-    assert not (bench.storage.root / "jobs" / job_id).exists()
+    assert setup.engine.pid is not None
+    assert not (setup.storage.root / "jobs" / job_id).exists()
 
 
 @pytest.mark.parametrize(
     ("model", "code"),
     [("crash", "engine.died"), ("fault", "stub.fault"), ("silent", "engine.died")],
 )
-def test_our_faults_are_tried_three_times(bench: Bench, model: str, code: str) -> None:
-    job_id = bench.submit(model)
+def test_our_faults_are_tried_three_times(setup: WorkerSetup, model: str, code: str) -> None:
+    job_id = setup.submit(model)
     for attempt in (1, 2, 3):
-        bench.supervisor.work()
-        assert bench.job(job_id).attempts == attempt
-    job = bench.job(job_id)
+        setup.supervisor.work()
+        assert setup.job(job_id).attempts == attempt
+    job = setup.job(job_id)
     assert job.state is State.FAILED
     assert job.error is not None
     assert job.error["code"] == code
-    assert bench.engine.pid is None
-    other = bench.submit("quick")
-    bench.supervisor.work()
-    assert bench.job(other).state is State.SUCCESSFUL
+    assert setup.engine.pid is None
+    other = setup.submit("quick")
+    setup.supervisor.work()
+    assert setup.job(other).state is State.SUCCESSFUL
 
 
-def test_an_upload_that_is_gone_fails_the_job_with_its_name(bench: Bench) -> None:
-    job_id = bench.submit("quick")
-    with bench.database.writing() as session:
+def test_an_upload_that_is_gone_fails_the_job_with_its_name(setup: WorkerSetup) -> None:
+    job_id = setup.submit("quick")
+    with setup.database.writing() as session:
         UploadRepository(session).remove("u1")
-    bench.supervisor.work()
-    job = bench.job(job_id)
+    setup.supervisor.work()
+    job = setup.job(job_id)
     assert job.state is State.FAILED
     assert job.error is not None
     assert job.error["code"] == "upload.gone"
     assert "u1" in job.message
 
 
-def test_cancel_ends_the_engine_and_leaves_no_file(bench: Bench) -> None:
-    job_id = bench.submit("slow")
-    thread = bench.start(job_id)
-    with bench.database.writing() as session:
+def test_cancel_ends_the_engine_and_leaves_no_file(setup: WorkerSetup) -> None:
+    job_id = setup.submit("slow")
+    thread = setup.start(job_id)
+    with setup.database.writing() as session:
         JobRepository(session).cancel(job_id)
     thread.join(5)
     assert not thread.is_alive()
-    assert bench.engine.pid is None
-    assert bench.job(job_id).state is State.DISMISSED
-    assert not (bench.storage.root / "jobs" / job_id).exists()
+    assert setup.engine.pid is None
+    assert setup.job(job_id).state is State.DISMISSED
+    assert not (setup.storage.root / "jobs" / job_id).exists()
 
 
-def test_a_job_that_is_removed_while_it_runs_leaves_no_file(bench: Bench) -> None:
-    job_id = bench.submit("slow")
-    thread = bench.start(job_id)
-    with bench.database.writing() as session:
+def test_a_job_that_is_removed_while_it_runs_leaves_no_file(setup: WorkerSetup) -> None:
+    job_id = setup.submit("slow")
+    thread = setup.start(job_id)
+    with setup.database.writing() as session:
         JobRepository(session).cancel(job_id)
         assert JobRepository(session).remove(job_id)
     thread.join(5)
     assert not thread.is_alive()
-    assert bench.engine.pid is None
-    assert not (bench.storage.root / "jobs" / job_id).exists()
+    assert setup.engine.pid is None
+    assert not (setup.storage.root / "jobs" / job_id).exists()
 
 
-def test_a_job_that_another_took_over_is_left_to_it(bench: Bench) -> None:
-    job_id = bench.submit("slow")
-    thread = bench.start(job_id)
-    with bench.database.writing() as session:
+def test_a_job_that_another_took_over_is_left_to_it(setup: WorkerSetup) -> None:
+    job_id = setup.submit("slow")
+    thread = setup.start(job_id)
+    with setup.database.writing() as session:
         session.execute(update(Job).where(Job.id == job_id).values(lease_until=clock() - 1))
         taken = JobRepository(session).claim(job_id, "another", 60, 3)
     assert taken is not None
-    theirs = bench.storage.begin(job_id, taken.epoch)
+    theirs = setup.storage.begin(job_id, taken.epoch)
     thread.join(5)
     assert not thread.is_alive()
-    job = bench.job(job_id)
+    job = setup.job(job_id)
     assert (job.state, job.worker, job.epoch) == (State.RUNNING, "another", 2)
     assert theirs.exists()
-    assert not bench.storage.folder(job_id, 1).exists()
+    assert not setup.storage.folder(job_id, 1).exists()
 
 
-def test_leaving_hands_the_job_back_and_takes_no_other(bench: Bench) -> None:
-    job_id = bench.submit("slow")
-    thread = bench.start(job_id)
-    bench.shutdown.set()
+def test_leaving_hands_the_job_back_and_takes_no_other(setup: WorkerSetup) -> None:
+    job_id = setup.submit("slow")
+    thread = setup.start(job_id)
+    setup.shutdown.set()
     thread.join(5)
     assert not thread.is_alive()
-    job = bench.job(job_id)
+    job = setup.job(job_id)
     assert (job.state, job.attempts, job.epoch) == (State.ACCEPTED, 0, 1)
-    assert not bench.storage.folder(job_id, 1).exists()
-    bench.supervisor.work()
-    assert bench.job(job_id).epoch == 1
+    assert not setup.storage.folder(job_id, 1).exists()
+    setup.supervisor.work()
+    assert setup.job(job_id).epoch == 1
 
 
 def test_a_fault_of_the_supervisor_itself_is_told_and_survived(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    setup: WorkerSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> Path:
         raise OSError(28, "No space left on device")
 
-    job_id = bench.submit("quick")
-    monkeypatch.setattr(bench.storage, "begin", full)
-    bench.supervisor.work()
-    job = bench.job(job_id)
+    job_id = setup.submit("quick")
+    monkeypatch.setattr(setup.storage, "begin", full)
+    setup.supervisor.work()
+    job = setup.job(job_id)
     assert (job.state, job.attempts) == (State.ACCEPTED, 1)
     assert job.error is not None
     assert job.error["code"] == "internal"
     monkeypatch.undo()
-    bench.supervisor.work()
-    assert bench.job(job_id).state is State.SUCCESSFUL
-    assert bench.job(job_id).error is None
+    setup.supervisor.work()
+    assert setup.job(job_id).state is State.SUCCESSFUL
+    assert setup.job(job_id).error is None
 
 
 def test_a_failure_that_cannot_be_recorded_is_a_fault_that_can(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    setup: WorkerSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recorded = JobRepository.fail
 
@@ -254,37 +248,37 @@ def test_a_failure_that_cannot_be_recorded_is_a_fault_that_can(
         return recorded(jobs, job, failure, allowed)
 
     monkeypatch.setattr(JobRepository, "fail", fail)
-    job_id = bench.submit("refuse")
-    bench.supervisor.work()
-    job = bench.job(job_id)
+    job_id = setup.submit("refuse")
+    setup.supervisor.work()
+    job = setup.job(job_id)
     assert job.error is not None
     assert (job.state, job.error["code"]) == (State.ACCEPTED, "internal")
 
 
 def test_a_database_that_is_away_in_the_middle_costs_nothing_but_time(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    setup: WorkerSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job_id = bench.submit("slow")
-    thread = bench.start(job_id)
+    job_id = setup.submit("slow")
+    thread = setup.start(job_id)
 
     def away() -> None:
         raise OperationalError("UPDATE jobs", {}, Exception("server closed the connection"))
 
-    monkeypatch.setattr(bench.database, "writing", away)
-    written = bench.storage.folder(job_id, 1) / "classes.tif"
+    monkeypatch.setattr(setup.database, "writing", away)
+    written = setup.storage.folder(job_id, 1) / "classes.tif"
     until(lambda: written.stat().st_size == 21 * 32)
     thread.join(1)
     assert thread.is_alive()  # it waits to publish
-    assert bench.job(job_id).state is State.RUNNING
+    assert setup.job(job_id).state is State.RUNNING
     monkeypatch.undo()
     thread.join(10)
-    job = bench.job(job_id)
+    job = setup.job(job_id)
     assert (job.state, job.result_epoch) == (State.SUCCESSFUL, 1)
     assert written.exists()
 
 
 def test_a_publication_whose_answer_was_lost_keeps_its_files(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    setup: WorkerSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The transaction is asked for again, and finds the job no longer running."""
     change = Transactions.change
@@ -294,69 +288,69 @@ def test_a_publication_whose_answer_was_lost_keeps_its_files(
         return change(transactions, what) if what.__name__ == "publish" else answer
 
     monkeypatch.setattr(Transactions, "change", lossy)
-    job_id = bench.submit("quick")
-    bench.supervisor.work()
-    assert bench.job(job_id).state is State.SUCCESSFUL
-    assert (bench.storage.folder(job_id, 1) / "classes.tif").exists()
+    job_id = setup.submit("quick")
+    setup.supervisor.work()
+    assert setup.job(job_id).state is State.SUCCESSFUL
+    assert (setup.storage.folder(job_id, 1) / "classes.tif").exists()
 
 
-def test_the_reconciler_rings_for_what_waits_but_fills_no_queue(bench: Bench) -> None:
-    notifier = JobNotifier(make_celery(bench.settings))
-    reconciler = bench.reconciler(notifier)
+def test_the_reconciler_rings_for_what_waits_but_fills_no_queue(setup: WorkerSetup) -> None:
+    notifier = JobNotifier(make_celery(setup.settings))
+    reconciler = setup.reconciler(notifier)
     reconciler.reconcile()
     assert notifier.waiting() == 0
     for _ in range(3):
-        bench.submit("quick")
+        setup.submit("quick")
     for _ in range(5):
-        with bench.supervisor._at_work:  # all workers are busy
+        with setup.supervisor._at_work:  # all workers are busy
             reconciler.reconcile()
         assert notifier.waiting() == 3
 
 
-def test_the_reconciler_takes_a_job_that_no_worker_takes(bench: Bench) -> None:
-    settings = bench.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
-    reconciler = bench.reconciler(JobNotifier(make_celery(settings)))
-    job_id = bench.submit("quick")
+def test_the_reconciler_takes_a_job_that_no_worker_takes(setup: WorkerSetup) -> None:
+    settings = setup.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
+    reconciler = setup.reconciler(JobNotifier(make_celery(settings)))
+    job_id = setup.submit("quick")
     reconciler.reconcile()
-    assert bench.job(job_id).state is State.ACCEPTED  # somebody else may be about to take it
+    assert setup.job(job_id).state is State.ACCEPTED  # somebody else may be about to take it
     reconciler.reconcile()
-    assert bench.job(job_id).state is State.SUCCESSFUL
+    assert setup.job(job_id).state is State.SUCCESSFUL
 
 
-def test_the_reconciler_fails_what_was_abandoned_and_removes_its_files(bench: Bench) -> None:
-    job_id = bench.submit("quick")
+def test_the_reconciler_fails_what_was_abandoned_and_removes_its_files(setup: WorkerSetup) -> None:
+    job_id = setup.submit("quick")
     for epoch in (1, 2, 3):
-        with bench.database.writing() as session:
+        with setup.database.writing() as session:
             assert JobRepository(session).claim(job_id, "w", 60, 3)
             session.execute(update(Job).where(Job.id == job_id).values(lease_until=clock() - 1))
-        bench.storage.begin(job_id, epoch)
-    notifier = JobNotifier(make_celery(bench.settings))
-    bench.reconciler(notifier).reconcile()
-    assert bench.job(job_id).state is State.FAILED
-    assert not (bench.storage.root / "jobs" / job_id).exists()
+        setup.storage.begin(job_id, epoch)
+    notifier = JobNotifier(make_celery(setup.settings))
+    setup.reconciler(notifier).reconcile()
+    assert setup.job(job_id).state is State.FAILED
+    assert not (setup.storage.root / "jobs" / job_id).exists()
 
 
-def test_the_reconciler_removes_what_killed_processes_left(bench: Bench) -> None:
-    uploads = bench.storage.uploads
+def test_the_reconciler_removes_what_killed_processes_left(setup: WorkerSetup) -> None:
+    uploads = setup.storage.uploads
     for name in ("dead.part", "arriving.part", "old"):
         (uploads / name).write_bytes(b"x")
     for name in ("dead.part", "old"):
         os.utime(uploads / name, (0, 0))
-    done, cancelled, waiting = (bench.submit("quick") for _ in range(3))
-    bench.supervisor.work()
-    with bench.database.writing() as session:
+    done, cancelled, waiting = (setup.submit("quick") for _ in range(3))
+    setup.supervisor.work()
+    with setup.database.writing() as session:
         JobRepository(session).cancel(cancelled)
     for job_id in (done, cancelled, waiting, "of another database"):
-        bench.storage.begin(job_id, 7)
-    with bench.supervisor._at_work:
-        bench.reconciler(JobNotifier(make_celery(bench.settings))).reconcile()
+        setup.storage.begin(job_id, 7)
+    with setup.supervisor._at_work:
+        setup.reconciler(JobNotifier(make_celery(setup.settings))).reconcile()
     assert {path.name for path in uploads.iterdir()} == {"u1", "arriving.part", "old"}
-    assert sorted(bench.storage.jobs()) == sorted([done, waiting, "of another database"])
-    assert [path.name for path in bench.storage.folder(done, 1).parent.iterdir()] == ["1"]
+    assert sorted(setup.storage.jobs()) == sorted([done, waiting, "of another database"])
+    assert [path.name for path in setup.storage.folder(done, 1).parent.iterdir()] == ["1"]
 
 
-def test_a_broker_that_is_away_fails_no_ring(bench: Bench) -> None:
-    settings = bench.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
+def test_a_broker_that_is_away_fails_no_ring(setup: WorkerSetup) -> None:
+    settings = setup.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
     notifier = JobNotifier(make_celery(settings))
     before = time.monotonic()
     assert not notifier.notify("x")

@@ -6,8 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import psutil
 import redis as redis_client
 from databases import copy_migrated
 from forked import Worker, start_worker
+from waiting import PATIENCE_S, until
 
 from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.repositories.keys import KeyRepository
@@ -29,17 +29,10 @@ from mfnet.service.queue import JobNotifier, make_celery
 from mfnet.service.settings import Settings
 
 STUB = [sys.executable, engine_stub.__file__]
+RUNNER = [sys.executable, "-m", "mfnet.service.engine.runner"]
 ORTHO = b"pixels"
 WIDTH = 10  # of the raster that the service takes ORTHO for, and that it cuts where told to
-PATIENCE_S = 60
 QUICK = {"LEASE_S": "4", "HEARTBEAT_S": "0.3", "RECONCILE_S": "0.5", "GRACE_S": "20"}
-
-
-def until(true: Callable[[], Any], seconds: float = PATIENCE_S) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"not true within {seconds} s"
-        time.sleep(0.05)
 
 
 class Redis:
@@ -79,7 +72,7 @@ class Redis:
             return False
 
 
-class Farm:
+class WorkerHost:
     """A data folder, worker processes on it, and what the API would do.
 
     Args:
@@ -112,7 +105,7 @@ class Farm:
                 upload_id, self.owner, "a.tif", size=len(content), sha256="", report=report
             )
 
-    def hire(self, **settings: Any) -> Worker:
+    def start_worker(self, **settings: Any) -> Worker:
         """Start one more worker, with settings of its own."""
         chosen = {**QUICK, "ENGINE_COMMAND": json.dumps(self._engine)}
         chosen |= {name.upper(): str(value) for name, value in settings.items()}
