@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Ortho = Annotated[Path, typer.Argument(help="Orthophoto, a GeoTIFF: red, green, blue (alpha).")]
 Height = Annotated[
-    Path, typer.Argument(help="Metres above ground, a GeoTIFF of the same place; or see --dtm.")
+    Path, typer.Argument(help="Heights above ground, a GeoTIFF; a surface model with --dtm.")
 ]
 Dtm = Annotated[
     Path | None, typer.Option(help="Terrain model; HEIGHT is then a surface model (DSM).")
@@ -23,36 +23,44 @@ ModelName = Annotated[str, typer.Option(help="A name from `mfnet models list`, o
 
 _READING: dict[str, Any] = {
     "bands": Annotated[
-        str | None, typer.Option(help="Red, green, blue of the orthophoto, such as 3,2,1.")
+        str | None,
+        typer.Option(help="Bands of the orthophoto to use as red, green and blue, such as 3,2,1."),
     ],
-    "white": Annotated[
-        float | None, typer.Option(help="Digital number of white in the orthophoto.")
-    ],
+    "white": Annotated[float | None, typer.Option(help="Pixel value of white in the orthophoto.")],
     "collar": Annotated[
         bool,
         typer.Option(
-            "--collar/--no-collar", help="Take a black or white collar at the rim for no data."
+            "--collar/--no-collar", help="Treat a black or white collar at the edge as no data."
         ),
     ],
-    "height_band": Annotated[int | None, typer.Option(help="Band of HEIGHT, counted from 1.")],
-    "dtm_band": Annotated[int | None, typer.Option(help="Band of the terrain model.")],
+    "height_band": Annotated[
+        int | None, typer.Option(help="Band of the height raster, counted from 1.")
+    ],
+    "dtm_band": Annotated[
+        int | None, typer.Option(help="Band of the terrain model, counted from 1.")
+    ],
     "height_unit": Annotated[
         str | None,
-        typer.Option(help="Of the heights: m, dm, cm, mm, ft, us-ft, or metres a step (0.2)."),
+        typer.Option(
+            help="Unit of the heights: m, dm, cm, mm, ft, us-ft, or metres per stored step (0.2)."
+        ),
     ],
     "dtm_unit": Annotated[
-        str | None, typer.Option(help="Of the terrain model, where it differs from HEIGHT's.")
+        str | None,
+        typer.Option(help="Unit of the terrain model, if it differs from that of the heights."),
     ],
     "height_offset": Annotated[
         float | None,
-        typer.Option(help="Metres to add to heights above ground; 0: they are right as they are."),
+        typer.Option(
+            help="Metres to add to the heights above ground; 0 confirms that they are right."
+        ),
     ],
     "height_nodata": Annotated[
         str | None,
-        typer.Option(help="Value of a missing height; none: every value is a height."),
+        typer.Option(help="Value that marks a missing height; none: every value is a height."),
     ],
     "crs": Annotated[
-        str | None, typer.Option(help="CRS of the raster that names none, such as EPSG:25832.")
+        str | None, typer.Option(help="CRS of a raster that has none, such as EPSG:25832.")
     ],
 }
 """The fields of `ReadingOptions`, on the command line."""

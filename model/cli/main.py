@@ -38,7 +38,8 @@ def inspect(
     height: Annotated[Path | None, typer.Argument(help="Its height raster.")] = None,
     dtm: Dtm = None,
     model: Annotated[
-        str | None, typer.Option(help="Check that this model takes the pair, and has seen such.")
+        str | None,
+        typer.Option(help="Check that the pair suits this model and resembles its training data."),
     ] = None,
     models_dir: ModelsDir = USER_MODELS,
     quick: Annotated[bool, typer.Option("--quick", help="Do not decode every block.")] = False,
@@ -48,10 +49,10 @@ def inspect(
         typer.Option(help="What stands beside a raster: world, prj, pam or mask.", hidden=True),
     ] = None,
     max_memory_mb: Annotated[
-        int | None, typer.Option(min=64, help="End the process beyond this address space.")
+        int | None, typer.Option(min=64, help="Abort above this much memory (address space).")
     ] = None,
     max_seconds: Annotated[
-        int | None, typer.Option(min=1, help="End the process after this time.")
+        int | None, typer.Option(min=1, help="Abort after so many seconds.")
     ] = None,
     *,
     options: "ReadingOptions",
@@ -161,7 +162,8 @@ def panel(
     out: Annotated[Path, typer.Option("--out", "-o", help="PNG to write.")],
     dtm: Dtm = None,
     statistics: Annotated[
-        Path | None, typer.Option(help="The map's; default: STEM_statistics.json beside it.")
+        Path | None,
+        typer.Option(help="Statistics of the map; default: STEM_statistics.json beside it."),
     ] = None,
     truth: Annotated[Path | None, typer.Option(help="Classes to show beside the map.")] = None,
     *,

@@ -5,7 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(help="The models that there are, and SAM's weights.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, show, import and export models; fetch SAM's weights.", no_args_is_help=True
+)
 
 USER_MODELS = Path(typer.get_app_dir("mfnet")) / "models"
 """Where models and bases go that the user brings in."""

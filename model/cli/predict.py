@@ -29,25 +29,32 @@ def predict(
     model: ModelName = "town-small",
     models_dir: ModelsDir = USER_MODELS,
     stride: Annotated[
-        int | None, typer.Option(min=1, help="Pixels between windows; default: the model's.")
+        int | None, typer.Option(min=1, help="Pixels between windows; default: the model's own.")
     ] = None,
-    blend: Annotated[Blend, typer.Option(help="How overlapping windows are weighed.")] = Blend.MEAN,
+    blend: Annotated[
+        Blend, typer.Option(help="How overlapping windows are weighted.")
+    ] = Blend.MEAN,
     confidence: Annotated[
         bool, typer.Option("--confidence", help="Also write STEM_confidence.tif beside the map.")
     ] = False,
     least_sure: Annotated[
         Path | None,
         typer.Option(
-            help="GeoPackage of the places where the map is least sure, to be corrected first; "
-            "writes the confidence, too."
+            help="Write a GeoPackage of the places where the model is least sure, to correct "
+            "first; also writes the confidence."
         ),
     ] = None,
     statistics: Annotated[
-        Path | None, typer.Option(help="Default: STEM_statistics.json beside the map.")
+        Path | None,
+        typer.Option(
+            help="JSON file for the statistics; default: STEM_statistics.json beside the map."
+        ),
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Windows a batch.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Windows per batch.")] = None,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
-    precision: Annotated[Precision, typer.Option(help="Of the arithmetic.")] = Precision.AUTO,
+    precision: Annotated[
+        Precision, typer.Option(help="Precision of the arithmetic.")
+    ] = Precision.AUTO,
     as_json: Json = False,
     *,
     options: "ReadingOptions",

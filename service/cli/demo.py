@@ -19,7 +19,7 @@ def demo(
     size: Annotated[int, typer.Option(min=256, max=8192, help="Side of the town, pixels.")] = 1024,
     seed: Annotated[int, typer.Option(min=0, help="Which town.")] = 900_001,
 ) -> None:
-    """The whole story through the real service: upload, map, download, look. Minutes, on a laptop.
+    """Run the whole workflow through a real service: upload, map, download. A minute on a laptop.
 
     Training never saw the town that is drawn.
     """

@@ -27,7 +27,7 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port; 0: any.", show_default="8000")] = None,
     worker: Annotated[bool, typer.Option(help="Run a worker beside the API.")] = True,
 ) -> None:
-    """Run the service: the API and one worker. MFNET_… in the environment sets the rest."""
+    """Run the service: the API and one worker. Other settings: MFNET_… in the environment."""
     from mfnet.service.cli.serve import serve
 
     serve(settings_of(data_dir=data_dir, host=host, port=port), worker=worker, tell=typer.echo)
@@ -38,7 +38,7 @@ def worker(
     data_dir: DataDir = None,
     work: Annotated[
         str | None,
-        typer.Option("--work", help="segment or retrain: one of both.", show_default="segment"),
+        typer.Option("--work", help="Kind of jobs: segment or retrain.", show_default="segment"),
     ] = None,
     parent: Annotated[int | None, typer.Option(hidden=True, help="Leave with it.")] = None,
 ) -> None:

@@ -73,24 +73,34 @@ def rollback(name: Name, why: Why = "", data_dir: DataDir = None) -> None:
 
 def retrain(
     model: Annotated[str, typer.Argument(help="NAME, or NAME@VERSION, to go on from.")],
-    tiles: Annotated[list[str] | None, typer.Option("--tile", help="Id of a correction.")] = None,
-    all_tiles: Annotated[bool, typer.Option("--all-tiles", help="All corrections.")] = False,
+    tiles: Annotated[
+        list[str] | None,
+        typer.Option("--tile", help="Id of a labelled tile to learn from; may be repeated."),
+    ] = None,
+    all_tiles: Annotated[
+        bool, typer.Option("--all-tiles", help="Learn from all labelled tiles.")
+    ] = False,
     folder: Annotated[
         str | None, typer.Option(help="Folder of labelled tiles below MFNET_TRAINING_ROOT.")
     ] = None,
-    recipe: Annotated[str, typer.Option(help="One that comes with the program.")] = "retrain",
+    recipe: Annotated[str, typer.Option(help="A recipe that comes with the program.")] = "retrain",
     changes: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value, changes the recipe.")
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE: change a key of the recipe; may be repeated."),
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Of training.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Training ends after so many.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop training after so many minutes.")
+    ] = None,
     promote: Annotated[
-        bool, typer.Option(help="Put it into use if the gate has nothing against it.")
+        bool, typer.Option(help="Promote the candidate if it passes the gate.")
     ] = False,
-    margin: Annotated[float, typer.Option(help="IoU that no class may fall by more than.")] = 0.02,
+    margin: Annotated[
+        float, typer.Option(help="Largest fall in IoU that the gate accepts for a class.")
+    ] = 0.02,
     data_dir: DataDir = None,
 ) -> None:
-    """Have a service's worker retrain a model; prints the job's id. It ends in a candidate."""
+    """Submit a retraining, which makes a candidate version of a model; print the job's id."""
     from pydantic import ValidationError
 
     from mfnet.service.operations.submit_retraining import submit

@@ -16,22 +16,28 @@ def correct(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Label raster to write, a COG.")],
     statistics: Annotated[
-        Path | None, typer.Option(help="The map's; default: STEM_statistics.json beside it.")
+        Path | None,
+        typer.Option(help="Statistics of the map; default: STEM_statistics.json beside it."),
     ] = None,
-    column: Annotated[str, typer.Option(help="Of polygons: holds the class.")] = "class",
-    layer: Annotated[str | None, typer.Option(help="Of polygons, if there are several.")] = None,
+    column: Annotated[
+        str, typer.Option(help="Column of the polygons that holds the class.")
+    ] = "class",
+    layer: Annotated[
+        str | None, typer.Option(help="Layer of the polygons, if there are several.")
+    ] = None,
     keep_map: Annotated[
-        bool, typer.Option("--keep-map", help="Where no polygon lies, learn the map's class.")
+        bool,
+        typer.Option("--keep-map", help="Keep the map's class as a label where no polygon lies."),
     ] = False,
     as_json: Json = False,
     max_memory_mb: Annotated[
-        int | None, typer.Option(min=64, help="End the process beyond this address space.")
+        int | None, typer.Option(min=64, help="Abort above this much memory (address space).")
     ] = None,
     max_seconds: Annotated[
-        int | None, typer.Option(min=1, help="End the process after this time.")
+        int | None, typer.Option(min=1, help="Abort after so many seconds.")
     ] = None,
 ) -> None:
-    """Make labels of a map and its correction, and say what was corrected."""
+    """Turn a map and its correction into labels, and report what changed."""
     from mfnet.model.cli.resource_limits import limit
 
     limit(max_memory_mb, max_seconds)

@@ -13,7 +13,7 @@ from mfnet.training.cli.correct import correct
 app = typer.Typer(no_args_is_help=True)
 app.command()(correct)
 
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all of them if not given.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, no progress bar.")]
 
 Changes = Annotated[
@@ -29,9 +29,9 @@ Changes = Annotated[
 @app.command()
 def town(
     out_dir: Annotated[Path, typer.Argument(help="Folder for the three rasters.")],
-    seed: Annotated[int, typer.Option(min=0, help="Decides everything.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")] = 0,
     size: Annotated[int, typer.Option(min=64, max=8192, help="Side in pixels.")] = 1024,
-    gsd: Annotated[float, typer.Option(min=0.02, max=2.0, help="Metres a pixel.")] = 0.125,
+    gsd: Annotated[float, typer.Option(min=0.02, max=2.0, help="Metres per pixel.")] = 0.125,
 ) -> None:
     """Draw a synthetic town: ortho.tif, ndsm.tif and truth.tif."""
     from mfnet.training.synthetic.town import draw_town, write_town
@@ -43,16 +43,15 @@ def town(
 @app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(help="A TOML file; see training/recipes.")],
-    out: Annotated[
-        Path | None, typer.Option(help="The run's folder; runs/NAME if not given.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/NAME.")] = None,
     changes: Changes = None,
     parent: Annotated[
         str | None,
         typer.Option("--from", help="A model to start from: --set network.parent=MODEL."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in OUT; start it if there is none.")
+        bool,
+        typer.Option("--resume", help="Continue the run in OUT, or start it if there is none."),
     ] = False,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
     models_dir: ModelsDir = USER_MODELS,
@@ -85,10 +84,10 @@ def train(
 @app.command()
 def evaluate(
     model: Annotated[str, typer.Argument(help="A model's name or .safetensors file.")],
-    recipe: Annotated[Path, typer.Argument(help="Whose data are mapped.")],
+    recipe: Annotated[Path, typer.Argument(help="Recipe that names the data.")],
     changes: Changes = None,
     split: Annotated[
-        Literal["test", "validation"], typer.Option(help="Which tiles of the data.")
+        Literal["test", "validation"], typer.Option(help="Which tiles to measure on.")
     ] = "test",
     stride: Annotated[
         int | None,
@@ -97,15 +96,13 @@ def evaluate(
     record: Annotated[
         bool, typer.Option("--record", help="Write the figures into the model's file.")
     ] = False,
-    baseline: Annotated[
-        str | None, typer.Option(help="A model whose figures are recorded beside them.")
-    ] = None,
+    baseline: Annotated[str | None, typer.Option(help="A model to record for comparison.")] = None,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
     models_dir: ModelsDir = USER_MODELS,
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a model on the test tiles of a recipe's data, through the engine that users run.
+    """Measure a model on a recipe's test tiles, with the engine that users run.
 
     On the paper's data sets the paper's figures are printed beside it.
     """
@@ -130,14 +127,14 @@ def evaluate(
 @app.command()
 def calibrate(
     model: Annotated[str, typer.Argument(help="A model's name or .safetensors file.")],
-    recipe: Annotated[Path, typer.Argument(help="Whose validation tiles it is fitted on.")],
+    recipe: Annotated[Path, typer.Argument(help="Recipe that names the validation tiles.")],
     changes: Changes = None,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
     models_dir: ModelsDir = USER_MODELS,
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fit how sure a model says it is, and write it into its file; `mfnet train` does so itself."""
+    """Calibrate a model's confidence on validation tiles; `mfnet train` does this itself."""
     from mfnet.training.experiments.single_run import run_calibrate
 
     found = run_calibrate(
@@ -155,10 +152,10 @@ def calibrate(
 @app.command()
 def study(
     name: Annotated[str, typer.Argument(help="table4, table5 or figure12 of the paper.")],
-    recipe: Annotated[Path, typer.Argument(help="What all runs start from.")],
+    recipe: Annotated[Path, typer.Argument(help="Recipe that all runs start from.")],
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each network.")] = 3,
     out: Annotated[
-        Path | None, typer.Option(help="Of runs and results; runs/studies/NAME if not given.")
+        Path | None, typer.Option(help="Folder of runs and results; default: runs/studies/NAME.")
     ] = None,
     changes: Changes = None,
     device: Annotated[Device, typer.Option(help="Where the networks run.")] = Device.AUTO,
@@ -166,7 +163,7 @@ def study(
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train and measure what a table of the paper compares, with several seeds.
+    """Reproduce a comparison of the paper: train and measure its variants, with several seeds.
 
     Tables and figure go to the folder, and so does each run; what is done is not done again, so the
     same command goes on with a study that was stopped, or adds seeds or another table.
