@@ -33,8 +33,14 @@ test: test-servers check  ## Everything, with real Redis, PostgreSQL and worker 
 
 check: lint types contracts  ## Lint, types, import contracts: half a minute.
 
-test-quick: $(VENV)/.installed-dev  ## What a minute is enough for: no processes, no training, no towns.
-	$(PYTEST) -n $(WORKERS) -q -m "not acceptance and not slow and not soak and not long"
+# What needs no process, no training and no town.
+QUICK := tests/model/raster tests/model/weights tests/model/test_classes.py tests/service/domain \
+	tests/training/config tests/training/optim tests/training/tracking tests/test_interface.py \
+	--ignore tests/model/raster/pairs/test_random_files.py \
+	--ignore tests/model/raster/pairs/test_reported_pairs.py
+
+test-quick: $(VENV)/.installed-dev  ## A minute of tests, for every day.
+	$(PYTEST) -n $(WORKERS) -q -m "not acceptance and not slow and not soak" $(QUICK)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -84,6 +84,7 @@ def test_a_model_whose_confidence_a_temperature_makes_worse_keeps_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     use_tiny(monkeypatch)
+    torch.manual_seed(1)
     net = MFNet(parse_recipe(TOML).model_config_for()).eval()
     monkeypatch.setattr("mfnet.training.evaluation.calibration.fit_temperature", lambda *_: COLDEST)
     found = calibrate(net, held_out_pool().areas, device="cpu")
