@@ -77,15 +77,12 @@ def find_collars(
         white: The digital number of white.
         columns_are_cheap: It is tiled, so that a column is read without the rest of its rows.
     """
-    suspected = [
-        colour
+    rim = [read(window) for window in _rim(height, width, columns_are_cheap)]
+    found = (
+        _find(read, height, width, white, colour, _usual_level(rim, colour, white))
         for colour in COLOURS
-        if any(
-            _suspicious(_plain(*read(window), colour, white))
-            for window in _rim(height, width, columns_are_cheap)
-        )
-    ]
-    found = (_find(read, height, width, white, colour) for colour in suspected)
+        if any(_suspicious(_plain(*line, colour, white)) for line in rim)
+    )
     return [collar for collar in found if collar is not None]
 
 
@@ -111,10 +108,9 @@ def _plain(
     valid: NDArray[np.bool_],
     colour: str,
     white: float,
-    exact: bool = False,
 ) -> NDArray[np.bool_]:
     """Where all bands of valid pixels (h, w) are black, or white."""
-    edge = _LOSSY if values.dtype == np.uint8 and not exact else 0
+    edge = _LOSSY if values.dtype == np.uint8 else 0
     if colour == "black":
         plain = (values <= edge).all(axis=0)
     else:
@@ -124,6 +120,16 @@ def _plain(
             [(abs(values - np.float32(level)) <= edge).all(axis=0) for level in levels]
         )
     return np.asarray(plain & valid)
+
+
+def _usual_level(
+    rim: Sequence[tuple[NDArray[Any], NDArray[np.bool_]]], colour: str, white: float
+) -> int | None:
+    """The level that most plain pixels of the rim have, of 8 bits: a collar may be 1 or 254."""
+    if rim[0][0].dtype != np.uint8:
+        return None
+    plain = [values[0][_plain(values, valid, colour, white)] for values, valid in rim]
+    return int(np.bincount(np.concatenate(plain), minlength=1).argmax())
 
 
 def _rim(height: int, width: int, columns_are_cheap: bool) -> Iterator[Window]:
@@ -146,18 +152,22 @@ def _suspicious(plain: NDArray[np.bool_]) -> bool:
     return bool(line[0] or line[-1] or (stops - starts).max() >= _RIM_RUN_PX)
 
 
-def _find(read: Read, height: int, width: int, white: float, colour: str) -> Collar | None:
+def _find(
+    read: Read, height: int, width: int, white: float, colour: str, level: int | None
+) -> Collar | None:
     lines: list[_Line] = []
     rows = max(1, _CHUNK_PX // width)
     for row in range(0, height, rows):
         values, valid = read(Window(0, row, width, min(rows, height - row)))
         plain = _plain(values, valid, colour, white)
-        exact = _plain(values, valid, colour, white, exact=True)
+        exact = plain & (values == level).all(axis=0) if level is not None else plain
         lines += [_line(*each) for each in zip(plain, exact, valid, strict=True)]
-    joined = _joined(lines, _seeds(lines, width, _SIDE_SHARE[colour]))
+    # Only black to the last digit is hardly ever a thing.
+    like = "black" if colour == "black" and level in (0, None) else "white"
+    joined = _joined(lines, _seeds(lines, width, _SIDE_SHARE[like]))
     pixels = sum(int(line.pixels[kept].sum()) for line, kept in zip(lines, joined, strict=True))
     exact_px = sum(int(line.exact[kept].sum()) for line, kept in zip(lines, joined, strict=True))
-    if pixels < _LEAST_PX[colour] or exact_px < _EXACT_SHARE * pixels:
+    if pixels < _LEAST_PX[like] or exact_px < _EXACT_SHARE * pixels:
         return None
     counts = np.array([int(kept.sum()) for kept in joined])
     return Collar(

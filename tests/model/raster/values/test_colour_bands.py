@@ -353,7 +353,7 @@ def test_two_bands_of_heights_are_asked_for(photo: Make, make_tiff: Make) -> Non
 # ---- collars -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("colour", [0, 255])
+@pytest.mark.parametrize("colour", [0, 1, 254, 255])
 @pytest.mark.parametrize("tiled", [True, False])
 def test_a_collar_without_mask_holds_no_data(open_pair: Any, colour: int, tiled: bool) -> None:
     side = 300
