@@ -164,7 +164,9 @@ class _Colours:
         self.remarks += tell_of_no_colours(file, [values for values, _ in read], ortho.nodata)
         self.collars: tuple[Collar, ...] = ()
         if options.collar:
-            self.collars = _collars(ortho, self.white)
+            found = _collars(ortho, self.white)
+            self.collars = tuple(collar for collar in found if collar.certain)
+            self.remarks += [_nearly_plain(file, each) for each in found if not each.certain]
         for window, (_, valid) in zip(windows, read, strict=True):
             for collar in self.collars:
                 collar.clear(valid, window)
@@ -183,6 +185,15 @@ class _Colours:
 def _pixels(windows: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     """The valid pixels (bands, n) of windows."""
     return np.concatenate([values[:, valid] for values, valid in windows], axis=1)
+
+
+def _nearly_plain(file: str, collar: Collar) -> Remark:
+    message = (
+        f"{file}: {collar.pixels:,} pixels joined to the rim are nearly {collar.colour} and are "
+        "mapped as ground; if they are a collar, nearblack -setalpha takes it out (with -white "
+        "for a bright one)"
+    )
+    return Remark(code="ortho.collar_maybe", message=message)
 
 
 def _collars(ortho: GeoTiff, white: float) -> tuple[Collar, ...]:

@@ -24,6 +24,8 @@ _LOSSY = 4
 """Lossy compression of 8 bits leaves so much beside black; wider types are plain or are not."""
 _EXACT_SHARE = 0.8
 """Of a collar that is plain to the last digit all the same."""
+_LIKELY_SHARE = 0.02
+"""Of the raster, that is worth telling where it is nearly plain."""
 _LEAST_PX = {"black": 256, "white": 1024}
 _SIDE_SHARE = {"black": 0.02, "white": 0.1}
 """Of a side, and 16 pixels, that a collar takes which lies in no corner. Pixels that are black to
@@ -45,10 +47,12 @@ class Collar:
         rows: First run of each row, and one more: row r has runs `rows[r]` to `rows[r + 1]`.
         starts: First columns.
         stops: Columns behind the last.
+        certain: It is plain; else it is nearly so, and may as well be water or shadow.
     """
 
     colour: str
     pixels: int
+    certain: bool
     rows: NDArray[np.int64] = field(repr=False)
     starts: NDArray[np.int32] = field(repr=False)
     stops: NDArray[np.int32] = field(repr=False)
@@ -167,12 +171,14 @@ def _find(
     joined = _joined(lines, _seeds(lines, width, _SIDE_SHARE[like]))
     pixels = sum(int(line.pixels[kept].sum()) for line, kept in zip(lines, joined, strict=True))
     exact_px = sum(int(line.exact[kept].sum()) for line, kept in zip(lines, joined, strict=True))
-    if pixels < _LEAST_PX[like] or exact_px < _EXACT_SHARE * pixels:
+    certain = exact_px >= _EXACT_SHARE * pixels
+    if pixels < (_LEAST_PX[like] if certain else _LIKELY_SHARE * width * height):
         return None
     counts = np.array([int(kept.sum()) for kept in joined])
     return Collar(
         colour=colour,
         pixels=pixels,
+        certain=certain,
         rows=np.concatenate([[0], np.cumsum(counts)]),
         starts=np.concatenate([ln.starts[kept] for ln, kept in zip(lines, joined, strict=True)]),
         stops=np.concatenate([ln.stops[kept] for ln, kept in zip(lines, joined, strict=True)]),

@@ -373,6 +373,16 @@ def test_a_collar_without_mask_holds_no_data(open_pair: Any, colour: int, tiled:
         assert pair.read(0, side).valid["ortho"].all()
 
 
+@pytest.mark.parametrize("ends", [(0, 4), (252, 256)])
+def test_a_nearly_plain_collar_is_told_and_stays(open_pair: Any, ends: tuple[int, int]) -> None:
+    values = (colours(300) * 200 + 20).astype("uint8")
+    noise = np.random.default_rng(5).integers(*ends, (3, 300, 300), dtype=np.uint8)
+    outside = draw_gaps(np.random.default_rng(4), 300, 300, 0.3, "outline")
+    with open_pair(np.where(outside, noise, values), photometric="rgb") as pair:
+        assert pair.read(0, 300).valid["ortho"].all()
+        assert codes(pair) == ["ortho.collar_maybe"]
+
+
 def test_dark_and_bright_things_at_the_rim_stay(open_pair: Any) -> None:
     values = (colours(300) * 200 + 20).astype("uint8")
     values[:, 100:130, :5] = 2  # a shadow: dark, and not to the last digit
