@@ -150,24 +150,10 @@ def check_above_ground(
     finite = heights[np.isfinite(heights)].astype(np.float64)
     if confirmed or len(finite) < _LEAST_PIXELS:
         return []
-    if source.with_dtm and found["p1"] == found["p99"] == 0:
-        raise _refusal(
-            "surface model and terrain model have the same heights",
-            "pass the surface model (DSM) as HEIGHT and the terrain model (DTM) with --dtm; if "
-            "nothing stands there, --height-offset 0",
-            found,
-            source,
-        )
     level, share = _ground_level(finite)
     below = float((finite < -_LEVEL_ASKED_M).mean())
-    if source.with_dtm and found["p75"] <= _LEVEL_ASKED_M and found["p5"] < -2.5 and below > 0.1:
-        raise _refusal(
-            f"the terrain model lies above the surface in {100 * below:.0f} % of the place",
-            "pass the surface model as HEIGHT and the terrain model with --dtm: are they swapped? "
-            "If both count from another level, say so with --height-offset METRES",
-            found,
-            source,
-        )
+    if source.with_dtm:
+        _refuse_wrong_terrain(found, below, source)
     lower = float((finite < level - _LEVEL_ASKED_M).mean())
     if below > _BELOW_ASKED or (
         level > _LEVEL_ASKED_M and share > _LEVEL_SHARE and lower < _LOWER_SHARE
@@ -184,6 +170,26 @@ def check_above_ground(
             source,
         )
     return _remarks(found, level, share, lower, below, source)
+
+
+def _refuse_wrong_terrain(found: dict[str, float], below: float, source: Source) -> None:
+    """Refuses a terrain model that is the surface model, or lies above it."""
+    if found["p1"] == found["p99"] == 0:
+        raise _refusal(
+            "surface model and terrain model have the same heights",
+            "pass the surface model (DSM) as HEIGHT and the terrain model (DTM) with --dtm; if "
+            "nothing stands there, --height-offset 0",
+            found,
+            source,
+        )
+    if found["p75"] <= _LEVEL_ASKED_M and found["p5"] < -2.5 and below > 0.1:
+        raise _refusal(
+            f"the terrain model lies above the surface in {100 * below:.0f} % of the place",
+            "pass the surface model as HEIGHT and the terrain model with --dtm: are they swapped? "
+            "If both count from another level, say so with --height-offset METRES",
+            found,
+            source,
+        )
 
 
 def _refuse_absolute(found: dict[str, float], source: Source) -> None:
