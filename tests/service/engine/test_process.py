@@ -84,7 +84,8 @@ def test_what_is_no_reply_ends_the_child(engine: Engine, tmp_path: Path) -> None
 
 
 def test_bytes_that_are_no_text_are_no_reply_either(tmp_path: Path) -> None:
-    loud = Engine([sys.executable, "-c", "import sys; sys.stdout.buffer.write(b'\\xff\\n')"])
+    code = "import sys; sys.stdin.readline(); sys.stdout.buffer.write(b'\\xff\\n')"
+    loud = Engine([sys.executable, "-c", code])
     loud.send(asked("quick", tmp_path))
     with pytest.raises(EngineDied, match="no reply"):
         loud.receive(30)
@@ -117,7 +118,7 @@ def test_the_child_knows_no_secret_and_no_driver_but_geotiffs(
     monkeypatch.setenv("KEPT", "here")
     told = "dict(drivers=sorted(gdal.drivers()), environment=dict(os.environ))"
     reply = f"dict(kind='done', result={told})"
-    code = f"import json, os, rasterio\nwith rasterio.Env() as gdal: print(json.dumps({reply}))"
+    code = f"import json, os, rasterio\ninput()\nwith rasterio.Env() as gdal: print(json.dumps({reply}))"
     child = Engine([sys.executable, "-c", code])
     child.send(asked("quick", tmp_path))
     done = child.receive(30)
