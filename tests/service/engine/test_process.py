@@ -118,7 +118,8 @@ def test_the_child_knows_no_secret_and_no_driver_but_geotiffs(
     monkeypatch.setenv("KEPT", "here")
     told = "dict(drivers=sorted(gdal.drivers()), environment=dict(os.environ))"
     reply = f"dict(kind='done', result={told})"
-    code = f"import json, os, rasterio\ninput()\nwith rasterio.Env() as gdal: print(json.dumps({reply}))"
+    code = "import json, os, rasterio\ninput()\n"
+    code += f"with rasterio.Env() as gdal: print(json.dumps({reply}))"
     child = Engine([sys.executable, "-c", code])
     child.send(asked("quick", tmp_path))
     done = child.receive(30)
