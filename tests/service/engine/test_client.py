@@ -24,10 +24,10 @@ def _ignored(done: int, total: int, what: str | None = None) -> None:
 class EngineSetup:
     """A client, its engine, and requests about a small raster."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, stall_s: float = 60) -> None:
         self.shutdown = threading.Event()
         self.engine = Engine([sys.executable, str(STUB)])
-        settings = Settings(heartbeat_s=0.05, lease_s=1, stall_s=0.5)
+        settings = Settings(heartbeat_s=0.05, lease_s=1, stall_s=stall_s)
         self.client = EngineClient(settings, self.engine, self.shutdown)
         self._ortho = folder / "ortho"
         self._ortho.write_bytes(b"pixels")
@@ -69,7 +69,8 @@ def test_a_shutdown_ends_the_engine(setup: EngineSetup) -> None:
     assert setup.engine.pid is None
 
 
-def test_a_silent_engine_is_ended(setup: EngineSetup) -> None:
+def test_a_silent_engine_is_ended(tmp_path: Path) -> None:
+    setup = EngineSetup(tmp_path, stall_s=0.5)
     with pytest.raises(AttemptFailed, match="silent"):
         setup.client.run(setup.map("silent"), _ignored)
     assert setup.engine.pid is None
