@@ -107,6 +107,9 @@ class ModelConfig(_Frozen):
     """Everything that inference needs beside the weights."""
 
     name: str = "unnamed"
+    kind: Literal["mfnet", "rule", "rule-infrared"] = Field(
+        default="mfnet", description="the network; or a rule without weights, whose encoder is none"
+    )
     encoder: EncoderConfig
     tuning: str = Field(default="mmadapter", description="a key of network.tuning.TUNINGS")
     fusion: str = Field(default="dfm", description="a key of network.fusion.FUSIONS")
@@ -115,6 +118,9 @@ class ModelConfig(_Frozen):
     window_px: int = 256
     stride_px: int = Field(default=128, description="default distance between windows")
     decode_channels: int = Field(default=64, ge=16, multiple_of=16)
+    detail_channels: int = Field(
+        default=0, ge=0, description="of the head at full resolution; 0 for none, as in the paper"
+    )
     gsd_m: float | None = Field(default=None, description="ground sampling distance trained at")
     temperature: float = Field(
         default=1.0,

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mfnet.model.classes import ClassScheme
+from mfnet.model.inference.predictor import Network
 from mfnet.model.inference.segment import segment as segment_pair
 from mfnet.model.inference.segment_options import SegmentOptions
-from mfnet.model.network.mfnet import MFNet
 from mfnet.model.raster.pairs.inspection import inspect_pair
 from mfnet.model.raster.pairs.report import PairReport
 from mfnet.model.raster.remark import Remark
 from mfnet.model.raster.values.reading_options import ReadingOptions
 from mfnet.model.weights.catalog import find
-from mfnet.model.weights.checkpoint import load_model
+from mfnet.model.weights.checkpoint import load_network
 
 AnyPath = str | os.PathLike[str]
 Progress = Callable[[int, int], None]
@@ -40,7 +40,7 @@ class Model:
     classes: ClassScheme
     window_px: int
     stride_px: int
-    network: MFNet
+    network: Network
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def open_model(model: AnyPath, models_dir: AnyPath | None = None) -> Model:
         ('impervious_surface', 'building', 'low_vegetation', 'tree', 'car', 'clutter')
     """
     folder = _path(models_dir)
-    network = load_model(find(str(model), folder), folder)
+    network = load_network(find(str(model), folder), folder)
     config = network.config
     return Model(config.name, config.classes, config.window_px, config.stride_px, network)
 

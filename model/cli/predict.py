@@ -79,12 +79,12 @@ def predict(
     tell_remarks(report)
     from mfnet.model.inference.segment import segment
     from mfnet.model.inference.segment_options import SegmentOptions
-    from mfnet.model.weights.checkpoint import load_model
+    from mfnet.model.weights.checkpoint import load_network
 
     files = {"classes": out, "statistics": statistics or beside(out, "statistics.json")}
     if confidence or least_sure is not None:
         files["confidence"] = beside(out, "confidence.tif")
-    net = load_model(model, models_dir)
+    net = load_network(model, models_dir)
     with progress("segmenting", "windows", as_json=as_json) as advance:
         summary = segment(
             ortho,

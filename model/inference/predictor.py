@@ -11,10 +11,14 @@ from mfnet.model.engine_options import Device, Precision, require_known
 from mfnet.model.errors import BadOption, NonFiniteLogits
 from mfnet.model.network.encoder import Positions
 from mfnet.model.network.mfnet import MFNet
+from mfnet.model.network.rule import Rule
 
 DEVICES = tuple(device.value for device in Device)
 PRECISIONS = tuple(precision.value for precision in Precision)
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+Network = MFNet | Rule
+"""What turns windows into logits."""
 
 
 class Predictor:
@@ -35,14 +39,19 @@ class Predictor:
         net: The network on the device, in the precision, in evaluation mode.
     """
 
-    def __init__(self, net: MFNet, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(self, net: Network, device: str = "auto", precision: str = "auto") -> None:
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
         self._dtype = _DTYPES[self.precision]
-        self.net = net.converted(self.device, self._dtype).eval()
+        self.net: Network = net.converted(self.device, self._dtype).eval()
         # Transposed convolutions, most of the fusion's time, are faster so (docs/measurements).
         self.net.to(memory_format=torch.channels_last)
-        self._positions: dict[torch.Size, Positions] = {}
+        self._positions: dict[torch.Size, Positions | None] = {}
+
+    def at(self, gsd_m: float | None) -> "Predictor":
+        """The same for pixels of this size in metres; itself where that does not matter."""
+        net = self.net.at(gsd_m)
+        return self if net is self.net else Predictor(net, self.device.type, self.precision)
 
     @torch.inference_mode()
     def __call__(self, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -69,15 +78,15 @@ class Predictor:
         return digest.hexdigest()
 
     @cached_property
-    def _exact(self) -> MFNet:
+    def _exact(self) -> Network:
         """The network in float32; made where it is wanted."""
         return self.net.converted(self.device, torch.float32)
 
-    def _positions_of(self, inputs: Mapping[str, Tensor]) -> Positions:
+    def _positions_of(self, inputs: Mapping[str, Tensor]) -> Positions | None:
         """Gathered once for windows of a size."""
         size = next(iter(inputs.values())).shape[-2:]
         if size not in self._positions:
-            self._positions[size] = self.net.encoder.positions(*size)
+            self._positions[size] = self.net.positions(*size)
         return self._positions[size]
 
 

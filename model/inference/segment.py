@@ -15,12 +15,11 @@ import torch
 
 from mfnet.model.atomic_files import check_outputs, check_space, write_json
 from mfnet.model.errors import PartOfOtherKind
-from mfnet.model.inference.predictor import Predictor
+from mfnet.model.inference.predictor import Network, Predictor
 from mfnet.model.inference.prefetch import ahead
 from mfnet.model.inference.segment_options import SegmentOptions
 from mfnet.model.inference.sliding_window import Band, Sweep
 from mfnet.model.inference.windows import WindowPlan
-from mfnet.model.network.mfnet import MFNet
 from mfnet.model.raster.pairs.drift import drift
 from mfnet.model.raster.pairs.normalize import scalings
 from mfnet.model.raster.pairs.pair import RasterPair
@@ -37,7 +36,7 @@ BATCH_SIZE = {"cpu": 8, "cuda": 64}
 def segment(
     ortho: Path,
     height: Path,
-    model: MFNet,
+    model: Network,
     out: Path,
     *,
     dtm: Path | None = None,
@@ -105,7 +104,7 @@ class Segmentation:
     def __init__(
         self,
         pair: RasterPair,
-        model: MFNet | Predictor,
+        model: Network | Predictor,
         options: SegmentOptions | None = None,
         *,
         confidence: bool = False,
@@ -116,7 +115,7 @@ class Segmentation:
         options = options or SegmentOptions()
         if not isinstance(model, Predictor):
             model = Predictor(model, options.device, options.precision)
-        self._predictor = predictor = model
+        self._predictor = predictor = model.at(pair.grid.gsd_m)
         config = predictor.net.config
         self.pair = pair
         stride = config.stride_px if options.stride is None else options.stride

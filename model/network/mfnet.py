@@ -13,6 +13,7 @@ from mfnet.model.config import ModelConfig, suits_decoder
 from mfnet.model.engine_options import require_known
 from mfnet.model.errors import ModelInput
 from mfnet.model.network.decoder import Decoder
+from mfnet.model.network.detail import DetailHead
 from mfnet.model.network.encoder import MultimodalEncoder, Positions, stack_modalities
 from mfnet.model.network.fusion import FUSIONS
 
@@ -37,6 +38,12 @@ class MFNet(nn.Module):
         self.decoder = Decoder(
             channels, config.decode_channels, len(config.classes), self.fusion.maps
         )
+        bands = sum(modality.bands for modality in config.modalities)
+        self.detail = (
+            DetailHead(bands, len(config.classes), config.detail_channels)
+            if config.detail_channels
+            else None
+        )
 
     def forward(self, inputs: Mapping[str, Tensor], positions: Positions | None = None) -> Tensor:
         """Runs the network.
@@ -53,10 +60,11 @@ class MFNet(nn.Module):
             ModelInput: A modality is missing, or has another shape than the model takes.
         """
         self._check(inputs)
-        images = stack_modalities([inputs[m.name] for m in self.config.modalities])
+        rasters = [inputs[m.name] for m in self.config.modalities]
+        images = stack_modalities(rasters)
         levels = self.fusion(self.encoder(images, positions))
         logits_BKHW: Tensor = self.decoder(levels, height=images.shape[-2])
-        return logits_BKHW
+        return logits_BKHW if self.detail is None else self.detail(logits_BKHW, rasters)
 
     @classmethod
     def holding(cls, config: ModelConfig, state: Mapping[str, Tensor]) -> "MFNet":
@@ -75,6 +83,14 @@ class MFNet(nn.Module):
         net.load_state_dict(state, assign=True)
         return net.to(next(net.parameters()).device)  # what is no part of a state
 
+    def at(self, gsd_m: float | None) -> "MFNet":
+        """The network for pixels of some size, metres: the same for all."""
+        return self
+
+    def positions(self, height: int, width: int) -> Positions:
+        """Gathered once for windows of a size; see `MultimodalEncoder.positions`."""
+        return self.encoder.positions(height, width)
+
     def converted(self, device: torch.device, dtype: torch.dtype) -> "MFNet":
         """This network elsewhere, or in another precision; shares what is so already."""
         state = {
@@ -84,9 +100,10 @@ class MFNet(nn.Module):
         return type(self).holding(self.config, state).train(self.training)
 
     def trainable_parameters(self) -> Iterator[nn.Parameter]:
-        """What fine-tuning trains: the tuning of each block, the fusion and the decoder."""
-        for module in (self.encoder.tuning, self.fusion, self.decoder):
-            yield from module.parameters()
+        """What fine-tuning trains: the tuning of each block, the fusion and the heads."""
+        for module in (self.encoder.tuning, self.fusion, self.decoder, self.detail):
+            if module is not None:
+                yield from module.parameters()
 
     def freeze(self) -> "MFNet":
         """Leaves gradients to the trainable parameters alone."""

@@ -15,6 +15,7 @@ from mfnet.model.atomic_files import replacing
 from mfnet.model.config import ModelConfig
 from mfnet.model.errors import BadCheckpoint, BadOption
 from mfnet.model.network.mfnet import MFNet
+from mfnet.model.network.rule import Rule
 from mfnet.model.weights.catalog import (
     CONFIG_KEY,
     FORMAT,
@@ -41,8 +42,14 @@ def new_model(config: ModelConfig, models_dir: Path | None = None) -> MFNet:
     return net
 
 
+def load_network(name_or_path: str | Path, models_dir: Path | None = None) -> MFNet | Rule:
+    """Loads what maps: a network, as `load_model` does, or a rule without weights."""
+    config = read_config(find(name_or_path, models_dir))
+    return load_model(name_or_path, models_dir) if config.kind == "mfnet" else Rule(config).eval()
+
+
 def load_model(name_or_path: str | Path, models_dir: Path | None = None) -> MFNet:
-    """Loads a model for inference.
+    """Loads a network for inference.
 
     Args:
         name_or_path: A name that `mfnet models list` shows, or the path of a .safetensors file.
@@ -54,11 +61,16 @@ def load_model(name_or_path: str | Path, models_dir: Path | None = None) -> MFNe
 
     Raises:
         UnknownModel: There is no such model.
-        BadCheckpoint: The file is damaged, or its tensors are not those of its configuration.
+        BadCheckpoint: The file is damaged, its tensors are not those of its configuration, or it
+            is a rule and no network.
         BaseMissing: It holds only what was trained, and its base is not installed.
     """
     path = find(name_or_path, models_dir)
     config = read_config(path)
+    if config.kind != "mfnet":
+        raise BadCheckpoint(
+            f"{path.stem} is a rule without weights; expected a network", path=str(path)
+        )
     try:
         tensors = load_file(path)
         if config.base and not any(name.startswith(PREFIX) for name in tensors):

@@ -85,7 +85,7 @@ class Segmenter:
         """The model on its device; a model that is loaded costs the next request nothing."""
         from mfnet.model.inference.predictor import Predictor
         from mfnet.model.weights.catalog import find
-        from mfnet.model.weights.checkpoint import load_model
+        from mfnet.model.weights.checkpoint import load_network
 
         path = find(request.model, request.models_dir)
         how = (request.options.get("device", "auto"), request.options.get("precision", "auto"))
@@ -94,7 +94,7 @@ class Segmenter:
         if key != self._key:
             self._key = self._predictor = None  # the old one goes before the new one comes
             _check_sha256(path, request.model_sha256)
-            self._predictor = Predictor(load_model(path, request.models_dir), *how)
+            self._predictor = Predictor(load_network(path, request.models_dir), *how)
             self._key = key
         return self._predictor
 

@@ -57,6 +57,26 @@ class TownRecipe(_Shown):
     )
 
 
+class PlacesRecipe(TownRecipe):
+    """Synthetic places of all kinds and pixel sizes, some of them colours over real heights."""
+
+    kind: Literal["places"] = Field(description="the data set")  # type: ignore[assignment]
+    gsd_m: float = Field(
+        default=0.2, gt=0, description="side of a pixel that the model is said to be made for"
+    )
+    size_px: int = Field(default=512, ge=256, description="side of a training place, in pixels")
+    heights: Path | None = Field(
+        default=None,
+        description="folder of real heights, a folder each with `ndsm.tif` and `classes.tif`",
+    )
+    heights_share: float = Field(
+        default=0.4, ge=0, le=1, description="share of the training places with real heights"
+    )
+    held_out_heights: tuple[str, ...] = Field(
+        default=(), description="names of those that are for the test alone"
+    )
+
+
 class PaperRecipe(_Shown):
     """A data set of the paper, as its owners hand it out."""
 
@@ -139,6 +159,7 @@ def _kind(values: Any) -> Any:
 
 DataRecipe = Annotated[
     Annotated[TownRecipe, Tag("town")]
+    | Annotated[PlacesRecipe, Tag("places")]
     | Annotated[VaihingenRecipe, Tag("vaihingen")]
     | Annotated[PotsdamRecipe, Tag("potsdam")]
     | Annotated[HunanRecipe, Tag("mmhunan")]
@@ -149,6 +170,7 @@ DataRecipe = Annotated[
 
 KINDS: dict[str, type[BaseModel]] = {
     "town": TownRecipe,
+    "places": PlacesRecipe,
     "vaihingen": VaihingenRecipe,
     "potsdam": PotsdamRecipe,
     "mmhunan": HunanRecipe,

@@ -18,7 +18,13 @@ from mfnet.training.config.optimizer_recipe import OptimizerRecipe, require_one_
 from mfnet.training.config.recipe_toml import read_toml, write_toml
 from mfnet.training.config.table import RecipePart
 
-_SCHEMES = {"town": ISPRS, "vaihingen": ISPRS, "potsdam": ISPRS, "mmhunan": MMHUNAN}
+_SCHEMES = {
+    "town": ISPRS,
+    "places": ISPRS,
+    "vaihingen": ISPRS,
+    "potsdam": ISPRS,
+    "mmhunan": MMHUNAN,
+}
 """By kind of data; a folder's manifest has its own."""
 
 
@@ -41,6 +47,12 @@ class NetworkRecipe(RecipePart):
         description="heights that become 0 and 1: metres, or 0 and 1 with per-raster heights",
     )
     window_px: int = Field(default=256, description="side of a window, in pixels")
+    detail_channels: int = Field(
+        default=0,
+        ge=0,
+        description="channels of a head at full resolution behind the decoder; 0, as in the paper, "
+        "for none",
+    )
     train_encoder: bool = Field(
         default=False, description="train every weight of the encoder; false: it stays frozen"
     )
@@ -102,6 +114,7 @@ class Recipe(RecipePart):
             fusion=self.network.fusion,
             modalities=tuple(offered[name] for name in self.network.modalities),
             window_px=self.network.window_px,
+            detail_channels=self.network.detail_channels,
             stride_px=self.network.window_px // 2,
             gsd_m=self.data.gsd_m,
             **facts,

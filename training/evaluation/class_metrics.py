@@ -59,6 +59,12 @@ class Confusion:
         elif self.area_m2 is not None:
             self.area_m2 += counts * pixel_m2
 
+    def merge(self, other: "Confusion") -> None:
+        """Adds the counts of other pixels, of the same scheme."""
+        self.counts += other.counts
+        known = self.area_m2 is not None and other.area_m2 is not None
+        self.area_m2 = self.area_m2 + other.area_m2 if known else None  # type: ignore[operator]
+
     def summary(self) -> dict[str, Any]:
         """What is said of a map, JSON values.
 

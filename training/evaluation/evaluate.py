@@ -12,10 +12,9 @@ from rasterio.windows import Window
 
 from mfnet.model.classes import ClassScheme
 from mfnet.model.errors import BadRecipe
-from mfnet.model.inference.predictor import Predictor
+from mfnet.model.inference.predictor import Network, Predictor
 from mfnet.model.inference.segment import Segmentation
 from mfnet.model.inference.segment_options import SegmentOptions
-from mfnet.model.network.mfnet import MFNet
 from mfnet.model.raster.pairs.pair import RasterPair
 from mfnet.training.datasets.readers.pair_files import gsd_of_own, pair_files
 from mfnet.training.datasets.tiles.interface import Area, Tile
@@ -53,7 +52,7 @@ class Evaluation:
 
 
 def evaluate(
-    net: MFNet,
+    net: Network,
     areas: Sequence[Area],
     scheme: ClassScheme,
     *,
@@ -97,7 +96,7 @@ def evaluate(
     return found
 
 
-def require_same_classes(net: MFNet, scheme: ClassScheme) -> None:
+def require_same_classes(net: Network, scheme: ClassScheme) -> None:
     """Refuses a model that has other classes than the data, BadRecipe."""
     config = net.config
     if config.classes.names != scheme.names:

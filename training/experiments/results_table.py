@@ -44,6 +44,7 @@ def summary(study: Study, found: Measured, recipe: Recipe, scheme: ClassScheme) 
         "commits": _commits(study, found),
         "conditions": found[study.variants[0]][0]["conditions"],
         "rows": rows,
+        "rule": found[study.variants[0]][0].get("rule"),
         "order": [
             {
                 "claim": f.step.claim,
@@ -65,6 +66,7 @@ def page(study: Study, found: Measured, recipe: Recipe, scheme: ClassScheme) -> 
     keys = _columns(study, scheme)
     heads = [*study.heads, *keys.values()]
     lines = [[*row.labels, *_cells(row, found, scheme, [*keys], beside)] for row in study.rows]
+    lines += _rule_line(study, found, scheme, [*keys])
     findings = _findings(study, found)
     parts = [
         f"# {study.title}",
@@ -120,6 +122,18 @@ def _cells(
     for key in keys:
         ours = _percent([run[key] for run in runs])
         yield f"{ours} ({row.paper[key]:.2f})" if beside and key in row.paper else ours
+
+
+def _rule_line(
+    study: Study, found: Measured, scheme: ClassScheme, keys: Sequence[str]
+) -> list[list[str]]:
+    """What a rule without weights finds on the same tiles, where it says anything."""
+    rule = found[study.variants[0]][0].get("rule")
+    if rule is None:
+        return []
+    figures = next(_figures([rule], scheme))
+    labels = ["rule without weights", *[""] * (len(study.heads) - 1)]
+    return [[*labels, *(_percent([figures[key]]) for key in keys)]]
 
 
 def _conditions(study: Study, found: Measured, recipe: Recipe, beside: bool) -> Iterator[str]:

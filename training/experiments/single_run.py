@@ -24,6 +24,7 @@ from mfnet.training.evaluation.calibration import Calibration, calibrate
 from mfnet.training.evaluation.checkpoint_selection import kept_check
 from mfnet.training.evaluation.evaluate import evaluate, require_same_classes
 from mfnet.training.evaluation.model_metadata import record_figures, record_temperature, recorded
+from mfnet.training.evaluation.rule_baseline import rule_figures
 from mfnet.training.reporting.html_report import write_report
 from mfnet.training.reporting.text_tables import figures, percent
 from mfnet.training.tracking.disk_errors import writing
@@ -225,6 +226,8 @@ def _measure(
             device=device,
             progress=advance,
         ).summary()
+    scheme = class_scheme(recipe.data)
+    found["rule"] = rule_figures(recipe.data, areas, scheme, gsd_m=recipe.data.gsd_m)
     found["conditions"] |= {"data": recipe.data.kind, "split": split, "commit": commit()}
     return found
 

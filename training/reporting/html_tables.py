@@ -9,7 +9,7 @@ from mfnet.model.config import ModelConfig
 from mfnet.training.evaluation.calibration import Calibration
 from mfnet.training.reporting.plots import reliability
 from mfnet.training.reporting.published_results import PAPER_TABLES
-from mfnet.training.reporting.text_tables import area_error, percent
+from mfnet.training.reporting.text_tables import area_error, percent, rule_iou
 
 _OVERALL = {
     "oa": "overall accuracy",
@@ -46,15 +46,17 @@ def by_class(measured: dict[str, Any], scheme: ClassScheme) -> Iterator[str]:
     for land_class in scheme.classes:
         one = measured["classes"][land_class.name]
         shares = (percent(one[key]) for key in ("accuracy", "f1", "iou"))
-        rows.append((land_class.title, *shares, area_error(one), f"{one['pixels']:,}"))
-    head = ("class", "found, %", "F1, %", "IoU, %", "area error", "true pixels")
+        rule = rule_iou(measured, land_class.name)
+        rows.append((land_class.title, *shares, rule, area_error(one), f"{one['pixels']:,}"))
+    head = ("class", "found, %", "F1, %", "IoU, %", "rule's IoU, %", "area error", "true pixels")
     yield "<h2>Class by class</h2>"
     yield _table(head, rows, [_swatch(c.color) for c in scheme.classes])
     yield (
         "<p>Found: the share of a class's true pixels that the map has. IoU: what map and truth "
-        "share of a class over what either of them has. Area error: how much more (+) or less of "
-        "the class is mapped than there is; it may be small where many pixels are wrong both "
-        "ways.</p>"
+        "share of a class over what either of them has. The rule has no weights: higher than 2.5 m "
+        "is tree where it is green and building where it is not; a network must beat it. Area "
+        "error: how much more (+) or less of the class is mapped than there is; it may be small "
+        "where many pixels are wrong both ways.</p>"
     )
 
 

@@ -54,12 +54,27 @@ def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> str:
 
 
 def _classes(found: dict[str, Any]) -> str:
-    rows = [("percent", "found", "F1", "IoU", "area error")]
+    rows: list[tuple[str, ...]]
+    rows = [("percent", "found", "F1", "IoU", "rule's IoU", "area error")]
     for name, one in found["classes"].items():
         shares = (percent(one[key]) for key in ("accuracy", "f1", "iou"))
-        rows.append((name, *shares, area_error(one)))
-    rows.append(("foreground mean", "", percent(found["mf1"]), percent(found["miou"]), ""))
+        rows.append((name, *shares, rule_iou(found, name), area_error(one)))
+    means = (percent(found["mf1"]), percent(found["miou"]))
+    rows.append(("foreground mean", "", *means, rule_iou(found), ""))
+    if not found.get("rule"):
+        rows = [(*row[:4], row[5]) for row in rows]
     return aligned(rows)
+
+
+def rule_iou(found: dict[str, Any], name: str | None = None) -> str:
+    """The IoU that the rule reaches, of a class or the foreground's mean, in percent.
+
+    A dash where the rule says nothing of the class, or of the data at all.
+    """
+    rule = found.get("rule")
+    if rule is None:
+        return "–"
+    return percent(rule["miou"] if name is None else rule["classes"][name]["iou"] or None)
 
 
 def _overall(found: dict[str, Any]) -> str:

@@ -42,6 +42,7 @@ class Town:
         ortho: (3, H, W) uint8, red green blue.
         ndsm: (H, W) float32 metres above ground, NaN where the survey found nothing.
         truth: (H, W) uint8, values of `mfnet.model.classes.ISPRS`.
+        infrared: The orthophoto has near infrared, red and green instead.
     """
 
     seed: int
@@ -49,6 +50,7 @@ class Town:
     ortho: NDArray[np.uint8]
     ndsm: NDArray[np.float32]
     truth: NDArray[np.uint8]
+    infrared: bool = False
 
 
 def draw_town(seed: int, size_px: int, gsd_m: float = 0.125) -> Town:

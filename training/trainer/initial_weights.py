@@ -16,7 +16,10 @@ from mfnet.model.weights.sam_base import installed_base
 from mfnet.training.config.recipe import Recipe
 
 HEAD = "decoder.head.3.weight"
-"""The one parameter whose shape the classes decide, (K, C, 1, 1)."""
+"""The one parameter of the decoder whose shape the classes decide, (K, C, 1, 1)."""
+
+DETAIL = "detail."
+"""Parameters of the head at full resolution: kept where the parent has the same, else new."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,11 @@ def _inherit(net: MFNet, parent: MFNet) -> list[str]:
     kept = [name for name in net.config.classes.names if name in theirs]
     for name in kept:
         rows[net.config.classes.names.index(name)] = state[HEAD][theirs.index(name)]
-    net.load_state_dict({**state, HEAD: rows})
+    own = {name: own for name, own in net.state_dict().items() if name.startswith(DETAIL)}
+    same = all(name in state and state[name].shape == own[name].shape for name in own)
+    inherited = {name: tensor for name, tensor in state.items() if not name.startswith(DETAIL)}
+    detail = {name: state[name] for name in own} if same else own
+    net.load_state_dict({**inherited, **detail, HEAD: rows})
     return [*_of_classes(net.config, parent.config, kept), *_of_ranges(net.config, parent.config)]
 
 

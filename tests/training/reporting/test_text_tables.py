@@ -38,6 +38,14 @@ def test_classes_and_overall_figures_are_told() -> None:
     assert not any("paper" in line for line in told)
 
 
+def test_the_rules_figures_stand_beside_the_models() -> None:
+    beside = found(ISPRS) | {"rule": found(ISPRS)}
+    words = [" ".join(line.split()) for line in figures(beside, CONFIG, "town").splitlines()]
+    assert words[0] == "percent found F1 IoU rule's IoU area error"
+    assert words[2] == "building 100.0 66.7 50.0 50.0 +100.0 % (+40 m²)"
+    assert words[5] == "car – – – – –"
+
+
 @pytest.mark.parametrize(("kind", "scheme"), [("potsdam", ISPRS), ("mmhunan", MMHUNAN)])
 def test_the_papers_table_is_printed_beside_ours(kind: str, scheme: ClassScheme) -> None:
     head, *rows = figures(found(scheme), CONFIG, kind).split("accuracy:\n\n")[1].splitlines()

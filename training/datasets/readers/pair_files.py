@@ -41,6 +41,8 @@ def gsd_of_own(tile: Tile) -> float | None:
     """Metres a pixel as a tile's own files say; None where they do not, or are not one's own."""
     if isinstance(tile, Crop):
         return gsd_of_own(tile.whole)
+    if (drawn := getattr(tile, "gsd_m", None)) is not None:
+        return float(drawn)
     own = _own(tile)
     if own is None:
         return None

@@ -1,6 +1,6 @@
 """Windows of synthetic towns, which are drawn once and kept in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -11,12 +11,18 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from mfnet.model.classes import ISPRS
-from mfnet.training.config.data import TownRecipe
+from mfnet.model.errors import BadRecipe
+from mfnet.training.config.data import PlacesRecipe, TownRecipe
 from mfnet.training.datasets.splitting.subset import share_of
 from mfnet.training.datasets.tiles.class_census import Census, count_cells
 from mfnet.training.datasets.tiles.interface import Area, Pool, Splits
 from mfnet.training.datasets.tiles.samples import Sample, of_rasters
+from mfnet.training.synthetic.any_town import draw_any_town
+from mfnet.training.synthetic.real_heights import RealHeights, draw_over
 from mfnet.training.synthetic.town import Town, draw_town
+
+Draw = Callable[[int], Town]
+"""From a seed to a town."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +31,16 @@ class TownTile:
 
     seed: int
     sample: Sample
+    gsd_m: float
+    infrared: bool = False
 
     @classmethod
     def of(cls, town: Town) -> "TownTile":
         """The tile of a drawn town."""
         heights = town.ndsm.astype(np.float16)
-        return cls(town.seed, of_rasters(town.ortho, heights, town.truth))
+        return cls(
+            town.seed, of_rasters(town.ortho, heights, town.truth), town.gsd_m, town.infrared
+        )
 
     @property
     def name(self) -> str:
@@ -90,7 +100,7 @@ def open_towns(data: TownRecipe, workers: int) -> Splits:
     seeds = share_of(_seeds(data.first_seed, data.towns), data.share, data.share_seed)
     return Splits(
         ISPRS,
-        train=_drawn(data, seeds, data.size_px, workers),
+        train=_pool(data, _draw(_for_training(data), seeds, workers)),
         validation=validation_towns(data, workers),
         test=lambda: held_out_towns(data, workers).areas,
     )
@@ -99,13 +109,17 @@ def open_towns(data: TownRecipe, workers: int) -> Splits:
 def validation_towns(data: TownRecipe, workers: int) -> TownPool:
     """Draws the towns that one may choose by."""
     seeds = _seeds(data.validation_first_seed, data.validation_towns)
-    return _drawn(data, seeds, data.size_px, workers)
+    return _pool(data, _draw(_synthetic(data, data.size_px), seeds, workers))
 
 
 def held_out_towns(data: TownRecipe, workers: int) -> TownPool:
     """Draws the towns for the test."""
     seeds = _seeds(data.held_out_first_seed, data.held_out_towns)
-    return _drawn(data, seeds, data.held_out_size_px, workers)
+    towns = _draw(_synthetic(data, data.held_out_size_px), seeds, workers)
+    if isinstance(data, PlacesRecipe):
+        real = [one for one in read_heights(data) if one.name in data.held_out_heights]
+        towns += [draw_over(one, seed, data.size_px) for one in real for seed in seeds[:4]]
+    return _pool(data, towns)
 
 
 def draw_pool(
@@ -118,26 +132,77 @@ def draw_pool(
     sampling: str = "tiles",
 ) -> TownPool:
     """Draws the towns of some seeds, the same ones for any number of processes."""
-    draw = partial(draw_town, size_px=size_px, gsd_m=gsd_m)
-    if workers <= 1:
-        drawn = [draw(seed) for seed in seeds]
-    else:
-        # A fresh interpreter each: forking a process that has run torch can hang.
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as processes:
-            drawn = list(processes.map(draw, seeds, chunksize=4))
+    drawn = _draw(partial(draw_town, size_px=size_px, gsd_m=gsd_m), seeds, workers)
     return TownPool(drawn, augmentation=augmentation, sampling=sampling)
+
+
+def read_heights(data: PlacesRecipe) -> list[RealHeights]:
+    """The real heights of a recipe, by name.
+
+    Raises:
+        BadRecipe: The folder holds none, or not those that are held out.
+    """
+    if data.heights is None:
+        return []
+    folders = sorted(path.parent for path in data.heights.glob("*/classes.tif"))
+    missing = {*data.held_out_heights} - {folder.name for folder in folders}
+    if not folders or missing:
+        raise BadRecipe(
+            f"data.heights is {str(data.heights)!r}, where {', '.join(sorted(missing)) or 'none'} "
+            "of the expected folders with ndsm.tif and classes.tif are",
+            key="data.heights",
+        )
+    return [RealHeights.read(folder) for folder in folders]
+
+
+def _synthetic(data: TownRecipe, size_px: int) -> Draw:
+    """Draws what a seed of a recipe stands for."""
+    if isinstance(data, PlacesRecipe):
+        return partial(draw_any_town, size_px=size_px)
+    return partial(draw_town, size_px=size_px, gsd_m=data.gsd_m)
+
+
+def _for_training(data: TownRecipe) -> Draw:
+    if not isinstance(data, PlacesRecipe):
+        return _synthetic(data, data.size_px)
+    real = [one for one in read_heights(data) if one.name not in data.held_out_heights]
+    # Heights in pixels of more than a metre show layout, and no roof.
+    fine = [one for one in real if one.gsd_m <= 1]
+    areas = np.asarray([one.classes.size for one in fine], np.float64) ** 0.5
+    return partial(
+        _draw_place,
+        size_px=data.size_px,
+        real=tuple(fine),
+        shares=tuple((areas / areas.sum()).tolist()) if fine else (),
+        real_share=data.heights_share if fine else 0.0,
+    )
+
+
+def _draw_place(
+    seed: int,
+    size_px: int,
+    real: tuple[RealHeights, ...],
+    shares: tuple[float, ...],
+    real_share: float,
+) -> Town:
+    """A synthetic place, or colours over real heights, by the seed."""
+    rng = np.random.default_rng((seed, 1))
+    if rng.random() < real_share:
+        return draw_over(real[rng.choice(len(real), p=shares)], seed, size_px)
+    return draw_any_town(seed, size_px)
+
+
+def _draw(draw: Draw, seeds: Sequence[int], workers: int) -> list[Town]:
+    if workers <= 1:
+        return [draw(seed) for seed in seeds]
+    # A fresh interpreter each: forking a process that has run torch can hang.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as processes:
+        return list(processes.map(draw, seeds, chunksize=4))
 
 
 def _seeds(first: int, towns: int) -> range:
     return range(first, first + towns)
 
 
-def _drawn(data: TownRecipe, seeds: Sequence[int], size_px: int, workers: int) -> TownPool:
-    return draw_pool(
-        seeds,
-        size_px,
-        data.gsd_m,
-        workers,
-        augmentation=data.augmentation,
-        sampling=data.sampling,
-    )
+def _pool(data: TownRecipe, towns: Sequence[Town]) -> TownPool:
+    return TownPool(towns, augmentation=data.augmentation, sampling=data.sampling)

@@ -36,7 +36,8 @@ class Block:
         return row_m, col_m, self.grid.heading(u, v)
 
     def anywhere(self, rng: np.random.Generator, margin_m: float = 1.0) -> tuple[float, float]:
-        """A random (u, v) inside."""
+        """A random (u, v) inside; in the middle where the margin leaves nothing."""
+        margin_m = min(margin_m, 0.49 * self.depth_m, 0.49 * self.length_m)
         return (
             rng.uniform(self.u0 + margin_m, self.u1 - margin_m),
             rng.uniform(self.v0 + margin_m, self.v1 - margin_m),

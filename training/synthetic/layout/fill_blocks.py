@@ -1,12 +1,19 @@
 """Fills the blocks between the streets, then parks cars and plants trees everywhere."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from mfnet.training.synthetic.layout.city_block import Block, blocks_of
+from mfnet.training.synthetic.layout.countryside import (
+    draw_field,
+    draw_orchard,
+    draw_water,
+    draw_wood,
+)
 from mfnet.training.synthetic.layout.estates import draw_flats, draw_park, draw_parking, draw_works
 from mfnet.training.synthetic.layout.gardens import draw_gardens
+from mfnet.training.synthetic.layout.old_town import draw_courtyards, draw_towers
 from mfnet.training.synthetic.layout.streets import Street, StreetGrid
 from mfnet.training.synthetic.objects.cars import draw_car
 from mfnet.training.synthetic.objects.vegetation import draw_tree
@@ -18,20 +25,47 @@ _KINDS: dict[str, Callable[[Block, np.random.Generator], None]] = {
     "works": draw_works,
     "parking": draw_parking,
     "park": draw_park,
+    "courtyards": draw_courtyards,
+    "towers": draw_towers,
+    "field": draw_field,
+    "wood": draw_wood,
+    "orchard": draw_orchard,
+    "water": draw_water,
 }
-_SHARES = (0.46, 0.2, 0.12, 0.11, 0.11)
-_TREES_PER_M2 = {"gardens": 0.016, "flats": 0.02, "works": 0.01, "parking": 0.01, "park": 0.026}
+SUBURB = {"gardens": 0.46, "flats": 0.2, "works": 0.12, "parking": 0.11, "park": 0.11}
+"""Shares of the kinds of blocks in a plain town."""
+
+_TREES_PER_M2 = {
+    "gardens": 0.016,
+    "flats": 0.02,
+    "works": 0.01,
+    "parking": 0.01,
+    "park": 0.026,
+    "courtyards": 0.004,
+    "towers": 0.012,
+}
 
 
-def draw_blocks(canvas: Canvas, grid: StreetGrid, rng: np.random.Generator) -> None:
+def draw_shares(rng: np.random.Generator) -> dict[str, float]:
+    """Shares of all kinds of blocks for one place: a quarter of one kind, or a mixture."""
+    shares = rng.dirichlet(np.full(len(_KINDS), 0.5))
+    return dict(zip(_KINDS, shares.tolist(), strict=True))
+
+
+def draw_blocks(
+    canvas: Canvas,
+    grid: StreetGrid,
+    rng: np.random.Generator,
+    shares: Mapping[str, float] = SUBURB,
+) -> None:
     """Draws every block as one of the kinds, then the trees of each over what was drawn."""
     kinds = []
     for block in blocks_of(canvas, grid):
-        kind = str(rng.choice(tuple(_KINDS), p=_SHARES))
+        kind = str(rng.choice(tuple(shares), p=tuple(shares.values())))
         _KINDS[kind](block, rng)
         kinds.append((block, kind))
     for block, kind in kinds:
-        _plant(block, _TREES_PER_M2[kind] * rng.uniform(0.4, 1.6), rng)
+        _plant(block, _TREES_PER_M2.get(kind, 0.0) * rng.uniform(0.4, 1.6), rng)
 
 
 def draw_street_life(canvas: Canvas, grid: StreetGrid, rng: np.random.Generator) -> None:

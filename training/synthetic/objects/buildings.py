@@ -1,7 +1,7 @@
 """Roofs: surfaces in metres over a building's own axes, and buildings painted under them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,7 @@ class House:
 
 def draw_house(canvas: Canvas, house: House, rng: np.random.Generator) -> None:
     """Paints the roof, what stands on it, its height and its class."""
+    house = replace(house, eaves_m=canvas.sizes.eaves_m(house.eaves_m, rng))
     patch = canvas.patch(
         house.row_m, house.col_m, house.angle, house.length_m + 1, house.width_m + 1
     )

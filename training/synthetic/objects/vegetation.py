@@ -12,6 +12,7 @@ def draw_tree(
     canvas: Canvas, row_m: float, col_m: float, radius_m: float, rng: np.random.Generator
 ) -> None:
     """A crown with a ragged outline; it covers whatever is lower than itself."""
+    radius_m *= canvas.sizes.crowns
     patch = canvas.patch(row_m, col_m, 0.0, radius_m * 2.7, radius_m * 2.7)
     if patch is None:
         return
@@ -23,7 +24,7 @@ def draw_tree(
         lobes += np.sin(waves * bearing + np.float32(rng.uniform(0, 6))) / np.float32(waves)
     outline = radius_m * (1 + np.float32(0.22) * lobes + np.float32(0.16) * canvas.middle[patch.at])
     share = np.hypot(patch.along, patch.across) / outline  # 0 in the middle, 1 at the rim
-    top = radius_m * rng.uniform(1.6, 2.6) + 2.0
+    top = (radius_m * rng.uniform(1.6, 2.6) + 2.0) * canvas.sizes.trunks
     dome = 1 - share if conifer else np.sqrt(np.maximum(1 - share * share, 0))
     lumps = canvas.middle[patch.at] * np.float32(0.35) + canvas.fine[patch.at] * np.float32(0.4)
     crown = np.float32(top) * (np.float32(0.45) + np.float32(0.55) * dome)

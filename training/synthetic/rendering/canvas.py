@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from mfnet.model.classes import ISPRS
 from mfnet.training.synthetic.rendering.noise import Field, layered_noise
 from mfnet.training.synthetic.rendering.palette import RGB, Setting
+from mfnet.training.synthetic.rendering.sizes import AS_DRAWN, Sizes
 
 IMPERVIOUS, BUILDING, LOW_VEGETATION, TREE, CAR, CLUTTER = map(
     ISPRS.names.index,
@@ -43,8 +44,14 @@ class Canvas:
     """Colour (H, W, 3) linear reflectance, height (H, W) metres, truth (H, W) class values."""
 
     def __init__(
-        self, size_px: int, gsd_m: float, setting: Setting, rng: np.random.Generator
+        self,
+        size_px: int,
+        gsd_m: float,
+        setting: Setting,
+        rng: np.random.Generator,
+        sizes: Sizes = AS_DRAWN,
     ) -> None:
+        self.sizes = sizes
         self.size_px = size_px
         self.gsd_m = gsd_m
         self.size_m = size_px * gsd_m

@@ -10,7 +10,9 @@ TALLEST_M = 26.0
 """Shadows are followed as far as an object of this height throws them."""
 
 
-def cast_shadows(height: Field, setting: Setting, gsd_m: float) -> Field:
+def cast_shadows(
+    height: Field, setting: Setting, gsd_m: float, tallest_m: float = TALLEST_M
+) -> Field:
     """(H, W) share of sunlight that is blocked, 0 to 1, with a soft edge.
 
     A pixel lies in shadow if, k pixels towards the sun, something stands higher than the pixel by
@@ -20,12 +22,12 @@ def cast_shadows(height: Field, setting: Setting, gsd_m: float) -> Field:
     sun_row, sun_col, sun_up = setting.to_sun
     flat = np.hypot(sun_row, sun_col)
     climb = np.float32(gsd_m * sun_up / flat)  # metres a ray gains over one pixel
-    reach = int(np.ceil(TALLEST_M / climb))
+    reach = int(np.ceil(tallest_m / climb))
     rays = height.copy()
     step = 1
     while step <= reach:
         down, right = round(step * sun_row / flat), round(step * sun_col / flat)
-        rays = np.maximum(rays, _ahead(rays, down, right) - climb * np.float32(step))
+        rays = np.maximum(rays, moved(rays, down, right) - climb * np.float32(step))
         step *= 2
     return soften((rays > height + np.float32(0.15)).astype(np.float32), 0.7)
 
@@ -57,7 +59,7 @@ def survey(canvas: Canvas, rng: np.random.Generator) -> Field:
     size = canvas.size_px
     heights = soften(canvas.height, rng.uniform(0.3, 1.3))
     down, right = rng.integers(-1, 2, 2)
-    heights = _ahead(heights, int(down), int(right))
+    heights = moved(heights, int(down), int(right))
     heights = heights + rng.normal(0, rng.uniform(0.02, 0.1), heights.shape).astype(np.float32)
     heights += np.float32(rng.uniform(0.02, 0.12)) * layered_noise(rng, size, size, 40, 3)
     heights += np.float32(rng.uniform(0.0, 0.25)) * smooth_noise(rng, size, size, 260)
@@ -68,7 +70,7 @@ def survey(canvas: Canvas, rng: np.random.Generator) -> Field:
     return np.where(gaps, np.float32(np.nan), heights)
 
 
-def _ahead(field: Field, down: int, right: int) -> Field:
+def moved(field: Field, down: int, right: int) -> Field:
     """Each pixel's neighbour `down` rows and `right` columns further; the rim is repeated."""
     rows = np.clip(np.arange(field.shape[0]) + down, 0, field.shape[0] - 1)
     cols = np.clip(np.arange(field.shape[1]) + right, 0, field.shape[1] - 1)
