@@ -78,7 +78,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml deploy/install.sh
 	@deploy/install.sh requirements.lock
 	@touch $@
 
-# The second lock holds the first, so that an environment for development also runs the demo.
+# Each lock holds the one before it: requirements.lock, requirements-train.lock, -dev.lock.
 $(VENV)/.installed-dev: requirements-dev.lock pyproject.toml deploy/install.sh
 	@deploy/install.sh requirements-dev.lock
 	@touch $@ $(VENV)/.installed
@@ -86,10 +86,11 @@ $(VENV)/.installed-dev: requirements-dev.lock pyproject.toml deploy/install.sh
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-lock:  ## Bring both locks in line with pyproject.toml; UPGRADE=1 also moves to newer versions.
+lock:  ## Bring the locks in line with pyproject.toml; UPGRADE=1 also moves to newer versions.
 	@test -x $(BIN)/uv || { echo "make lock needs uv in $(VENV): run make check once" >&2; exit 1; }
 	$(COMPILE) $(if $(UPGRADE),--upgrade) -o requirements.lock
-	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra train -c requirements.lock -o requirements-train.lock
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra dev -c requirements-train.lock -o requirements-dev.lock
 
 clean:  ## Remove the environment, the demo's files and the caches.
 	rm -rf $(VENV) demo build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache \

@@ -43,7 +43,11 @@ else
     install=("$venv/bin/python" -m pip install --disable-pip-version-check)
 fi
 
-echo "Installing the dependencies of $lock (the first time this downloads about 3 GB, most of it PyTorch)"
+case $lock in
+    requirements.lock) size="about 250 MB" ;;
+    *) size="about 3 GB, most of it PyTorch" ;;
+esac
+echo "Installing the dependencies of $lock (the first time this downloads $size)"
 "${install[@]}" --require-hashes -r "$lock"
 # setuptools, which builds the project, came with the lock: nothing unlocked is downloaded for it.
 "${install[@]}" --no-deps --no-build-isolation -e .

@@ -21,6 +21,14 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
+class RuntimeName(StrEnum):
+    """What computes the network."""
+
+    AUTO = "auto"
+    TORCH = "torch"
+    OPENVINO = "openvino"
+
+
 class Precision(StrEnum):
     """Of the network's arithmetic."""
 

@@ -202,6 +202,12 @@ class BadOption(InputError):
     code = "option.invalid"
 
 
+class MissingExtra(InputError):
+    """A part of the program that is installed on demand is not there."""
+
+    code = "install.extra_missing"
+
+
 # ---- a run ----------------------------------------------------------------------------------
 
 

@@ -7,18 +7,19 @@ line and the service make.
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from mfnet.model.classes import ClassScheme
-from mfnet.model.inference.predictor import Network
+from mfnet.model.inference.runtimes.choose import open_runtime
+from mfnet.model.inference.runtimes.interface import Runtime
 from mfnet.model.inference.segment import segment as segment_pair
 from mfnet.model.inference.segment_options import SegmentOptions
 from mfnet.model.raster.pairs.inspection import inspect_pair
 from mfnet.model.raster.pairs.report import PairReport
 from mfnet.model.raster.remark import Remark
 from mfnet.model.raster.values.reading_options import ReadingOptions
-from mfnet.model.weights.catalog import find
-from mfnet.model.weights.checkpoint import load_network
+from mfnet.model.weights.catalog import find, read_config
 
 AnyPath = str | os.PathLike[str]
 Progress = Callable[[int, int], None]
@@ -26,21 +27,23 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Model:
-    """A network with its weights, ready for any number of maps.
+    """A model, ready for any number of maps; its weights are loaded for the first one.
 
     Attributes:
         name: As in the file's header.
         classes: What the values of its maps mean.
         window_px: Side of the square that the network sees at once.
         stride_px: Pixels between windows, unless an option says otherwise.
-        network: The torch module.
+        path: The model's file.
+        models_dir: Where the weights are that it was made from, if it needs them.
     """
 
     name: str
     classes: ClassScheme
     window_px: int
     stride_px: int
-    network: Network
+    path: Path
+    models_dir: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ class Map:
 
 
 def open_model(model: AnyPath, models_dir: AnyPath | None = None) -> Model:
-    """Loads a model's weights.
+    """Finds a model.
 
     Args:
         model: A name from `mfnet models list`, such as `town-small`, or the path of a file.
@@ -122,9 +125,9 @@ def open_model(model: AnyPath, models_dir: AnyPath | None = None) -> Model:
         ('impervious_surface', 'building', 'low_vegetation', 'tree', 'car', 'clutter')
     """
     folder = _path(models_dir)
-    network = load_network(find(str(model), folder), folder)
-    config = network.config
-    return Model(config.name, config.classes, config.window_px, config.stride_px, network)
+    path = find(str(model), folder)
+    config = read_config(path)
+    return Model(config.name, config.classes, config.window_px, config.stride_px, path, folder)
 
 
 def inspect(
@@ -163,7 +166,7 @@ def inspect(
         Path(ortho),
         Path(height),
         dtm=_path(dtm),
-        model=None if model is None else model.network.config,
+        model=None if model is None else read_config(model.path),
         options=reading,
         quick=quick,
         progress=progress,
@@ -194,7 +197,7 @@ def segment(
         confidence: COG to write with the winning class's share, percent.
         statistics: JSON file to write with the figures.
         reading: What the caller knows better than the files: units, white, bands …
-        options: How to compute: device, precision, stride, blend.
+        options: How to compute: runtime, device, precision, stride, blend.
         progress: Called with the windows done and their total.
 
     Raises:
@@ -214,7 +217,7 @@ def segment(
     summary = segment_pair(
         Path(ortho),
         Path(height),
-        model.network,
+        _runtime(model.path, model.models_dir, options),
         Path(out),
         dtm=_path(dtm),
         confidence=_path(confidence),
@@ -238,6 +241,12 @@ def segment(
         ),
         remarks=tuple(pair.all_remarks),
     )
+
+
+@lru_cache(maxsize=2)
+def _runtime(path: Path, models_dir: Path | None, options: SegmentOptions | None) -> Runtime:
+    """The model where it runs; loaded once for maps one after another."""
+    return open_runtime(path, models_dir, options)
 
 
 def _path(path: AnyPath | None) -> Path | None:

@@ -180,12 +180,16 @@ def panel(
     write_panel(ortho, height, classes, statistics, out, dtm=dtm, truth=truth, options=options)
 
 
+ON_DEMAND = ("torch", "torchvision", "segment_anything", "safetensors", "onnxscript")
+"""Modules that the extra `train` brings."""
+
+
 def main() -> None:
     """Run the `mfnet` command with the groups that the installed packages bring.
 
     Exit status 0: done; 2: the caller's mistake; 1: our fault.
     """
-    from mfnet.model.errors import InputError, MfnetError
+    from mfnet.model.errors import InputError, MfnetError, MissingExtra
 
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
@@ -199,6 +203,14 @@ def main() -> None:
             raise
         _tell(error.to_dict(), as_json="--json" in arguments)
         sys.exit(2 if isinstance(error, InputError) else 1)
+    except ModuleNotFoundError as error:
+        if debug or error.name is None or error.name.split(".")[0] not in ON_DEMAND:
+            raise
+        missing = MissingExtra(
+            f"this command needs {error.name}, which is not installed: pip install 'mfnet[train]'"
+        )
+        _tell(missing.to_dict(), as_json="--json" in arguments)
+        sys.exit(2)
     except Exception as error:
         if debug:
             raise

@@ -58,20 +58,41 @@ def import_model(
 @app.command("export")
 def export_model(
     name: Annotated[str, typer.Argument(help="A name from `mfnet models list`, or a path.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The .safetensors file to write.")],
+    out: Annotated[
+        Path,
+        typer.Argument(help="The file to write: .safetensors, or .onnx to be run without torch."),
+    ],
     delta: Annotated[
         bool, typer.Option("--delta", help="Only what was trained; its base must be named.")
     ] = False,
     half: Annotated[bool, typer.Option("--half", help="Half precision: half the size.")] = False,
+    stacked: Annotated[
+        bool,
+        typer.Option("--stacked", help="ONNX with one input of four bands, as Deepness takes it."),
+    ] = False,
     models_dir: ModelsDir = USER_MODELS,
 ) -> None:
-    """Write a model to a file, whole or without SAM's frozen weights."""
+    """Write a model to a file: whole, without SAM's frozen weights, or as ONNX."""
     import torch
 
+    from mfnet.model.errors import BadOption
+    from mfnet.model.weights.catalog import find
     from mfnet.model.weights.checkpoint import load_model, save
+    from mfnet.model.weights.file_hash import sha256_of
 
-    net = load_model(name, models_dir)
-    save(net, out, torch.float16 if half else torch.float32, full=not delta)
+    path = find(name, models_dir)
+    if out.suffix == ".onnx":
+        from mfnet.model.weights.export_onnx import export_onnx
+
+        if delta or half:
+            raise BadOption("an ONNX file holds all weights; leave --delta and --half out")
+        net = load_model(path, models_dir)
+        export_onnx(net, out, source_sha256=sha256_of(path), stacked=stacked)
+    elif stacked:
+        raise BadOption(f"--stacked is for ONNX; expected a file like {out.stem}.onnx")
+    else:
+        net = load_model(path, models_dir)
+        save(net, out, torch.float16 if half else torch.float32, full=not delta)
     typer.echo(out)
 
 

@@ -14,7 +14,7 @@ from mfnet.model.cli.arguments import (
     takes_reading_options,
 )
 from mfnet.model.cli.models import USER_MODELS, Json, ModelsDir
-from mfnet.model.engine_options import Blend, Device, Precision
+from mfnet.model.engine_options import Blend, Device, Precision, RuntimeName
 
 if TYPE_CHECKING:
     from mfnet.model.raster.values.reading_options import ReadingOptions
@@ -55,6 +55,9 @@ def predict(
     precision: Annotated[
         Precision, typer.Option(help="Precision of the arithmetic.")
     ] = Precision.AUTO,
+    runtime: Annotated[
+        RuntimeName, typer.Option(help="What computes the network; auto: the fastest installed.")
+    ] = RuntimeName.AUTO,
     as_json: Json = False,
     *,
     options: "ReadingOptions",
@@ -77,31 +80,33 @@ def predict(
             ortho, height, dtm=dtm, model=config, options=options, progress=advance
         )
     tell_remarks(report)
+    from mfnet.model.inference.runtimes.choose import open_runtime
     from mfnet.model.inference.segment import segment
     from mfnet.model.inference.segment_options import SegmentOptions
-    from mfnet.model.weights.checkpoint import load_network
 
     files = {"classes": out, "statistics": statistics or beside(out, "statistics.json")}
     if confidence or least_sure is not None:
         files["confidence"] = beside(out, "confidence.tif")
-    net = load_network(model, models_dir)
+    how = SegmentOptions(
+        stride=stride,
+        blend=blend.value,
+        batch_size=batch_size,
+        device=device.value,
+        precision=precision.value,
+        runtime=runtime.value,
+    )
+    network = open_runtime(model, models_dir, how)
     with progress("segmenting", "windows", as_json=as_json) as advance:
         summary = segment(
             ortho,
             height,
-            net,
+            network,
             out,
             dtm=dtm,
             statistics=files["statistics"],
             confidence=files.get("confidence"),
             reading=options,
-            options=SegmentOptions(
-                stride=stride,
-                blend=blend.value,
-                batch_size=batch_size,
-                device=device.value,
-                precision=precision.value,
-            ),
+            options=how,
             progress=advance,
         )
     if least_sure is not None:

@@ -5,16 +5,17 @@ Shapes: B batch, K classes, S side of a window, W width of the raster.
 
 from collections.abc import Iterator, Sequence
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from mfnet.model.engine_options import Blend, require_known
+from mfnet.model.inference.arrays.interface import Array, Arrays
 from mfnet.model.inference.windows import WindowPlan
 
 BLENDS = tuple(blend.value for blend in Blend)
 
 
-def window_weights(blend: str, side: int) -> Tensor:
+def window_weights(blend: str, side: int) -> NDArray[np.float32]:
     """Weight of a window's rows, equally of its columns, (S,), float32; nowhere zero.
 
     `mean` weighs all pixels alike, as the paper does. `hann` trusts a window's middle more: a Hann
@@ -26,8 +27,8 @@ def window_weights(blend: str, side: int) -> Tensor:
     """
     require_known("blend", blend, BLENDS)
     if blend == "mean":
-        return torch.ones(side)
-    return torch.hann_window(side + 2, periodic=False)[1:-1]
+        return np.ones(side, np.float32)
+    return np.hanning(side + 2)[1:-1].astype(np.float32)
 
 
 class RowBand:
@@ -40,20 +41,22 @@ class RowBand:
         plan: The windows to come.
         classes: K.
         blend: A name of `BLENDS`.
-        device: Where the sums lie.
+        arrays: Where the sums lie.
     """
 
-    def __init__(self, plan: WindowPlan, classes: int, blend: str, device: torch.device) -> None:
+    def __init__(self, plan: WindowPlan, classes: int, blend: str, arrays: Arrays) -> None:
         self._side = plan.window
         width = max(plan.width, plan.window)
-        self._sums_KSW = torch.zeros(classes, plan.window, width, device=device)
-        weights_S = window_weights(blend, plan.window).to(device)
-        self._window_SS = None if blend == "mean" else weights_S[:, None] * weights_S[None, :]
+        self._sums_KSW = arrays.zeros(classes, plan.window, width)
+        weights_S = window_weights(blend, plan.window)
+        window_SS = weights_S[:, None] * weights_S[None, :]
+        self._window_SS = None if blend == "mean" else arrays.constant(window_SS)
         # A window's weights are a product, and so are their sums over a grid of windows.
-        self._rows_H1 = _summed(plan.tops, weights_S, max(plan.height, plan.window))[:, None]
-        self._columns_W = _summed(plan.lefts, weights_S, width)
+        rows_H = _summed(plan.tops, weights_S, max(plan.height, plan.window))
+        self._rows_H1 = arrays.constant(rows_H[:, None])
+        self._columns_W = arrays.constant(_summed(plan.lefts, weights_S, width))
 
-    def add(self, logits_BKSS: Tensor, top: int, lefts: Sequence[int]) -> None:
+    def add(self, logits_BKSS: Array, top: int, lefts: Sequence[int]) -> None:
         """Adds the windows at row `top` and columns `lefts`."""
         if self._window_SS is not None:
             logits_BKSS = logits_BKSS * self._window_SS
@@ -71,24 +74,26 @@ class RowBand:
             yield range(start, stop)
             start = stop
 
-    def sums(self, piece: range) -> Tensor:
+    def sums(self, piece: range) -> Array:
         """Weighted sums of the rows of one piece, (K, h, W); a view."""
         first = piece.start % self._side
         return self._sums_KSW[:, first : first + len(piece)]
 
-    def weights(self, piece: range) -> Tensor:
+    def weights(self, piece: range) -> Array:
         """What its sums are to be divided by to become means, (h, W)."""
         return self._rows_H1[piece.start : piece.stop] * self._columns_W
 
     def clear(self, rows: range) -> None:
         """Makes room for the rows S further down."""
         for piece in self.pieces(rows):
-            self.sums(piece).zero_()
+            self.sums(piece)[...] = 0
 
 
-def _summed(offsets: Sequence[int], weights_S: Tensor, size: int) -> Tensor:
+def _summed(
+    offsets: Sequence[int], weights_S: NDArray[np.float32], size: int
+) -> NDArray[np.float32]:
     """For each row (or column), the sum of the weights that fall on it, (size,)."""
-    total = torch.zeros(size, device=weights_S.device)
+    total = np.zeros(size, np.float32)
     for offset in offsets:
         total[offset : offset + len(weights_S)] += weights_S
     return total

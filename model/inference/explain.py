@@ -13,13 +13,15 @@ from typing import IO
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from mfnet.model.atomic_files import check_outputs
 from mfnet.model.classes import NODATA
 from mfnet.model.errors import OutputNotWritable
-from mfnet.model.inference.predictor import choose_device
+from mfnet.model.inference.arrays.interface import Array
+from mfnet.model.inference.runtimes.torch_runtime import choose_device
 from mfnet.model.inference.sliding_window import Sweep
 from mfnet.model.inference.windows import WindowPlan
 from mfnet.model.network.encoder import stack_modalities
@@ -47,8 +49,15 @@ class GradCam:
         self._net = net
         self._target = target
 
+    def __call__(self, inputs: Mapping[str, Array]) -> NDArray[np.float32]:
+        """For the engine: NumPy's arrays, whatever the device."""
+        device = next(self._net.parameters()).device
+        tensors = {name: torch.tensor(values, device=device) for name, values in inputs.items()}
+        return self.heat(tensors).cpu().numpy()
+
     @torch.enable_grad()
-    def __call__(self, inputs: Mapping[str, Tensor]) -> Tensor:
+    def heat(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """The same for tensors on the network's device."""
         images = stack_modalities([inputs[m.name] for m in self._net.config.modalities])
         with torch.no_grad():
             features_MBChw = self._net.encoder(images)
@@ -112,7 +121,6 @@ def explain(
             classes=len(config.modalities),
             blend="hann",  # a window's heat has a scale of its own: no seams where two meet
             batch_size=BATCH_SIZE,
-            device=on,
             progress=progress,
         )
         tags = {"MFNET_MODEL": config.name, "MFNET_CLASS": config.classes.names[value]}
@@ -151,5 +159,6 @@ def _keep(sweep: Sweep, pair: RasterPair, file: IO[bytes]) -> tuple[float, list[
         heat_MhW = means.mean_KhW * means.valid_hW
         peak = max(peak, float(heat_MhW.max()))
         heights.append(heat_MhW.shape[1])
-        file.write(heat_MhW.masked_fill_(~means.valid_hW, torch.nan).cpu().numpy().tobytes())
+        heat_MhW[:, ~means.valid_hW] = np.nan
+        file.write(heat_MhW.tobytes())
     return peak, heights

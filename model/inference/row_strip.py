@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from mfnet.model.inference.arrays.interface import Array, Arrays
 from mfnet.model.inference.windows import Step, WindowPlan
 from mfnet.model.raster.pairs.normalize import Scaling
 
@@ -28,16 +27,14 @@ class Strip:
     Args:
         plan: The windows to come.
         scalings: Of each modality.
-        device: Where the rows lie.
+        arrays: Where the rows lie.
     """
 
-    def __init__(
-        self, plan: WindowPlan, scalings: Mapping[str, Scaling], device: torch.device
-    ) -> None:
-        self._plan, self._scalings, self._device = plan, scalings, device
+    def __init__(self, plan: WindowPlan, scalings: Mapping[str, Scaling], arrays: Arrays) -> None:
+        self._plan, self._scalings, self._arrays = plan, scalings, arrays
         self._side, self._width = plan.window, max(plan.width, plan.window)
-        self._values: dict[str, Tensor] = {}
-        self._batches: dict[str, Tensor] = {}
+        self._values: dict[str, Array] = {}
+        self._batches: dict[str, Array] = {}
         self._valid = np.zeros((2 * self._side, self._width), bool)
         self._first = 0  # raster row that lies at 0
         self._top = 0  # of the present windows
@@ -46,8 +43,8 @@ class Strip:
     def advance(
         self,
         step: Step,
-        values: Mapping[str, Tensor],
-        unknown: Mapping[str, Tensor],
+        values: Mapping[str, Array],
+        unknown: Mapping[str, Array],
         valid_hW: NDArray[np.bool_],
     ) -> None:
         """Moves down to `step`.
@@ -63,12 +60,14 @@ class Strip:
         new = self._rows(step.read, step.read + step.read_rows)
         for name, scaling in self._scalings.items():
             room_ChW = self._room(name, len(values[name]))
-            rows_ChW = room_ChW[:, new, : self._plan.width].copy_(values[name])
-            rows_ChW.mul_(scaling.scale).add_(scaling.offset)
+            rows_ChW = room_ChW[:, new, : self._plan.width]
+            rows_ChW[...] = values[name]
+            rows_ChW *= scaling.scale
+            rows_ChW += scaling.offset
             if name in unknown:
                 neutral = scaling.neutral or (0.0,) * len(rows_ChW)
                 for band_hW, value in zip(rows_ChW, neutral, strict=True):
-                    band_hW.masked_fill_(unknown[name], value)
+                    band_hW[unknown[name]] = value
             self._repeat_rim(room_ChW, new.stop)
         self._valid[new, : self._plan.width] = valid_hW
         here = self._valid[self._rows(step.top, step.top + self._side)].any(0)
@@ -82,7 +81,7 @@ class Strip:
         """Whether the window at column `left` has one valid pixel."""
         return bool(self._valid_before[left + self._side] > self._valid_before[left])
 
-    def windows(self, lefts: Sequence[int], batch: int) -> Mapping[str, Tensor]:
+    def windows(self, lefts: Sequence[int], batch: int) -> Mapping[str, Array]:
         """The windows at columns `lefts`, by modality, (batch, C, S, S), last in the batch.
 
         What comes before them is filling: the windows before the first, or zeros. Valid until the
@@ -97,7 +96,7 @@ class Strip:
             filling = batch - len(lefts)
             windows_BCSS[:filling] = 0
             for window_CSS, left in zip(windows_BCSS[filling:], lefts, strict=True):
-                window_CSS.copy_(values_CSW[:, :, left : left + self._side])
+                window_CSS[...] = values_CSW[:, :, left : left + self._side]
         return self._batches
 
     def _spacing(self, lefts: Sequence[int]) -> int:
@@ -105,13 +104,13 @@ class Strip:
         spacings = {right - left for left, right in pairwise(lefts)} or {self._side}
         return spacings.pop() if len(spacings) == 1 else 0
 
-    def _views(self, columns: slice, spacing: int) -> Mapping[str, Tensor]:
+    def _views(self, columns: slice, spacing: int) -> Mapping[str, Array]:
         return {
-            name: values_CSW[:, :, columns].unfold(2, self._side, spacing).permute(2, 0, 1, 3)
+            name: self._arrays.windows(values_CSW[:, :, columns], spacing)
             for name, values_CSW in self._present().items()
         }
 
-    def _present(self) -> Mapping[str, Tensor]:
+    def _present(self) -> Mapping[str, Array]:
         rows = self._rows(self._top, self._top + self._side)
         return {name: values_ChW[:, rows] for name, values_ChW in self._values.items()}
 
@@ -133,7 +132,7 @@ class Strip:
         self._valid[:count] = self._valid[kept]
         self._first = step.top
 
-    def _repeat_rim(self, values_ChW: Tensor, stop: int) -> None:
+    def _repeat_rim(self, values_ChW: Array, stop: int) -> None:
         """Fills what windows reach beyond a raster smaller than them."""
         if self._plan.width < self._width:
             rim = slice(self._plan.width - 1, self._plan.width)
@@ -141,16 +140,15 @@ class Strip:
         if self._plan.height < self._side:
             values_ChW[:, stop : self._side] = values_ChW[:, stop - 1 : stop]
 
-    def _room(self, name: str, bands: int) -> Tensor:
+    def _room(self, name: str, bands: int) -> Array:
         """Where a modality's rows lie, (C, 2 S, W)."""
         if name not in self._values:
-            shape = (bands, 2 * self._side, self._width)
-            self._values[name] = torch.zeros(shape, device=self._device)
+            self._values[name] = self._arrays.zeros(bands, 2 * self._side, self._width)
         return self._values[name]
 
-    def _batch(self, name: str, batch: int) -> Tensor:
+    def _batch(self, name: str, batch: int) -> Array:
         """Room for one batch of a modality, used again for the next one."""
         if name not in self._batches:
-            shape = (batch, len(self._values[name]), self._side, self._side)
-            self._batches[name] = torch.zeros(shape, device=self._device)
+            bands = len(self._values[name])
+            self._batches[name] = self._arrays.zeros(batch, bands, self._side, self._side)
         return self._batches[name]

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import rasterio
-import torch
 
 from mfnet.model.atomic_files import check_outputs, check_space, write_json
 from mfnet.model.errors import PartOfOtherKind
-from mfnet.model.inference.predictor import Network, Predictor
 from mfnet.model.inference.prefetch import ahead
+from mfnet.model.inference.runtimes.interface import Runtime
 from mfnet.model.inference.segment_options import SegmentOptions
 from mfnet.model.inference.sliding_window import Band, Sweep
 from mfnet.model.inference.windows import WindowPlan
@@ -29,14 +28,11 @@ from mfnet.model.raster.products.cog import CogWriter, disk_bytes
 from mfnet.model.raster.products.part_rows import PartWriter, is_whole, part_path, read_part
 from mfnet.model.raster.values.reading_options import ReadingOptions
 
-BATCH_SIZE = {"cpu": 8, "cuda": 64}
-"""Windows a batch, where the caller does not say."""
-
 
 def segment(
     ortho: Path,
     height: Path,
-    model: Network,
+    model: Runtime,
     out: Path,
     *,
     dtm: Path | None = None,
@@ -52,7 +48,7 @@ def segment(
     Args:
         ortho: The orthophoto, a GeoTIFF; the map lies on its grid.
         height: Heights above ground in metres, or a surface model if `dtm` is given.
-        model: From `load_model`.
+        model: From `open_runtime`.
         out: The class raster, a COG; its `.aux.xml` and `.qml` are written beside it.
         dtm: Terrain model to subtract from `height`.
         statistics: JSON file for what this function returns.
@@ -93,7 +89,7 @@ class Segmentation:
 
     Args:
         pair: Open; it stays so.
-        model: From `load_model`; or ready to predict, which then says device and precision.
+        model: From `open_runtime`.
         options: How to compute.
         confidence: Also say how sure the network is.
         tags: Of the class raster, beside ours or in their place.
@@ -104,7 +100,7 @@ class Segmentation:
     def __init__(
         self,
         pair: RasterPair,
-        model: Network | Predictor,
+        model: Runtime,
         options: SegmentOptions | None = None,
         *,
         confidence: bool = False,
@@ -113,21 +109,19 @@ class Segmentation:
         tags: Mapping[str, str] | None = None,
     ) -> None:
         options = options or SegmentOptions()
-        if not isinstance(model, Predictor):
-            model = Predictor(model, options.device, options.precision)
-        self._predictor = predictor = model.at(pair.grid.gsd_m)
-        config = predictor.net.config
+        self._runtime = runtime = model.at(pair.grid.gsd_m)
+        config = runtime.config
         self.pair = pair
         stride = config.stride_px if options.stride is None else options.stride
         batch_size = options.batch_size
         self._sweep = Sweep(
             plan=WindowPlan(pair.grid.height, pair.grid.width, config.window_px, stride),
-            predict=predictor,
+            predict=runtime,
             scalings=scalings(config, pair.white),
             classes=len(config.classes),
             blend=options.blend,
-            batch_size=BATCH_SIZE[predictor.device.type] if batch_size is None else batch_size,
-            device=predictor.device,
+            batch_size=runtime.batch_size if batch_size is None else batch_size,
+            arrays=runtime.arrays,
             confidence=confidence,
             temperature=config.temperature,
             progress=progress,
@@ -140,7 +134,8 @@ class Segmentation:
             "MFNET_WINDOW": str(config.window_px),
             "MFNET_STRIDE": str(stride),
             "MFNET_BLEND": options.blend,
-            "MFNET_PRECISION": predictor.precision,
+            "MFNET_PRECISION": runtime.precision,
+            "MFNET_RUNTIME": runtime.name,
             "MFNET_READING": pair.report.reading.model_dump_json(exclude_defaults=True),
             "MFNET_REMARKS": "\n".join(f"{r.code}: {r.message}" for r in pair.report.remarks),
             **(tags or {}),
@@ -151,14 +146,12 @@ class Segmentation:
         """A name for everything that the bytes of a part depend on, its rows aside."""
         told = self.tags | {
             "files": [(stamp.size_bytes, stamp.modified_ns) for stamp in self.pair.stamps],
-            "model": self._predictor.fingerprint,
+            "model": self._runtime.fingerprint,
             "layers": self._layers,
             "batch_size": self._sweep.batch_size,
-            "device": self._sweep.device.type,
-            "torch": torch.__version__,
+            "device": self._runtime.device,
             "gdal": rasterio.__gdal_version__,  # which warps
-            "processor": _processor(self._sweep.device),
-            "threads": torch.get_num_threads(),  # which share the sums
+            **self._runtime.conditions,
         }
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -170,9 +163,9 @@ class Segmentation:
         """
         if key != self.key:
             raise PartOfOtherKind(
-                f"parts computed here ({self._sweep.device.type}, {self.tags['MFNET_PRECISION']}, "
-                f"torch {torch.__version__}) do not fit to those there are: they differ in model, "
-                "options, device, or version",
+                f"parts computed here ({self._runtime.device}, {self.tags['MFNET_PRECISION']}, "
+                f"{self._runtime.name}) do not fit to those there are: they differ in model, "
+                "options, device, runtime, or version",
                 key=self.key,
                 expected=key,
             )
@@ -237,7 +230,7 @@ class Segmentation:
         self, bands: Iterable[Band], out: Path, statistics: Path | None, confidence: Path | None
     ) -> dict[str, Any]:
         """Rows from the top, wherever they come from, to the files of a map."""
-        grid, scheme = self.pair.grid, self._predictor.net.config.classes
+        grid, scheme = self.pair.grid, self._runtime.config.classes
         with ExitStack() as stack:
             classes = stack.enter_context(
                 CogWriter(out, grid, description="land cover", scheme=scheme, tags=self.tags)
@@ -267,15 +260,8 @@ class Segmentation:
         return summary
 
     def _drift(self) -> Drift:
-        return drift(self.pair, self._predictor.net.config)
+        return drift(self.pair, self._runtime.config)
 
     def _still_at_it(self) -> None:
         total = len(self._sweep.plan)
         self._sweep.progress(total, total)
-
-
-def _processor(device: torch.device) -> str:
-    """Which one computes, as far as its sums may differ from another's."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return torch.backends.cpu.get_cpu_capability()

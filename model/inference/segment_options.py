@@ -13,6 +13,7 @@ class SegmentOptions:
         batch_size: Windows a call of the network; by the device if not given.
         device: `auto`, `cpu` or `cuda`.
         precision: `auto`, `fp32` or `bf16`.
+        runtime: `auto`, `torch` or `openvino`.
     """
 
     stride: int | None = None
@@ -20,3 +21,4 @@ class SegmentOptions:
     batch_size: int | None = None
     device: str = "auto"
     precision: str = "auto"
+    runtime: str = "auto"

@@ -13,15 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from mfnet.model.classes import NODATA
 from mfnet.model.errors import BadOption, Cancelled, NonFiniteLogits
-from mfnet.model.inference.argmax import highest, percent_of_highest
+from mfnet.model.inference.arrays.host import HostArrays
+from mfnet.model.inference.arrays.interface import Array, Arrays, Upload
 from mfnet.model.inference.blend import RowBand
-from mfnet.model.inference.device_transfer import Transfer, Upload
 from mfnet.model.inference.prefetch import ahead
 from mfnet.model.inference.row_strip import Strip
 from mfnet.model.inference.windows import Step, WindowPlan
@@ -43,7 +41,7 @@ class Source(Protocol):
     def read(self, row: int, rows: int) -> Rows: ...
 
 
-Predict = Callable[[Mapping[str, Tensor]], Tensor]
+Predict = Callable[[Mapping[str, Array]], Array]
 """Normalised windows by modality, (B, C, S, S), to logits, (B, K, S, S)."""
 
 
@@ -58,7 +56,7 @@ class Sweep:
         classes: K.
         blend: A name of `blend.BLENDS`.
         batch_size: Windows a call of `predict`.
-        device: Where windows are cut, summed and decided.
+        arrays: Where windows are cut, summed and decided.
         confidence: Also say how sure the network is.
         temperature: What mean logits are divided by for it.
         progress: Called with the windows done and their total.
@@ -74,7 +72,7 @@ class Sweep:
     classes: int
     blend: str = "mean"
     batch_size: int = 8
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    arrays: Arrays = field(default_factory=HostArrays)
     confidence: bool = False
     temperature: float = 1.0
     progress: Callable[[int, int], None] = lambda done, total: None
@@ -91,11 +89,10 @@ class Sweep:
             Cancelled: `cancelled` said so.
             NonFiniteLogits: Naming the windows.
         """
-        transfer = Transfer(self.device)
         # Handed out one band late: a device then already has the next windows to work on.
         waiting: deque[Callable[[], Band]] = deque()
-        for finished in self._finished(source, transfer):
-            waiting.append(self._decide(finished, transfer))
+        for finished in self._finished(source):
+            waiting.append(self._decide(finished))
             if len(waiting) > 1:
                 yield waiting.popleft()()
         for band in waiting:
@@ -103,16 +100,16 @@ class Sweep:
 
     def means(self, source: Source) -> Generator["Means", None, None]:
         """Mean logits of the plan's wanted rows from the top; raises what `run` does."""
-        for finished in self._finished(source, Transfer(self.device)):
-            valid_hW = torch.tensor(finished.valid_hW, device=self.device)
-            yield Means(finished.row, finished.mean_KhW(), valid_hW)
+        for finished in self._finished(source):
+            mean_KhW = self.arrays.download(finished.mean_KhW())
+            yield Means(finished.row, mean_KhW(), finished.valid_hW.copy())
 
-    def _finished(self, source: Source, transfer: Transfer) -> Generator["Finished", None, None]:
+    def _finished(self, source: Source) -> Generator["Finished", None, None]:
         """Sums that no later window touches; each valid until the next is asked for."""
-        strip = Strip(self.plan, self.scalings, self.device)
-        sums = RowBand(self.plan, self.classes, self.blend, self.device)
+        strip = Strip(self.plan, self.scalings, self.arrays)
+        sums = RowBand(self.plan, self.classes, self.blend, self.arrays)
         done, batch = 0, self.plan.batch(self.batch_size)
-        for arrival in ahead(self._arrivals(source, transfer)):
+        for arrival in ahead(self._arrivals(source)):
             step = arrival.step
             strip.advance(step, arrival.values.wait(), arrival.unknown.wait(), arrival.valid_hW)
             for first in range(0, len(self.plan.lefts), batch):
@@ -126,7 +123,7 @@ class Sweep:
                 yield Finished(piece.start, sums_KhW, weights_hW, strip.valid(piece))
             sums.clear(range(step.top, step.final))
 
-    def _arrivals(self, source: Source, transfer: Transfer) -> Generator["_Arrival", None, None]:
+    def _arrivals(self, source: Source) -> Generator["_Arrival", None, None]:
         """Rows, read and on their way to the device."""
         names, first = list(self.scalings), next(iter(self.scalings))
         for step in self.plan.steps():
@@ -134,8 +131,8 @@ class Sweep:
             masks = {name: ~rows.valid[name] for name in names if not rows.valid[name].all()}
             yield _Arrival(
                 step=step,
-                values=transfer.upload({name: rows.arrays[name] for name in names}),
-                unknown=transfer.upload(masks),
+                values=self.arrays.upload({name: rows.arrays[name] for name in names}),
+                unknown=self.arrays.upload(masks),
                 valid_hW=rows.valid[first],
             )
 
@@ -154,13 +151,15 @@ class Sweep:
             raise NonFiniteLogits(f"{error.message} {where}", row=top, columns=lefts) from error
         sums.add(logits_BKSS[-len(lefts) :], top, lefts)
 
-    def _decide(self, finished: "Finished", transfer: Transfer) -> Callable[[], "Band"]:
+    def _decide(self, finished: "Finished") -> Callable[[], "Band"]:
         """Starts to decide; the band is there when what is returned is called."""
         # A pixel's sums differ from its means by one factor: the highest is the same.
-        classes = transfer.download(highest(finished.sums_KhW))
+        arrays = self.arrays
+        classes = arrays.download(arrays.highest(finished.sums_KhW))
         percent = None
         if self.confidence:
-            percent = transfer.download(percent_of_highest(finished.mean_KhW(), self.temperature))
+            share_hW = arrays.percent_of_highest(finished.mean_KhW(), self.temperature)
+            percent = arrays.download(share_hW)
         empty_hW = None if finished.valid_hW.all() else ~finished.valid_hW
 
         def band() -> Band:
@@ -193,11 +192,11 @@ class Finished:
     """
 
     row: int
-    sums_KhW: Tensor
-    weights_hW: Tensor
+    sums_KhW: Array
+    weights_hW: Array
     valid_hW: NDArray[np.bool_]
 
-    def mean_KhW(self) -> Tensor:  # noqa: N802
+    def mean_KhW(self) -> Array:  # noqa: N802
         return self.sums_KhW / self.weights_hW
 
 
@@ -207,13 +206,13 @@ class Means:
 
     Args:
         row: The first one.
-        mean_KhW: Weighted means over the windows that touch a pixel, on the device.
+        mean_KhW: Weighted means over the windows that touch a pixel, on the host.
         valid_hW: Where the raster has data.
     """
 
     row: int
-    mean_KhW: Tensor
-    valid_hW: Tensor
+    mean_KhW: NDArray[np.float32]
+    valid_hW: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -83,14 +83,6 @@ class MFNet(nn.Module):
         net.load_state_dict(state, assign=True)
         return net.to(next(net.parameters()).device)  # what is no part of a state
 
-    def at(self, gsd_m: float | None) -> "MFNet":
-        """The network for pixels of some size, metres: the same for all."""
-        return self
-
-    def positions(self, height: int, width: int) -> Positions:
-        """Gathered once for windows of a size; see `MultimodalEncoder.positions`."""
-        return self.encoder.positions(height, width)
-
     def converted(self, device: torch.device, dtype: torch.dtype) -> "MFNet":
         """This network elsewhere, or in another precision; shares what is so already."""
         state = {

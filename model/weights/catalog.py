@@ -8,6 +8,8 @@ from pydantic import ValidationError
 
 from mfnet.model.config import ModelConfig
 from mfnet.model.errors import BadCheckpoint, UnknownModel
+from mfnet.model.weights import onnx_file
+from mfnet.model.weights.file_hash import sha256_of
 
 PACKAGED = Path(__file__).parent
 """Models that come with the project."""
@@ -19,6 +21,9 @@ CONFIG_KEY = "mfnet"
 NAME = r"[\w.-]+"
 """What a model may be called: a file's name without its suffix, and never a path."""
 
+SUFFIXES = (".onnx", ".safetensors")
+"""Of models' files. Where a model has both, the second is the model and the first its export."""
+
 _MAX_HEADER_BYTES = 16 << 20
 
 
@@ -27,7 +32,8 @@ def installed(models_dir: Path | None = None) -> list[Path]:
     by_name: dict[str, Path] = {}
     for folder in (PACKAGED, models_dir):
         if folder is not None:
-            by_name |= {path.stem: path for path in folder.glob("*.safetensors")}
+            for suffix in SUFFIXES:
+                by_name |= {path.stem: path for path in folder.glob(f"*{suffix}")}
     return [by_name[name] for name in sorted(by_name)]
 
 
@@ -46,23 +52,37 @@ def find(name_or_path: str | Path, models_dir: Path | None = None) -> Path:
     if re.fullmatch(NAME, text) and text in known:
         return known[text]
     path = Path(text)
-    if path.suffix == ".safetensors" and path.is_file():
+    if path.suffix in SUFFIXES and path.is_file():
         return path
     raise UnknownModel(
         f"no model {text!r}; there are: {', '.join(known) or 'none'}; "
-        "or give the path of a .safetensors file",
+        "or give the path of a .safetensors or .onnx file",
         model=text,
         known=list(known),
     )
 
 
+def exported(path: Path) -> Path | None:
+    """The ONNX file of a model: itself, or one beside it that was made of it; None without."""
+    if path.suffix == ".onnx":
+        return path
+    beside = path.with_suffix(".onnx")
+    if not beside.is_file():
+        return None
+    made_of = onnx_file.read_metadata(beside).get(onnx_file.SOURCE_KEY)
+    return beside if made_of == sha256_of(path) else None
+
+
 def read_config(path: Path) -> ModelConfig:
-    """The configuration in a checkpoint's header.
+    """The configuration in a model's file.
 
     Raises:
-        BadCheckpoint: No .safetensors file, not of this project, or of a later format.
+        BadCheckpoint: No .safetensors or .onnx file, not of this project, or of a later format.
     """
-    metadata = read_metadata(path)
+    if path.suffix == ".onnx":
+        metadata = {FORMAT_KEY: FORMAT, **onnx_file.read_metadata(path)}
+    else:
+        metadata = read_metadata(path)
     if metadata.get(FORMAT_KEY) != FORMAT or CONFIG_KEY not in metadata:
         raise BadCheckpoint(
             f"{path.name} has checkpoint format {metadata.get(FORMAT_KEY)!r}; this program reads "

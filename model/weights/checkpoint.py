@@ -15,7 +15,6 @@ from mfnet.model.atomic_files import replacing
 from mfnet.model.config import ModelConfig
 from mfnet.model.errors import BadCheckpoint, BadOption
 from mfnet.model.network.mfnet import MFNet
-from mfnet.model.network.rule import Rule
 from mfnet.model.weights.catalog import (
     CONFIG_KEY,
     FORMAT,
@@ -42,12 +41,6 @@ def new_model(config: ModelConfig, models_dir: Path | None = None) -> MFNet:
     return net
 
 
-def load_network(name_or_path: str | Path, models_dir: Path | None = None) -> MFNet | Rule:
-    """Loads what maps: a network, as `load_model` does, or a rule without weights."""
-    config = read_config(find(name_or_path, models_dir))
-    return load_model(name_or_path, models_dir) if config.kind == "mfnet" else Rule(config).eval()
-
-
 def load_model(name_or_path: str | Path, models_dir: Path | None = None) -> MFNet:
     """Loads a network for inference.
 
@@ -70,6 +63,11 @@ def load_model(name_or_path: str | Path, models_dir: Path | None = None) -> MFNe
     if config.kind != "mfnet":
         raise BadCheckpoint(
             f"{path.stem} is a rule without weights; expected a network", path=str(path)
+        )
+    if path.suffix != ".safetensors":
+        raise BadCheckpoint(
+            f"{path.name} is an export, which can only be run; expected a .safetensors file",
+            path=str(path),
         )
     try:
         tensors = load_file(path)

@@ -1,12 +1,12 @@
 """One file over HTTP: resumed where it broke off, and verified before it is there."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 
 from mfnet.model.errors import BadCheckpoint, DownloadFailed
+from mfnet.model.weights.file_hash import sha256_of
 
 _CHUNK_BYTES = 1 << 20
 
@@ -51,12 +51,6 @@ def download(
             f"{url} has sha256 {got}; expected {sha256}: removed", got=got, expected=sha256
         )
     part.replace(target)
-
-
-def sha256_of(path: Path) -> str:
-    """Of a file's bytes, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _fetch(url: str, part: Path, progress: Callable[[int, int], None]) -> None:

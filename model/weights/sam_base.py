@@ -17,7 +17,8 @@ from mfnet.model.engine_options import require_known
 from mfnet.model.errors import BadCheckpoint, BaseMissing
 from mfnet.model.network.encoder import build_vit
 from mfnet.model.weights.catalog import read_metadata
-from mfnet.model.weights.download import download, sha256_of
+from mfnet.model.weights.download import download
+from mfnet.model.weights.file_hash import sha256_of
 
 PREFIX = "encoder.vit."
 """Of the base's tensors in `MFNet`'s state dict."""

@@ -51,7 +51,7 @@ class Segmenter:
 
     def __init__(self) -> None:
         self._key: tuple[str | int, ...] | None = None
-        self._predictor: Any = None
+        self._runtime: Any = None
 
     def run(self, request: SegmentRequest, send: Send) -> Result:
         """Carries out one request.
@@ -64,39 +64,42 @@ class Segmenter:
         from mfnet.model.raster.pairs.pair import RasterPair
         from mfnet.model.raster.values.reading_options import ReadingOptions
 
-        predictor = self._load(request)
+        how = {name: value for name, value in request.options.items() if name != "confidence"}
+        options = SegmentOptions(**how)
+        runtime = self._load(request, options)
         reading = ReadingOptions(**request.reading)
-        options = {name: value for name, value in request.options.items() if name != "confidence"}
         with RasterPair.open(
             request.ortho, request.height, dtm=request.dtm, options=reading
         ) as pair:
             pair.report = pair.report.renamed(request.names)
             job = Segmentation(
                 pair,
-                predictor,
-                SegmentOptions(**options),
+                runtime,
+                options,
                 confidence=_wants_confidence(request),
                 progress=lambda done, total: send(Progress(done=done, total=total)),
                 tags=_tags(request),
             )
             return _carry_out(request, job)
 
-    def _load(self, request: SegmentRequest) -> Any:
+    def _load(self, request: SegmentRequest, options: Any) -> Any:
         """The model on its device; a model that is loaded costs the next request nothing."""
-        from mfnet.model.inference.predictor import Predictor
+        from mfnet.model.inference.runtimes.choose import open_runtime
         from mfnet.model.weights.catalog import find
-        from mfnet.model.weights.checkpoint import load_network
 
         path = find(request.model, request.models_dir)
-        how = (request.options.get("device", "auto"), request.options.get("precision", "auto"))
         # A file that was replaced under the same name is another model.
-        key = (str(path), path.stat().st_mtime_ns, *how)
+        key = (
+            str(path),
+            path.stat().st_mtime_ns,
+            *(options.runtime, options.device, options.precision),
+        )
         if key != self._key:
-            self._key = self._predictor = None  # the old one goes before the new one comes
+            self._key = self._runtime = None  # the old one goes before the new one comes
             _check_sha256(path, request.model_sha256)
-            self._predictor = Predictor(load_network(path, request.models_dir), *how)
+            self._runtime = open_runtime(path, request.models_dir, options)
             self._key = key
-        return self._predictor
+        return self._runtime
 
 
 def retrain(request: RetrainRequest, send: Send) -> Result:
@@ -122,7 +125,7 @@ def retrain(request: RetrainRequest, send: Send) -> Result:
         margin=request.margin,
         recent=tuple(map_changes.RecentMap(**dict(each)) for each in request.recent),
     )
-    return train_candidate(
+    found = train_candidate(
         task,
         run=request.run,
         before=request.before,
@@ -130,6 +133,18 @@ def retrain(request: RetrainRequest, send: Send) -> Result:
         models_dir=request.models_dir,
         tell=lambda done, total, what: send(Progress(done=done, total=total, what=what)),
     )
+    _export(Path(found["file"]), request.models_dir)
+    return found
+
+
+def _export(model: Path, models_dir: Path) -> None:
+    """Writes the candidate's export beside it: workers without torch run that."""
+    from mfnet.model.weights.checkpoint import load_model
+    from mfnet.model.weights.export_onnx import export_onnx
+    from mfnet.model.weights.file_hash import sha256_of
+
+    net = load_model(model, models_dir)
+    export_onnx(net, model.with_suffix(".onnx"), source_sha256=sha256_of(model))
 
 
 def answer(request: Request, segmenter: Segmenter, send: Send) -> Done | Failed:
@@ -158,7 +173,7 @@ def answer(request: Request, segmenter: Segmenter, send: Send) -> Done | Failed:
 def _check_sha256(path: Path, expected: str | None) -> None:
     """Refuse a registered model whose file is not the one that was measured."""
     from mfnet.model.errors import ModelAltered
-    from mfnet.model.weights.download import sha256_of
+    from mfnet.model.weights.file_hash import sha256_of
 
     found = sha256_of(path) if path.is_file() else "of no file"
     if expected not in (None, found):

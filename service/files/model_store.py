@@ -13,7 +13,9 @@ _BLOCK_BYTES = 1 << 20
 
 
 class ModelFiles:
-    """`<sha256>.safetensors` each.
+    """`<sha256>.safetensors` each, and beside it the export that came along, `<sha256>.onnx`.
+
+    An export names the file that it was made of; whoever opens it checks that.
 
     Args:
         folder: Is made when the first file comes.
@@ -54,6 +56,7 @@ class ModelFiles:
             part.replace(self.path(sha256))
         finally:
             part.unlink(missing_ok=True)
+        self._keep_export(source, sha256)
         sync(self._folder)
         return sha256
 
@@ -78,7 +81,23 @@ class ModelFiles:
             self.check(sha256)
         except OSError:
             self.add(source, sha256)
+        self._keep_export(source, sha256)
         sync(self._folder)
+
+    def _keep_export(self, source: Path, sha256: str) -> None:
+        """Copies what lies beside a model that is kept; a model does without it."""
+        export, target = source.with_suffix(".onnx"), self.path(sha256).with_suffix(".onnx")
+        if not export.is_file() or target.is_file():
+            return
+        handle, name = tempfile.mkstemp(".part", f"{source.stem}.", self._folder)
+        os.close(handle)
+        part = Path(name)
+        try:
+            _copy(export, part)
+            part.chmod(0o644)
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
 
     def check(self, sha256: str) -> None:
         """Raises `ModelAltered` where the file of this content has another one now, or is gone."""

@@ -14,11 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from mfnet.model.classes import NODATA
-from mfnet.model.inference.predictor import Predictor
-from mfnet.model.inference.segment import BATCH_SIZE
+from mfnet.model.inference.runtimes.torch_runtime import TorchRuntime
 from mfnet.model.inference.sliding_window import Sweep
 from mfnet.model.inference.windows import WindowPlan
 from mfnet.model.network.mfnet import MFNet
@@ -83,7 +81,7 @@ def calibrate(net: MFNet, areas: Sequence[Area], *, device: str = "auto") -> Cal
     Returns:
         The fit; None if not one pixel there is labelled.
     """
-    found = list(_pixels(Predictor(net, device), areas))
+    found = list(_pixels(TorchRuntime(net, device), areas))
     if not any(len(truth) for _, truth in found):
         return None
     logits_NK = np.concatenate([logits for logits, _ in found])
@@ -120,10 +118,10 @@ def fit_temperature(logits_NK: NDArray[np.floating[Any]], truth_N: NDArray[np.ui
 
 
 def _pixels(
-    predictor: Predictor, areas: Sequence[Area]
+    runtime: TorchRuntime, areas: Sequence[Area]
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
     """Mean logits (N, K) and truth (N,) of labelled pixels, region by region."""
-    window_px = predictor.net.config.window_px
+    window_px = runtime.config.window_px
     # Regions of several windows, where tiles are large enough: windows then overlap, as in a map.
     wanted_px = REGION_WINDOWS * window_px
     large = [a for a in areas if min(a.window.height, a.window.width) >= wanted_px]
@@ -133,23 +131,23 @@ def _pixels(
     for region in regions:
         labelled = np.flatnonzero(region.truth != NODATA)
         chosen = rng.permutation(labelled)[: PIXELS // len(regions)]
-        logits_KN = _mean_logits(predictor, region).flatten(1).cpu().numpy()
+        logits_KN = _mean_logits(runtime, region).reshape(len(runtime.config.classes), -1)
         yield logits_KN[:, chosen].T, region.truth.reshape(-1)[chosen]
 
 
-def _mean_logits(predictor: Predictor, region: Sample) -> Tensor:
+def _mean_logits(runtime: TorchRuntime, region: Sample) -> NDArray[np.float32]:
     """(K, h, w) of a region, as the engine has them at the model's own stride."""
-    config, device = predictor.net.config, predictor.device
+    config = runtime.config
     height, width = region.truth.shape
     sweep = Sweep(
         plan=WindowPlan(height, width, config.window_px, config.stride_px),
-        predict=predictor,
+        predict=runtime,
         scalings=scalings(config, region.white),
         classes=len(config.classes),
-        batch_size=BATCH_SIZE[device.type],
-        device=device,
+        batch_size=runtime.batch_size,
+        arrays=runtime.arrays,
     )
-    return torch.cat([means.mean_KhW for means in sweep.means(_Region(region))], dim=1)
+    return np.concatenate([means.mean_KhW for means in sweep.means(_Region(region))], axis=1)
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,11 @@ from rasterio.windows import Window
 
 from mfnet.model.classes import ClassScheme
 from mfnet.model.errors import BadRecipe
-from mfnet.model.inference.predictor import Network, Predictor
+from mfnet.model.inference.runtimes.interface import Runtime
+from mfnet.model.inference.runtimes.torch_runtime import TorchRuntime
 from mfnet.model.inference.segment import Segmentation
 from mfnet.model.inference.segment_options import SegmentOptions
+from mfnet.model.network.mfnet import MFNet
 from mfnet.model.raster.pairs.pair import RasterPair
 from mfnet.training.datasets.readers.pair_files import gsd_of_own, pair_files
 from mfnet.training.datasets.tiles.interface import Area, Tile
@@ -52,7 +54,7 @@ class Evaluation:
 
 
 def evaluate(
-    net: Network,
+    net: MFNet | Runtime,
     areas: Sequence[Area],
     scheme: ClassScheme,
     *,
@@ -68,7 +70,7 @@ def evaluate(
     of it. Rasters and truth are read in strips, and one tile's files are on the disk at a time.
 
     Args:
-        net: The model.
+        net: The model; or ready to answer, which then says where.
         areas: `Splits.test()`, or `Splits.validation.areas`.
         scheme: What their truth's values mean: `Splits.scheme`.
         gsd_m: Size of a pixel, metres, where the tiles' files do not say it.
@@ -82,21 +84,21 @@ def evaluate(
         InputError: What the engine refuses of the tiles.
     """
     require_same_classes(net, scheme)
-    predictor = Predictor(net, device)
-    found = Evaluation(Confusion(scheme), Reliability(), _conditions(predictor, areas, stride))
+    runtime = TorchRuntime(net, device) if isinstance(net, MFNet) else net
+    found = Evaluation(Confusion(scheme), Reliability(), _conditions(runtime, areas, stride))
     done, total = 0, sum(area.window.height * area.window.width for area in areas)
     for tile in (area.raster for area in areas):
         pixels = tile.height * tile.width
         told = partial(_tell, progress, done, pixels, total)
         gsd = gsd_of_own(tile) or gsd_m
         with TemporaryDirectory(prefix="mfnet-evaluate-", dir=folder) as aside:
-            maps = _map(predictor, tile, Path(aside), gsd, stride, told)
+            maps = _map(runtime, tile, Path(aside), gsd, stride, told)
             _compare(tile, *maps, None if gsd is None else gsd**2, found)
         done += pixels
     return found
 
 
-def require_same_classes(net: Network, scheme: ClassScheme) -> None:
+def require_same_classes(net: MFNet | Runtime, scheme: ClassScheme) -> None:
     """Refuses a model that has other classes than the data, BadRecipe."""
     config = net.config
     if config.classes.names != scheme.names:
@@ -108,7 +110,7 @@ def require_same_classes(net: Network, scheme: ClassScheme) -> None:
 
 
 def _map(
-    predictor: Predictor,
+    runtime: Runtime,
     tile: Tile,
     folder: Path,
     gsd_m: float | None,
@@ -120,7 +122,7 @@ def _map(
     classes, percent = folder / "classes.tif", folder / "confidence.tif"
     with RasterPair.open(files.ortho, files.height, dtm=files.dtm, options=files.options) as pair:
         options = SegmentOptions(stride=stride)
-        whole = Segmentation(pair, predictor, options, confidence=True, progress=progress)
+        whole = Segmentation(pair, runtime, options, confidence=True, progress=progress)
         whole.map(classes, confidence=percent)
     return classes, percent
 
@@ -141,12 +143,12 @@ def _tell(progress: Progress, before: int, pixels: int, total: int, done: int, o
     progress(before + pixels * done // of, total)
 
 
-def _conditions(predictor: Predictor, areas: Sequence[Area], stride: int | None) -> dict[str, Any]:
-    config = predictor.net.config
+def _conditions(runtime: Runtime, areas: Sequence[Area], stride: int | None) -> dict[str, Any]:
+    config = runtime.config
     return {
         "tiles": [area.raster.name for area in areas],
         "window_px": config.window_px,
         "stride_px": stride or config.stride_px,
         "blend": "mean",
-        "precision": predictor.precision,
+        "precision": runtime.precision,
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mfnet.model.classes import ClassScheme
-from mfnet.model.network.rule import Rule, rule_config, suits
+from mfnet.model.inference.runtimes.rule import RuleRuntime, rule_config, suits
 from mfnet.training.config.data import DataRecipe, HunanRecipe, PotsdamRecipe, VaihingenRecipe
 from mfnet.training.datasets.tiles.interface import Area
 from mfnet.training.evaluation.class_metrics import Confusion
@@ -42,7 +42,7 @@ def rule_figures(
     for infrared in (False, True):
         some = [area for area in areas if _infrared(data, area) == infrared]
         if some:
-            rule = Rule(rule_config(infrared=infrared, scheme=scheme))
+            rule = RuleRuntime(rule_config(infrared=infrared, scheme=scheme))
             found.merge(evaluate(rule, some, scheme, gsd_m=gsd_m, folder=folder).confusion)
     summary = found.summary()
     return {key: summary[key] for key in KEYS}

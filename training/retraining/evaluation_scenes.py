@@ -10,7 +10,7 @@ from typing import get_args
 from mfnet.model.classes import ISPRS, ClassScheme
 from mfnet.model.config import ModelConfig
 from mfnet.model.errors import BadManifest, SceneAmongTiles
-from mfnet.model.weights.download import sha256_of
+from mfnet.model.weights.file_hash import sha256_of
 from mfnet.training.datasets.sources.folder_manifest import NAME, Kind, read_manifest
 from mfnet.training.datasets.sources.labelled_folder import Folder
 from mfnet.training.datasets.sources.synthetic_towns import TownTile

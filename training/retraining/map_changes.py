@@ -9,7 +9,7 @@ from typing import Any
 
 from mfnet.model.atomic_files import write_json
 from mfnet.model.errors import InputError
-from mfnet.model.inference.predictor import Predictor
+from mfnet.model.inference.runtimes.torch_runtime import TorchRuntime
 from mfnet.model.inference.segment import Segmentation
 from mfnet.model.inference.segment_options import SegmentOptions
 from mfnet.model.raster.pairs.pair import RasterPair
@@ -64,7 +64,7 @@ def show_changes(
         models_dir: Of SAM's weights.
         progress: Called with the maps done and their total, and more often than that.
     """
-    predictors = [Predictor(load_model(path, models_dir)) for path in (parent, candidate)]
+    runtimes = [TorchRuntime(load_model(path, models_dir)) for path in (parent, candidate)]
     found = {}
     for number, place in enumerate(maps):
 
@@ -73,7 +73,7 @@ def show_changes(
 
         target = out / f"changes-{place.job}.tif"
         try:
-            found[place.job] = _show(place, predictors, target, alive)
+            found[place.job] = _show(place, runtimes, target, alive)
         except InputError as error:
             found[place.job] = {"left_out": error.message}
         except Exception:
@@ -85,20 +85,20 @@ def show_changes(
 
 def _show(
     place: RecentMap,
-    predictors: Sequence[Predictor],
+    runtimes: Sequence[TorchRuntime],
     target: Path,
     progress: Callable[[int, int], None],
 ) -> dict[str, Any]:
     with TemporaryDirectory(prefix="changes-", dir=target.parent.parent) as folder:
         made = []
-        for number, predictor in enumerate(predictors):
+        for number, runtime in enumerate(runtimes):
             reading = ReadingOptions(**place.reading)
             with RasterPair.open(place.ortho, place.height, dtm=place.dtm, options=reading) as pair:
                 if pair.grid.height * pair.grid.width > MOST_PIXELS:
                     return {"left_out": f"it has more than {MOST_PIXELS:,} pixels"}
                 path = Path(folder) / f"{number}.tif"
                 options = SegmentOptions(**place.options)
-                Segmentation(pair, predictor, options, progress=progress).map(path)
+                Segmentation(pair, runtime, options, progress=progress).map(path)
                 made.append(path)
-        scheme = predictors[0].net.config.classes
+        scheme = runtimes[0].config.classes
         return write_changes(made[0], made[1], target, scheme)

@@ -12,7 +12,7 @@ from mfnet.model.atomic_files import replacing, write_json
 from mfnet.model.config import ModelConfig
 from mfnet.model.weights.catalog import read_config
 from mfnet.model.weights.checkpoint import load_model, rewrite_config
-from mfnet.model.weights.download import sha256_of
+from mfnet.model.weights.file_hash import sha256_of
 from mfnet.training.config.recipe import Recipe
 from mfnet.training.datasets.sources.open_data import open_data
 from mfnet.training.datasets.tiles.interface import Splits

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed
 
-from mfnet.model.inference.predictor import choose_device
+from mfnet.model.inference.runtimes.torch_runtime import choose_device
 
 
 @dataclass(frozen=True)

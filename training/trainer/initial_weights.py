@@ -11,7 +11,7 @@ from mfnet.model.errors import BadRecipe
 from mfnet.model.network.mfnet import MFNet
 from mfnet.model.weights.catalog import find, read_config
 from mfnet.model.weights.checkpoint import load_model, new_model
-from mfnet.model.weights.download import sha256_of
+from mfnet.model.weights.file_hash import sha256_of
 from mfnet.model.weights.sam_base import installed_base
 from mfnet.training.config.recipe import Recipe
 

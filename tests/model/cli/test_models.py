@@ -54,10 +54,10 @@ def test_a_released_checkpoint_is_imported_shown_and_exported(models: Path, tmp_
     shown = json.loads(mfnet("models", "show", "theirs", *options))
     assert (shown["tuning"], shown["encoder"]["depth"]) == ("mmlora", 4)
     out = tmp_path / "half.safetensors"
-    mfnet("models", "export", "theirs", "-o", out, "--half", *options)
+    mfnet("models", "export", "theirs", out, "--half", *options)
     assert out.stat().st_size < 0.6 * (models / "theirs.safetensors").stat().st_size
     with pytest.raises(BadOption, match="names no base"):
-        mfnet("models", "export", "theirs", "-o", out, "--delta", *options)
+        mfnet("models", "export", "theirs", out, "--delta", *options)
 
 
 def test_what_is_no_checkpoint_is_refused(models: Path, tmp_path: Path) -> None:

@@ -49,13 +49,13 @@ def test_heat_is_the_gradient_weighted_activation(net: MFNet) -> None:
             heat += gradient[channel].mean() * activation[channel].detach()
         expected.append(heat.clamp(min=0))
     heat = nn.functional.interpolate(torch.stack(expected)[None], 256, mode="bilinear")
-    torch.testing.assert_close(GradCam(net, target)(inputs), heat, rtol=1e-3, atol=1e-7)
+    torch.testing.assert_close(GradCam(net, target).heat(inputs), heat, rtol=1e-3, atol=1e-7)
 
 
 def test_a_window_where_the_class_wins_nowhere_stays_cold(net: MFNet) -> None:
     inputs = {"ortho": torch.rand(2, 3, 256, 256), "ndsm": torch.rand(2, 1, 256, 256)}
     absent = min(set(range(6)) - set(net(inputs).argmax(1).unique().tolist()))
-    assert GradCam(net, absent)(inputs).abs().max() == 0
+    assert GradCam(net, absent).heat(inputs).abs().max() == 0
 
 
 def test_heat_maps_lie_on_the_orthophotos_grid(net: MFNet, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from rio_cogeo.cogeo import cog_validate
 from mfnet.model.classes import NODATA
 from mfnet.model.config import NDSM, ORTHO, EncoderConfig, ModelConfig
 from mfnet.model.errors import BadOption, Cancelled, InputError, NotAboveGround, OutputNotWritable
+from mfnet.model.inference.runtimes.torch_runtime import TorchRuntime
 from mfnet.model.inference.segment import segment
 from mfnet.model.inference.segment_options import SegmentOptions
 from mfnet.model.network.mfnet import MFNet
@@ -28,23 +29,24 @@ PAIRS = {
 
 
 @pytest.fixture(scope="module")
-def net() -> MFNet:
+def net() -> TorchRuntime:
     """Random weights: what is tested here is the way, not the map."""
     torch.manual_seed(0)
     encoder = EncoderConfig(
         embed_dim=32, depth=1, num_heads=2, global_attn_indexes=(0,), window_size=8, grid=16
     )
-    return MFNet(ModelConfig(name="random", encoder=encoder, modalities=(ORTHO, NDSM)))
+    config = ModelConfig(name="random", encoder=encoder, modalities=(ORTHO, NDSM))
+    return TorchRuntime(MFNet(config))
 
 
-def run(folder: Path, pair: str, net: MFNet, out: Path, **options: Any) -> dict[str, Any]:
+def run(folder: Path, pair: str, net: TorchRuntime, out: Path, **options: Any) -> dict[str, Any]:
     ortho, height, dtm = PAIRS[pair]
     return segment(folder / ortho, folder / height, net, out, dtm=dtm and folder / dtm, **options)
 
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_real_pairs_give_a_cog_on_the_orthophotos_grid(
-    pair: str, net: MFNet, shared: Path, tmp_path: Path
+    pair: str, net: TorchRuntime, shared: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "classes.tif"
     summary = run(shared / "data/pairs", pair, net, out, confidence=tmp_path / "confidence.tif")
@@ -68,7 +70,7 @@ def test_real_pairs_give_a_cog_on_the_orthophotos_grid(
 
 
 def test_a_surface_and_a_terrain_model_give_the_map_of_their_difference(
-    net: MFNet, shared: Path, tmp_path: Path
+    net: TorchRuntime, shared: Path, tmp_path: Path
 ) -> None:
     for name, pair in (("a", "ign rgb"), ("b", "ign dsm, dtm")):
         run(shared / "data/pairs", pair, net, tmp_path / f"{name}.tif")
@@ -77,7 +79,7 @@ def test_a_surface_and_a_terrain_model_give_the_map_of_their_difference(
 
 
 def test_absolute_heights_are_refused_with_a_word_about_dtm(
-    net: MFNet, shared: Path, tmp_path: Path
+    net: TorchRuntime, shared: Path, tmp_path: Path
 ) -> None:
     folder = shared / "data/pairs/nodeodm"
     out = tmp_path / "classes.tif"
@@ -103,7 +105,7 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_a_crop_gives_the_classes_of_the_whole_where_windows_coincide(
-    net: MFNet, pair: tuple[Path, Path], tmp_path: Path
+    net: TorchRuntime, pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
     """Normalisation is the model's: nothing of the raster at hand enters it."""
     crops = []
@@ -128,7 +130,7 @@ def test_a_crop_gives_the_classes_of_the_whole_where_windows_coincide(
 
 
 def test_statistics_are_written_as_returned(
-    net: MFNet, pair: tuple[Path, Path], tmp_path: Path
+    net: TorchRuntime, pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
     statistics = tmp_path / "statistics.json"
     summary = segment(*pair, net, tmp_path / "classes.tif", statistics=statistics)
@@ -140,7 +142,7 @@ def test_statistics_are_written_as_returned(
 
 @pytest.mark.parametrize("blend", ["mean", "hann"])
 def test_the_same_bytes_come_out_twice(
-    blend: str, net: MFNet, pair: tuple[Path, Path], tmp_path: Path
+    blend: str, net: TorchRuntime, pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
     for name in ("a", "b"):
         segment(*pair, net, tmp_path / f"{name}.tif", options=SegmentOptions(blend=blend))
@@ -148,7 +150,7 @@ def test_the_same_bytes_come_out_twice(
 
 
 def test_a_cancelled_run_leaves_nothing(
-    net: MFNet, pair: tuple[Path, Path], tmp_path: Path
+    net: TorchRuntime, pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     out.mkdir()
@@ -159,10 +161,10 @@ def test_a_cancelled_run_leaves_nothing(
 
 @pytest.mark.parametrize(
     "option",
-    [{"stride": 300}, {"blend": "max"}, {"device": "tpu"}, {"precision": "fp8"}],
+    [{"stride": 300}, {"blend": "max"}],
 )
 def test_options_outside_their_range_are_refused_before_the_work(
-    option: dict[str, Any], net: MFNet, pair: tuple[Path, Path], tmp_path: Path
+    option: dict[str, Any], net: TorchRuntime, pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=str(next(iter(option.values())))):
         segment(*pair, net, tmp_path / "classes.tif", options=SegmentOptions(**option))
@@ -180,7 +182,7 @@ def test_options_outside_their_range_are_refused_before_the_work(
     ],
 )
 def test_what_could_not_be_written_is_refused_before_the_work(
-    files: dict[str, str], net: MFNet, tmp_path: Path
+    files: dict[str, str], net: TorchRuntime, tmp_path: Path
 ) -> None:
     paths = {name: tmp_path / file for name, file in ({"out": "classes.tif"} | files).items()}
     with pytest.raises(OutputNotWritable, match="cannot be written"):
@@ -189,7 +191,7 @@ def test_what_could_not_be_written_is_refused_before_the_work(
 
 @pytest.mark.parametrize("option", [{"stride": 0}, {"batch_size": 0}])
 def test_a_zero_is_refused_and_not_taken_for_the_default(
-    option: dict[str, Any], net: MFNet, shared: Path, tmp_path: Path
+    option: dict[str, Any], net: TorchRuntime, shared: Path, tmp_path: Path
 ) -> None:
     options = SegmentOptions(**option)
     with pytest.raises(BadOption):

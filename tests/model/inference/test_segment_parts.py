@@ -20,6 +20,7 @@ from torch import Tensor
 
 from mfnet.model.config import ENCODERS, ModelConfig
 from mfnet.model.errors import Cancelled, DiskFull, InputChanged, PartMissing, RasterUnreadable
+from mfnet.model.inference.runtimes.torch_runtime import TorchRuntime
 from mfnet.model.inference.segment import Segmentation, segment
 from mfnet.model.inference.segment_options import SegmentOptions
 from mfnet.model.raster.pairs.pair import RasterPair
@@ -53,6 +54,10 @@ class Plain(torch.nn.Module):
 
     def positions(self, height: int, width: int) -> None:
         """There are none."""
+
+
+def plain(seed: int = 0) -> TorchRuntime:
+    return TorchRuntime(Plain(seed), "cpu")  # type: ignore[arg-type]
 
 
 def make_pair(folder: Path, height: int, width: int, crs: str = "EPSG:25832") -> tuple[Path, Path]:
@@ -114,7 +119,7 @@ def test_where_a_raster_is_cut_changes_no_byte(
     tmp_path_factory: pytest.TempPathFactory, height: int, width: int, cuts: list[int], crs: str
 ) -> None:
     folder = tmp_path_factory.mktemp("parts")
-    pair, net = make_pair(folder, height, width, crs), Plain()
+    pair, net = make_pair(folder, height, width, crs), plain()
     whole = segment(*pair, net, **outputs(folder / "whole"))
     in_parts(pair, net, ranges(height, cuts), folder)
     assert digests(folder / "joined") == digests(folder / "whole")
@@ -135,10 +140,10 @@ def test_real_pairs_that_are_warped_give_the_same_bytes_in_parts(
     folder = shared / "data/pairs"
     pair = (folder / ortho, folder / height)
     terrain = folder / dtm if dtm else None
-    segment(*pair, Plain(), dtm=terrain, **outputs(tmp_path / "whole"))
+    segment(*pair, plain(), dtm=terrain, **outputs(tmp_path / "whole"))
     with rasterio.open(pair[0]) as opened:
         parts = ranges(opened.height, [37, 128, 201])
-    in_parts(pair, Plain(), parts, tmp_path, terrain)
+    in_parts(pair, plain(), parts, tmp_path, terrain)
     assert digests(tmp_path / "joined") == digests(tmp_path / "whole")
 
 
@@ -154,7 +159,7 @@ def test_a_part_that_is_there_is_not_computed_again(
 
     def once() -> Path:
         with RasterPair.open(*pair) as opened:
-            job = Segmentation(opened, Plain(), progress=lambda done, _: windows.append(done))
+            job = Segmentation(opened, plain(), progress=lambda done, _: windows.append(done))
             return job.map_part(range(40, 80), tmp_path / "parts")
 
     first = once()
@@ -168,8 +173,8 @@ def test_what_ends_in_the_middle_leaves_no_part_and_is_resumed(
 ) -> None:
     parts, folder = ranges(90, [30, 60]), tmp_path / "parts"
     with RasterPair.open(*pair) as opened:
-        Segmentation(opened, Plain(), confidence=True).map_part(parts[0], folder)
-        ended = Segmentation(opened, Plain(), confidence=True, cancelled=lambda: True)
+        Segmentation(opened, plain(), confidence=True).map_part(parts[0], folder)
+        ended = Segmentation(opened, plain(), confidence=True, cancelled=lambda: True)
         with pytest.raises(Cancelled):
             ended.map_part(parts[1], folder)
         with pytest.raises(PartMissing, match="rows 30 to 60"):
@@ -177,8 +182,8 @@ def test_what_ends_in_the_middle_leaves_no_part_and_is_resumed(
         kept = [path.name for path in (folder / ended.key).iterdir()]
     assert kept == ["0-30"]
     assert list((tmp_path / "torn").iterdir()) == []
-    in_parts(pair, Plain(), parts, tmp_path)
-    segment(*pair, Plain(), **outputs(tmp_path / "whole"))
+    in_parts(pair, plain(), parts, tmp_path)
+    segment(*pair, plain(), **outputs(tmp_path / "whole"))
     assert digests(tmp_path / "joined") == digests(tmp_path / "whole")
 
 
@@ -186,7 +191,7 @@ def test_a_join_says_how_far_it_is(pair: tuple[Path, Path], tmp_path: Path) -> N
     told: list[tuple[int, int]] = []
     parts = ranges(90, [30, 60])
     with RasterPair.open(*pair) as opened:
-        job = Segmentation(opened, Plain(), progress=lambda *done: told.append(done))
+        job = Segmentation(opened, plain(), progress=lambda *done: told.append(done))
         for rows in parts:
             job.map_part(rows, tmp_path / "parts")
         told.clear()
@@ -200,9 +205,9 @@ def test_two_who_compute_the_same_part_leave_one(pair: tuple[Path, Path], tmp_pa
 
         def meanwhile(done: int, total: int) -> None:
             if done == total:
-                Segmentation(opened, Plain()).map_part(rows, tmp_path / "parts")
+                Segmentation(opened, plain()).map_part(rows, tmp_path / "parts")
 
-        part = Segmentation(opened, Plain(), progress=meanwhile).map_part(rows, tmp_path / "parts")
+        part = Segmentation(opened, plain(), progress=meanwhile).map_part(rows, tmp_path / "parts")
     assert [path.name for path in part.parent.iterdir()] == ["0-40"]
     assert (part / "classes").stat().st_size == 40 * 40
 
@@ -220,8 +225,8 @@ def test_parts_of_other_options_are_not_joined(
 ) -> None:
     rows = range(0, 90)
     with RasterPair.open(*pair) as opened:
-        Segmentation(opened, Plain()).map_part(rows, tmp_path / "parts")
-        other = Segmentation(opened, Plain(), options, confidence=confidence)
+        Segmentation(opened, plain()).map_part(rows, tmp_path / "parts")
+        other = Segmentation(opened, plain(), options, confidence=confidence)
         with pytest.raises(PartMissing):
             other.join([rows], tmp_path / "parts", tmp_path / "classes.tif")
 
@@ -230,11 +235,11 @@ def test_parts_of_other_weights_or_files_are_not_joined(
     pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
     with RasterPair.open(*pair) as opened:
-        keys = {Segmentation(opened, Plain(seed)).key for seed in (0, 0, 1)}
+        keys = {Segmentation(opened, plain(seed)).key for seed in (0, 0, 1)}
     assert len(keys) == 2
     os.utime(pair[0], ns=(1, 1))
     with RasterPair.open(*pair) as opened:
-        assert Segmentation(opened, Plain()).key not in keys
+        assert Segmentation(opened, plain()).key not in keys
 
 
 @pytest.mark.parametrize(
@@ -249,9 +254,9 @@ def test_parts_of_other_processors_threads_or_libraries_are_not_joined(
     where: Any, what: str, other: Any, pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with RasterPair.open(*pair) as opened:
-        here = Segmentation(opened, Plain()).key
+        here = Segmentation(opened, plain()).key
         monkeypatch.setattr(where, what, other)
-        assert Segmentation(opened, Plain()).key != here
+        assert Segmentation(opened, plain()).key != here
 
 
 def test_a_part_that_lost_bytes_is_missing_and_computed_again(
@@ -259,7 +264,7 @@ def test_a_part_that_lost_bytes_is_missing_and_computed_again(
 ) -> None:
     rows = range(0, 90)
     with RasterPair.open(*pair) as opened:
-        job = Segmentation(opened, Plain())
+        job = Segmentation(opened, plain())
         part = job.map_part(rows, tmp_path / "parts")
         assert part == part_path(tmp_path / "parts" / job.key, rows)
         os.truncate(part / "classes", 90 * 40 - 1)
@@ -300,7 +305,7 @@ def test_inputs_that_change_during_the_run_are_told_and_nothing_is_left(
     out = tmp_path / "out"
     files = outputs(out)
     with RasterPair.open(*pair) as opened:
-        job = Segmentation(opened, Plain(), confidence=True, progress=meanwhile)
+        job = Segmentation(opened, plain(), confidence=True, progress=meanwhile)
         with pytest.raises(InputChanged, match=f"{pair[which].name}: changed while it was"):
             job.map(**files) if way == "whole" else job.map_part(range(20, 60), out)
     assert [path for path in out.rglob("*") if path.is_file()] == []
@@ -311,7 +316,7 @@ def test_a_damaged_input_that_stays_as_it_is_has_not_changed(
 ) -> None:
     _truncate(pair[0])
     with pytest.raises(RasterUnreadable), RasterPair.open(*pair) as opened:
-        Segmentation(opened, Plain()).map(tmp_path / "classes.tif")
+        Segmentation(opened, plain()).map(tmp_path / "classes.tif")
 
 
 def test_a_disk_that_is_too_small_is_told_before_the_work(
@@ -323,7 +328,7 @@ def test_a_disk_that_is_too_small_is_told_before_the_work(
     usage = shutil.disk_usage(tmp_path)._replace(free=8_399 * 2)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with RasterPair.open(*pair) as opened:
-        job = Segmentation(opened, Plain(), confidence=True, progress=never)
+        job = Segmentation(opened, plain(), confidence=True, progress=never)
         with pytest.raises(DiskFull, match="16,798 bytes are free, expected at least 16,800"):
             job.map(**outputs(tmp_path / "out"))
         with pytest.raises(DiskFull):

@@ -18,13 +18,13 @@ from engine.arrays import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from mfnet.model.classes import NODATA
 from mfnet.model.errors import BadOption, Cancelled, NonFiniteLogits
-from mfnet.model.inference.argmax import highest
+from mfnet.model.inference.arrays.device import DeviceArrays
+from mfnet.model.inference.arrays.host import HostArrays
+from mfnet.model.inference.arrays.interface import Array, Arrays
 from mfnet.model.inference.blend import BLENDS, window_weights
-from mfnet.model.inference.device_transfer import Transfer
 from mfnet.model.inference.prefetch import ahead
 from mfnet.model.inference.sliding_window import Sweep
 from mfnet.model.inference.windows import WindowPlan
@@ -85,7 +85,7 @@ def test_windows_without_data_are_not_run() -> None:
     source.valid[:, :48] = False
     calls: list[int] = []
 
-    def count(inputs: Mapping[str, Tensor]) -> Tensor:
+    def count(inputs: Mapping[str, Array]) -> Array:
         calls.append(len(inputs["ortho"]))
         return inputs["ortho"]
 
@@ -143,7 +143,7 @@ def test_a_row_of_windows_is_cut_into_even_batches() -> None:
     """31 windows in batches of at most 10: four of eight, the last filled up by one window."""
     calls: list[tuple[int, int]] = []
 
-    def count(inputs: Mapping[str, Tensor]) -> Tensor:
+    def count(inputs: Mapping[str, Array]) -> Array:
         calls.append(tuple(inputs["ortho"].shape[:2]))
         return inputs["ortho"]
 
@@ -152,10 +152,38 @@ def test_a_row_of_windows_is_cut_into_even_batches() -> None:
     assert calls == [(8, 3)] * 4
 
 
-@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9), seeds)
-def test_the_class_is_the_first_of_the_highest(k: int, height: int, width: int, seed: int) -> None:
+BOTH_KINDS = (HostArrays(), DeviceArrays(torch.device("cpu")))
+kinds = st.sampled_from(BOTH_KINDS)
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9), seeds, kinds)
+def test_the_class_is_the_first_of_the_highest(
+    k: int, height: int, width: int, seed: int, arrays: Arrays
+) -> None:
     scores = np.random.default_rng(seed).integers(-3, 3, (k, height, width)).astype(np.float32)
-    np.testing.assert_array_equal(highest(torch.from_numpy(scores)).numpy(), scores.argmax(0))
+    classes = arrays.download(arrays.highest(arrays.constant(scores)))()
+    np.testing.assert_array_equal(classes, scores.argmax(0))
+
+
+@settings(deadline=None, max_examples=40)
+@given(side, side, strides, blends, batches, seeds, shares)
+def test_tensors_give_the_map_that_numpys_arrays_give(
+    height: int, width: int, stride: int, blend: str, batch: int, seed: int, share: float
+) -> None:
+    """One engine: with the identity for a network, every sum is the same to the last bit."""
+    source = random_source(height, width, seed)
+    source.valid[:] = np.random.default_rng(seed).random((height, width)) >= share
+    scalings = {"ortho": Scaling(0.7, -0.2, (0.1, 0.2, 0.3)), "ndsm": Scaling(1, 0)}
+    plan = WindowPlan(height, width, 16, stride)
+    host, device = (
+        list(Sweep(plan, identity, scalings, 3, blend, batch, arrays, confidence=True).run(source))
+        for arrays in BOTH_KINDS
+    )
+    for one, other in zip(host, device, strict=True):
+        np.testing.assert_array_equal(one.classes_hW, other.classes_hW)
+        # The exponential is not rounded alike everywhere.
+        percent = np.abs(one.confidence_hW.astype(int) - other.confidence_hW)
+        assert percent.max(initial=0) <= 1
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
@@ -166,14 +194,14 @@ def test_digital_numbers_are_scaled_as_the_model_says(dtype: str) -> None:
     numbers = random.integers(0, 250, (3, 40, 50)).astype(dtype)
     valid = random.random((40, 50)) > 0.1
 
-    def keep(inputs: Mapping[str, Tensor]) -> Tensor:
-        seen.append(inputs["ortho"].clone())
+    def keep(inputs: Mapping[str, Array]) -> Array:
+        seen.append(inputs["ortho"].copy())
         return inputs["ortho"]
 
     scalings = {"ortho": Scaling(0.01, -0.5), "ndsm": Scaling(1, 0)}
     plan = WindowPlan(40, 50, 10, 10)
     run(Sweep(plan, keep, scalings, 3, batch_size=5), ArraySource(numbers, source.ndsm, valid))
-    rows = [np.concatenate(list(row.numpy()), axis=2) for row in seen]
+    rows = [np.concatenate(list(row), axis=2) for row in seen]
     expected = np.where(valid, numbers * np.float64(0.01) - 0.5, 0)
     np.testing.assert_allclose(np.concatenate(rows, axis=1), expected, atol=1e-6)
 
@@ -215,7 +243,7 @@ def test_progress_counts_to_the_number_of_windows_and_cancelling_stops_at_once()
 
 
 def test_logits_that_are_not_finite_fail_naming_the_windows() -> None:
-    def broken(inputs: Mapping[str, Tensor]) -> Tensor:
+    def broken(inputs: Mapping[str, Array]) -> Array:
         raise NonFiniteLogits("the network returned NaN or Inf in float32")
 
     with pytest.raises(
@@ -258,8 +286,8 @@ def test_ahead_hands_on_what_its_stage_raises() -> None:
         next(items)
 
 
-def test_what_goes_up_comes_down() -> None:
-    transfer = Transfer(torch.device("cpu"))
+@pytest.mark.parametrize("arrays", BOTH_KINDS)
+def test_what_goes_up_comes_down(arrays: Arrays) -> None:
     numbers = np.arange(12, dtype=np.uint16).reshape(3, 4)
-    upload = transfer.upload({"ortho": numbers})
-    np.testing.assert_array_equal(transfer.download(upload.wait()["ortho"])(), numbers)
+    upload = arrays.upload({"ortho": numbers})
+    np.testing.assert_array_equal(arrays.download(upload.wait()["ortho"])(), numbers)

@@ -11,9 +11,8 @@ from plain import PlainMFNet
 from torch import Tensor, nn
 
 from mfnet.model.config import NDSM, ORTHO, EncoderConfig, Modality, ModelConfig
-from mfnet.model.inference.predictor import Predictor
+from mfnet.model.inference.runtimes.torch_runtime import TorchRuntime
 from mfnet.model.inference.segment import segment
-from mfnet.model.inference.segment_options import SegmentOptions
 from mfnet.model.network import attention
 from mfnet.model.network.mfnet import MFNet
 from mfnet.model.weights.checkpoint import load_model
@@ -91,8 +90,8 @@ def test_a_predictor_comes_as_close_as_its_precision(
     net = random_net(tuning)
     inputs = random_inputs(net, side, batch=2)
     expected = PlainMFNet(net)(inputs)
-    predictor = Predictor(net, "cpu", precision)
-    error = relative(predictor(cast(inputs, torch.float32)), expected)
+    predictor = TorchRuntime(net, "cpu", precision)
+    error = relative(predictor.logits(cast(inputs, torch.float32)), expected)
     assert 0 < error < bound
     assert next(net.parameters()).dtype == torch.float64  # the caller's is left alone
 
@@ -134,20 +133,20 @@ def test_checkpointing_changes_no_gradient() -> None:
 def test_positions_are_gathered_once_for_windows_of_a_size(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    predictor = Predictor(random_net(), "cpu", "fp32")
+    predictor = TorchRuntime(random_net(), "cpu", "fp32")
     encoder, calls = predictor.net.encoder, []
     gather = encoder.positions
     monkeypatch.setattr(encoder, "positions", lambda *size: calls.append(size) or gather(*size))
     inputs = cast(random_inputs(predictor.net, 256), torch.float32)
-    first = predictor(inputs)
-    assert torch.equal(predictor(inputs), first)
+    first = predictor.logits(inputs)
+    assert torch.equal(predictor.logits(inputs), first)
     assert calls == [(256, 256)]
 
 
 @torch.inference_mode()
 def test_compiled_once_it_serves_all_batches_of_a_job() -> None:
     """Traced only: what the trace depends on is the question here, not the machine's compiler."""
-    predictor = Predictor(random_net(), "cpu", "fp32")
+    predictor = TorchRuntime(random_net(), "cpu", "fp32")
     traces: list[int] = []
 
     def count(graph: torch.fx.GraphModule, _: list[Tensor]) -> torch.fx.GraphModule:
@@ -157,19 +156,19 @@ def test_compiled_once_it_serves_all_batches_of_a_job() -> None:
     torch._dynamo.reset()
     predictor.net.compile(backend=count, dynamic=False, fullgraph=True)
     for _ in range(3):
-        predictor(cast(random_inputs(predictor.net, 256, batch=2), torch.float32))
+        predictor.logits(cast(random_inputs(predictor.net, 256, batch=2), torch.float32))
     assert len(traces) == 1
     torch._dynamo.reset()
 
 
 @torch.inference_mode()
 def test_what_is_not_finite_in_bf16_is_tried_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    predictor = Predictor(random_net(), "cpu", "bf16")
+    predictor = TorchRuntime(random_net(), "cpu", "bf16")
     inputs = cast(random_inputs(predictor.net, 256), torch.float32)
     head = predictor.net.decoder.head
     whole = head.forward
     monkeypatch.setattr(head, "forward", lambda x: whole(x) * float("nan"))
-    assert torch.isfinite(predictor(inputs)).all()
+    assert torch.isfinite(predictor.logits(inputs)).all()
 
 
 @pytest.mark.parametrize("seed", range(600_000, 600_005))
@@ -180,8 +179,8 @@ def test_bf16_maps_a_town_as_fp32_does(seed: int, tmp_path: Path) -> None:
     for precision in ("fp32", "bf16"):
         out = tmp_path / f"{precision}.tif"
         segment(
-            tmp_path / "ortho.tif", tmp_path / "ndsm.tif", net, out,
-            options=SegmentOptions(device="cpu", precision=precision),
+            tmp_path / "ortho.tif", tmp_path / "ndsm.tif",
+            TorchRuntime(net, "cpu", precision), out,
         )  # fmt: skip
         with rasterio.open(out) as raster:
             maps.append(raster.read(1))

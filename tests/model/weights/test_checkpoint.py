@@ -16,7 +16,7 @@ from mfnet.model.errors import BadCheckpoint, BadOption, BaseMissing, UnknownMod
 from mfnet.model.network.encoder import build_vit
 from mfnet.model.network.mfnet import MFNet
 from mfnet.model.weights.checkpoint import import_file, load_model, new_model, save
-from mfnet.model.weights.download import sha256_of
+from mfnet.model.weights.file_hash import sha256_of
 from mfnet.model.weights.import_released import import_released
 from mfnet.model.weights.sam_base import base_file, base_tensors, import_base, installed_base
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from mfnet.model.inference.arrays.interface import Array
 from mfnet.model.inference.blend import window_weights
 from mfnet.model.inference.sliding_window import Sweep
 from mfnet.model.inference.windows import WindowPlan
@@ -45,21 +45,25 @@ def random_source(height: int, width: int, seed: int, bands: int = 3) -> ArraySo
     )
 
 
-def identity(inputs: Mapping[str, Tensor]) -> Tensor:
+def identity(inputs: Mapping[str, Array]) -> Array:
     """The orthophoto's bands as logits."""
-    return inputs["ortho"].clone()
+    return inputs["ortho"] + 0
 
 
-def convolution(classes: int, seed: int) -> Callable[[Mapping[str, Tensor]], Tensor]:
-    """A 7×7 convolution with zero padding: what it says depends on where the window lies."""
+def convolution(classes: int, seed: int) -> Callable[[Mapping[str, Array]], Array]:
+    """A 7×7 convolution with zero padding: what it says depends on where the window lies.
+
+    Takes NumPy's arrays and gives them; takes tensors and gives those.
+    """
     torch.manual_seed(seed)
     layer = torch.nn.Conv2d(4, classes, 7, padding=3)
 
     @torch.inference_mode()
-    def predict(inputs: Mapping[str, Tensor]) -> Tensor:
-        both = torch.cat([inputs["ortho"], inputs["ndsm"]], dim=1)
-        logits: Tensor = layer.to(both.dtype)(both)
-        return logits
+    def predict(inputs: Mapping[str, Array]) -> Array:
+        rasters = [torch.as_tensor(inputs[name]) for name in ("ortho", "ndsm")]
+        both = torch.cat(rasters, dim=1)
+        logits = layer.to(both.dtype)(both)
+        return logits.numpy() if isinstance(inputs["ortho"], np.ndarray) else logits
 
     return predict
 
@@ -76,7 +80,7 @@ def run(sweep: Sweep, source: ArraySource) -> NDArray[np.uint8]:
 
 def whole_raster_logits(
     source: ArraySource,
-    predict: Callable[[Mapping[str, Tensor]], Tensor],
+    predict: Callable[[Mapping[str, Array]], Array],
     plan: WindowPlan,
     classes: int,
     blend: str,
@@ -89,14 +93,14 @@ def whole_raster_logits(
     ortho, ndsm = (
         np.pad(x, padding, mode="edge").astype(np.float64) for x in (source.ortho, source.ndsm)
     )
-    side = window_weights(blend, plan.window).double().numpy()
+    side = window_weights(blend, plan.window).astype(np.float64)
     weights = side[:, None] * side
     for top in plan.tops:
         for left in plan.lefts:
             window = (slice(None), slice(top, top + plan.window), slice(left, left + plan.window))
             inputs = {"ortho": ortho[window], "ndsm": ndsm[window]}
-            logits = predict({k: torch.from_numpy(v)[None] for k, v in inputs.items()})
-            sums[window] += logits[0].numpy() * weights
+            logits = predict({name: values[None] for name, values in inputs.items()})
+            sums[window] += logits[0] * weights
             total[window[1:]] += weights
     assert (total > 0).all()
     return (sums / total)[:, : plan.height, : plan.width]

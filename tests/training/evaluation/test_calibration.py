@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from small_runs import TOML, held_out_pool, use_tiny
 
 from mfnet.model.classes import NODATA
-from mfnet.model.inference.predictor import Predictor
+from mfnet.model.inference.runtimes.torch_runtime import TorchRuntime
 from mfnet.model.network.mfnet import MFNet
 from mfnet.training.config.recipe import parse_recipe
 from mfnet.training.datasets.sources.synthetic_towns import TownTile
@@ -67,7 +67,7 @@ def test_a_model_is_fitted_on_the_engines_mean_logits(monkeypatch: pytest.Monkey
     net = MFNet(parse_recipe(TOML).model_config_for()).eval()
     validation = held_out_pool()  # one window of 160 pixels
     (window,) = some_windows(validation.areas, 160, 5)
-    means = _mean_logits(Predictor(net, "cpu"), window)
+    means = _mean_logits(TorchRuntime(net, "cpu"), window)
     with torch.inference_mode():
         expected = net(collate([window], net.config.modalities).inputs)[0]
     torch.testing.assert_close(means, expected, rtol=1e-4, atol=1e-4)

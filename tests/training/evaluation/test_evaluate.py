@@ -16,6 +16,7 @@ from standins.mmhunan import write_mmhunan
 from standins.scenes import write
 
 from mfnet.model.classes import ISPRS, MMHUNAN, NODATA
+from mfnet.model.inference.runtimes.torch_runtime import TorchRuntime
 from mfnet.model.inference.segment import segment
 from mfnet.model.inference.segment_options import SegmentOptions
 from mfnet.model.network.mfnet import MFNet
@@ -50,7 +51,7 @@ def test_a_town_is_measured_as_its_files_are_mapped(tmp_path: Path, net: MFNet) 
     write_town(tmp_path, town)
     classes, confidence = tmp_path / "classes.tif", tmp_path / "confidence.tif"
     segment(
-        tmp_path / "ortho.tif", tmp_path / "ndsm.tif", net, classes,
+        tmp_path / "ortho.tif", tmp_path / "ndsm.tif", TorchRuntime(net), classes,
         confidence=confidence, options=SegmentOptions(stride=100),
     )  # fmt: skip
     with rasterio.open(classes) as mapped, rasterio.open(confidence) as sure:

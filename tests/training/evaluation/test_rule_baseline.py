@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from mfnet.model.classes import ISPRS, MMHUNAN
+from mfnet.model.inference.runtimes.rule import RuleRuntime, rule_config
 from mfnet.model.inference.segment import segment
-from mfnet.model.network.rule import Rule, rule_config
 from mfnet.training.config.data import TownRecipe, VaihingenRecipe
 from mfnet.training.datasets.sources.synthetic_towns import TownPool
 from mfnet.training.evaluation.map_accuracy import accuracy
@@ -22,7 +22,7 @@ def test_they_are_those_of_the_rules_map(tmp_path: Path) -> None:
     # A tile keeps its heights in half precision.
     write_town(tmp_path, replace(town, ndsm=town.ndsm.astype(np.float16).astype(np.float32)))
     out = tmp_path / "classes.tif"
-    segment(tmp_path / "ortho.tif", tmp_path / "ndsm.tif", Rule(rule_config()), out)
+    segment(tmp_path / "ortho.tif", tmp_path / "ndsm.tif", RuleRuntime(rule_config()), out)
     by_hand = accuracy(out, tmp_path / "truth.tif")
     assert found is not None
     assert found == {key: by_hand[key] for key in KEYS}
@@ -35,7 +35,9 @@ def test_places_in_colour_and_in_infrared_have_each_their_rule() -> None:
         rule_figures(TownRecipe(), TownPool(some).areas, ISPRS)
         for some in (places, places[:1], places[1:])
     )
-    assert both is not None and colour is not None and near is not None
+    assert both is not None
+    assert colour is not None
+    assert near is not None
     pixels = [one["classes"]["tree"]["pixels"] for one in (both, colour, near)]
     assert pixels[0] == pixels[1] + pixels[2]
     assert colour["classes"]["tree"]["iou"] != near["classes"]["tree"]["iou"]

@@ -9,10 +9,10 @@ import pytest
 import rasterio
 
 from mfnet.model.classes import NODATA
+from mfnet.model.inference.runtimes.choose import open_runtime
 from mfnet.model.inference.segment import segment
 from mfnet.model.raster.pairs.inspection import inspect_pair
 from mfnet.model.weights.catalog import find, read_config
-from mfnet.model.weights.checkpoint import load_model
 from mfnet.training.datasets.tiles.gaps import draw_gaps
 from mfnet.training.evaluation.class_metrics import Confusion
 from mfnet.training.synthetic.town import Town, draw_town, write_town
@@ -33,7 +33,7 @@ def test_its_file_is_small_and_says_what_it_is() -> None:
 def test_it_maps_a_town_that_it_has_never_seen(tmp_path: Path) -> None:
     town = draw_town(HELD_OUT_SEED, 512)
     write_town(tmp_path, town)
-    net = load_model("town-small")
+    net = open_runtime("town-small")
     segment(tmp_path / "ortho.tif", tmp_path / "ndsm.tif", net, tmp_path / "classes.tif")
     confusion = Confusion(net.config.classes)
     with rasterio.open(tmp_path / "classes.tif") as classes:
@@ -46,7 +46,7 @@ def test_it_maps_a_town_that_it_has_never_seen(tmp_path: Path) -> None:
 def test_a_gap_leaves_what_lies_apart_from_it_as_it_is(tmp_path: Path, kind: str) -> None:
     town = draw_town(HELD_OUT_SEED, 512)
     gap = draw_gaps(np.random.default_rng(1), 512, 512, 0.1, kind)
-    net, maps = load_model("town-small"), []
+    net, maps = open_runtime("town-small"), []
     for ortho in (town.ortho, np.where(gap, np.uint8(0), np.maximum(town.ortho, 1))):
         write_town(tmp_path, replace(town, ortho=ortho))
         with rasterio.open(tmp_path / "ortho.tif", "r+") as raster:
@@ -97,7 +97,7 @@ def test_it_finds_houses_and_trees_at_a_real_place(shared: Path, tmp_path: Path)
     """The figures of docs/reference/town-small.md, against the classes of a laser survey (IGN)."""
     pair = shared / "data" / "pairs" / "ign"
     out = tmp_path / "classes.tif"
-    segment(pair / "ortho_rgb.tif", pair / "ndsm.tif", load_model("town-small"), out)
+    segment(pair / "ortho_rgb.tif", pair / "ndsm.tif", open_runtime("town-small"), out)
     with rasterio.open(out) as classes, rasterio.open(pair / "lidar_class.tif") as lidar:
         mapped, survey = classes.read(1), lidar.read(1)
     groups = {

@@ -211,7 +211,7 @@ def test_a_model_trained_on_sam_is_exported_without_it(
     run = started(changed(ON_SAM, steps=1), tmp_path)
     path = loop.train(run, pool, held_out, tmp_path)
     out = tmp_path / "delta.safetensors"
-    command = ["export", str(path), "-o", str(out), "--delta", "--models-dir", str(tmp_path)]
+    command = ["export", str(path), str(out), "--delta", "--models-dir", str(tmp_path)]
     done = CliRunner().invoke(models_app, command)
     assert done.exit_code == 0, done.output
     whole, delta = load_model(path).state_dict(), load_model(out, tmp_path).state_dict()

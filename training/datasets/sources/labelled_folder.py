@@ -24,7 +24,7 @@ from mfnet.model.errors import (
 from mfnet.model.raster.georeferencing.grid import Grid
 from mfnet.model.raster.pairs.pair import RasterPair
 from mfnet.model.raster.remark import Remark
-from mfnet.model.weights.download import sha256_of
+from mfnet.model.weights.file_hash import sha256_of
 from mfnet.training.config.data import FolderRecipe
 from mfnet.training.datasets.readers.georeferenced import PairRasters
 from mfnet.training.datasets.readers.georeferenced_labels import PlacedLabels

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from mfnet.model.classes import NODATA
 from mfnet.model.errors import NotAboveGround
+from mfnet.model.inference.runtimes.choose import open_runtime
+from mfnet.model.inference.runtimes.interface import Runtime
 from mfnet.model.inference.segment import segment
-from mfnet.model.network.mfnet import MFNet
 from mfnet.model.raster.values.reading_options import ReadingOptions
-from mfnet.model.weights.checkpoint import load_model
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +26,12 @@ def reported(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def net() -> MFNet:
-    return load_model("town-small")
+def net() -> Runtime:
+    return open_runtime("town-small")
 
 
 def mapped(
-    pair: Path, net: MFNet, out: Path, options: ReadingOptions | None = None
+    pair: Path, net: Runtime, out: Path, options: ReadingOptions | None = None
 ) -> tuple[NDArray[np.uint8], list[str]]:
     """The classes, and the codes of the remarks."""
     found = segment(pair / "ortho.tif", pair / "ndsm.tif", net, out / "c.tif", reading=options)
@@ -41,7 +41,7 @@ def mapped(
 
 @pytest.fixture(scope="module")
 def clean(
-    reported: Path, net: MFNet, tmp_path_factory: pytest.TempPathFactory
+    reported: Path, net: Runtime, tmp_path_factory: pytest.TempPathFactory
 ) -> NDArray[np.uint8]:
     classes, remarks = mapped(reported / "clean", net, tmp_path_factory.mktemp("clean"))
     assert remarks == []
@@ -65,7 +65,7 @@ def test_the_map_is_that_of_the_clean_pair(
     remarks: list[str],
     reported: Path,
     clean: NDArray[np.uint8],
-    net: MFNet,
+    net: Runtime,
     tmp_path: Path,
 ) -> None:
     classes, told = mapped(reported / case, net, tmp_path)
@@ -76,7 +76,7 @@ def test_the_map_is_that_of_the_clean_pair(
 
 
 def test_heights_of_another_level_are_asked_for(
-    reported: Path, clean: NDArray[np.uint8], net: MFNet, tmp_path: Path
+    reported: Path, clean: NDArray[np.uint8], net: Runtime, tmp_path: Path
 ) -> None:
     with pytest.raises(NotAboveGround, match=r"--height-offset 3\.0"):
         mapped(reported / "too_low", net, tmp_path)

@@ -147,7 +147,7 @@ def test_ground_that_is_labelled_twice_serves_one_end(tmp_path: Path) -> None:
 
 
 def test_a_tile_known_by_its_sha256_is_drawn_wherever_it_lies(tmp_path: Path) -> None:
-    from mfnet.model.weights.download import sha256_of
+    from mfnet.model.weights.file_hash import sha256_of
 
     write_tile(tmp_path, "0", 320, 400)
     digest = sha256_of(tmp_path / "0_ortho.tif")

@@ -1,4 +1,4 @@
-"""Between host and device: on CUDA pinned and beside the computation, on a CPU no copy at all.
+"""torch's tensors, on a device: moved through pinned memory, beside the computation.
 
 Shapes: C bands, h rows, W width of the raster.
 """
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Upload:
+class OnTheWay:
     """Arrays on their way to the device.
 
     Args:
@@ -34,11 +34,11 @@ class Upload:
         return self.tensors
 
 
-class Transfer:
-    """Moves arrays both ways without stopping the computation.
+class DeviceArrays:
+    """See `Arrays`.
 
     Args:
-        device: The far end.
+        device: Where they lie. On the CPU, which tests use, nothing is moved.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -47,24 +47,32 @@ class Transfer:
         if device.type == "cuda":
             self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
-    def upload(self, arrays: Mapping[str, NDArray[Any]]) -> Upload:
-        """Starts moving arrays to the device; may be called from a thread beside the computing."""
+    def zeros(self, *shape: int) -> Tensor:
+        """See `Arrays`."""
+        return torch.zeros(shape, device=self._device)
+
+    def constant(self, values: NDArray[Any]) -> Tensor:
+        """See `Arrays`."""
+        return torch.tensor(values, device=self._device)
+
+    def upload(self, arrays: Mapping[str, NDArray[Any]]) -> OnTheWay:
+        """See `Arrays`."""
         tensors = {name: torch.from_numpy(values) for name, values in arrays.items()}
         if self._stream is None:
-            return Upload(tensors, arrived=None)
+            return OnTheWay(tensors, arrived=None)
         with torch.cuda.stream(self._stream):
             tensors = {
                 name: tensor.pin_memory().to(self._device, non_blocking=True)
                 for name, tensor in tensors.items()
             }
-            return Upload(tensors, arrived=self._stream.record_event())
+            return OnTheWay(tensors, arrived=self._stream.record_event())
 
-    def download(self, tensor: Tensor) -> Callable[[], NDArray[Any]]:
-        """Starts moving a tensor to the host, where the call of what is returned waits for it."""
+    def download(self, array: Tensor) -> Callable[[], NDArray[Any]]:
+        """See `Arrays`."""
         if self._stream is None:
-            return tensor.numpy
-        host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
-        host.copy_(tensor, non_blocking=True)
+            return array.numpy
+        host = torch.empty(array.shape, dtype=array.dtype, pin_memory=True)
+        host.copy_(array, non_blocking=True)
         arrived = torch.cuda.current_stream(self._device).record_event()
 
         def wait() -> NDArray[Any]:
@@ -72,3 +80,17 @@ class Transfer:
             return host.numpy()
 
         return wait
+
+    def windows(self, values_CSW: Tensor, spacing: int) -> Tensor:
+        """See `Arrays`."""
+        return values_CSW.unfold(2, values_CSW.shape[1], spacing).permute(2, 0, 1, 3)
+
+    def highest(self, scores_KhW: Tensor) -> Tensor:
+        """See `Arrays`."""
+        return scores_KhW.max(0).indices.to(torch.uint8)
+
+    def percent_of_highest(self, mean_KhW: Tensor, temperature: float) -> Tensor:
+        """See `Arrays`."""
+        scaled_KhW = mean_KhW / temperature
+        shares_KhW = (scaled_KhW - scaled_KhW.amax(0)).exp()
+        return (100 / shares_KhW.sum(0)).round().to(torch.uint8)

@@ -7,15 +7,18 @@ over 2 m of it: excess green, 2 G − R − B, or with near infrared NDVI, both 
 Shapes: B batch, K classes, S side of a window.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from mfnet.model.classes import ISPRS, ClassScheme
 from mfnet.model.config import ENCODERS, NDSM, ORTHO, ModelConfig
 from mfnet.model.errors import BadOption
+from mfnet.model.inference.arrays.host import HostArrays
 
 HIGH_M = 2.5
 """Above it stand buildings and trees."""
@@ -34,8 +37,8 @@ _GREY_LOW = ("impervious_surface", "impervious", "ground", "bare_ground")
 """Names that low ground may have in a scheme, the first known one counts."""
 
 
-class Rule(nn.Module):
-    """Logits by the rule: the nearer to a threshold, the less sure.
+class RuleRuntime:
+    """Logits by the rule: the nearer to a threshold, the less sure. See `Runtime`.
 
     Args:
         config: Its `kind` is `rule` or `rule-infrared`.
@@ -45,9 +48,14 @@ class Rule(nn.Module):
         BadOption: The scheme has no class `building` or `tree`, or none for the ground.
     """
 
+    name = "rule"
+    device = "cpu"
+    precision = "fp32"
+    batch_size = 8
+
     def __init__(self, config: ModelConfig, gsd_m: float | None = None) -> None:
-        super().__init__()
         self.config = config
+        self.arrays = HostArrays()
         names = config.classes.names
         if not suits(config.classes):
             raise BadOption(
@@ -57,39 +65,46 @@ class Rule(nn.Module):
         self._low = _index(names, _GREEN_LOW), _index(names, _GREY_LOW)
         self._side = max(1, round(SMOOTHED_M / (gsd_m or GSD_M))) | 1  # odd: a pixel in the middle
 
-    def at(self, gsd_m: float | None) -> "Rule":
-        """The rule for pixels of another size."""
-        return Rule(self.config, gsd_m)
+    @property
+    def conditions(self) -> Mapping[str, str | int]:
+        """See `Runtime`."""
+        return {"numpy": np.__version__, "smoothed_px": self._side}
 
-    def forward(self, inputs: Mapping[str, Tensor], positions: None = None) -> Tensor:
-        """Logits (B, K, S, S) of normalised windows, as `MFNet.forward` takes them."""
+    @cached_property
+    def fingerprint(self) -> str:
+        """See `Runtime`."""
+        return hashlib.sha256(self.config.model_dump_json().encode()).hexdigest()
+
+    def at(self, gsd_m: float | None) -> "RuleRuntime":
+        """See `Runtime`."""
+        return RuleRuntime(self.config, gsd_m)
+
+    def __call__(self, inputs: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        """See `Runtime`."""
         ndsm = next(m for m in self.config.modalities if m.name == "ndsm")
-        metres = inputs["ndsm"][:, 0].float() * (ndsm.high - ndsm.low) + ndsm.low
-        above = (metres - HIGH_M).clamp(-4, 4)
-        green = self._greenness(inputs["ortho"].float())
+        metres = inputs["ndsm"][:, 0] * np.float32(ndsm.high - ndsm.low) + np.float32(ndsm.low)
+        above = np.clip(metres - np.float32(HIGH_M), -4, 4)
+        green = self._greenness(inputs["ortho"])
         shape = (above.shape[0], len(self.config.classes), *above.shape[1:])
-        logits = torch.full(shape, _LEAST, device=above.device)
+        logits = np.full(shape, _LEAST, np.float32)
         for side, (of_green, of_grey) in ((above, self._high), (-above, self._low)):
-            logits[:, of_green] = torch.maximum(logits[:, of_green], side + green)
-            logits[:, of_grey] = torch.maximum(logits[:, of_grey], side - green)
+            logits[:, of_green] = np.maximum(logits[:, of_green], side + green)
+            logits[:, of_grey] = np.maximum(logits[:, of_grey], side - green)
         return logits
 
-    def positions(self, height: int, width: int) -> None:
-        """The rule looks nothing up."""
-
-    def converted(self, device: torch.device, dtype: torch.dtype) -> "Rule":
-        """The rule itself: it runs in float32 wherever its inputs are."""
-        return self
-
-    def _greenness(self, ortho_B3SS: Tensor) -> Tensor:
-        first, second, third = ortho_B3SS.unbind(1)
+    def _greenness(self, ortho_B3SS: NDArray[np.float32]) -> NDArray[np.float32]:
+        first, second, third = np.moveaxis(ortho_B3SS, 1, 0)
         if self.config.kind == "rule-infrared":  # near infrared, red, green
-            index = 4 * (first - second) / (first + second).clamp(min=1e-3)
+            index = 4 * (first - second) / np.maximum(first + second, np.float32(1e-3))
         else:
             index = 8 * (2 * second - first - third)
         within = self._side // 2
-        padded = F.pad(index.clamp(-4, 4)[:, None], (within,) * 4, mode="replicate")
-        return F.avg_pool2d(padded, self._side, stride=1)[:, 0]
+        smooth: NDArray[np.float32] = np.clip(index, -4, 4)
+        for axis in (1, 2):
+            pad = [(within, within) if axis == each else (0, 0) for each in range(3)]
+            views = sliding_window_view(np.pad(smooth, pad, mode="edge"), self._side, axis=axis)
+            smooth = views.mean(axis=-1, dtype=np.float32)
+        return smooth
 
 
 def rule_config(*, infrared: bool = False, scheme: ClassScheme = ISPRS) -> ModelConfig:

@@ -1,0 +1,1 @@
+"""How a batch of windows becomes logits: one file for each way, and one that chooses."""

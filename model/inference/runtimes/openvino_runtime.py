@@ -1,0 +1,113 @@
+"""An exported network by OpenVINO: the processor's runtime, without torch.
+
+Windows are computed one by one, as many at a time as there are cores, so that what a window gives
+depends on no other window, batch or core.
+
+Shapes: B batch, K classes, S side of a window.
+"""
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+
+from mfnet.model.config import ModelConfig
+from mfnet.model.engine_options import Precision, require_known
+from mfnet.model.errors import BadCheckpoint, NonFiniteLogits
+from mfnet.model.inference.arrays.host import HostArrays
+from mfnet.model.inference.runtimes.cores import usable_cores
+from mfnet.model.weights.catalog import read_config
+from mfnet.model.weights.file_hash import sha256_of
+
+_HINTS = {"fp32": "f32", "bf16": "bf16"}
+
+
+class OpenVinoRuntime:
+    """A network in an ONNX file, compiled for this processor. See `Runtime`.
+
+    Args:
+        path: From `mfnet models export`; what strangers made is to be checked before.
+        precision: `fp32` or `bf16`; `auto` is `fp32`.
+        cache: Where compiled networks are kept for the next start; nowhere if not given.
+
+    Raises:
+        BadCheckpoint: OpenVINO cannot read it.
+        BadOption: An unknown precision.
+    """
+
+    name = "openvino"
+    device = "cpu"
+    batch_size = 8
+
+    def __init__(self, path: Path, precision: str = "auto", cache: Path | None = None) -> None:
+        require_known("precision", precision, [each.value for each in Precision])
+        self.config: ModelConfig = read_config(path)
+        self.precision = "fp32" if precision == "auto" else precision
+        self.arrays = HostArrays()
+        self._path = path
+        self._cores = usable_cores()
+        core = openvino.Core()
+        options: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
+            "INFERENCE_NUM_THREADS": self._cores,
+            "NUM_STREAMS": self._cores,
+        }
+        if cache is not None and _writable(cache):
+            options["CACHE_DIR"] = str(cache)
+        try:
+            compiled = core.compile_model(path, "CPU", options)
+        except RuntimeError as error:
+            raise BadCheckpoint(
+                f"{path.name} cannot be compiled: {str(error)[:300]}", path=path.name
+            ) from error
+        self._queue = openvino.AsyncInferQueue(compiled, self._cores)
+        self._queue.set_callback(_keep)
+
+    @property
+    def conditions(self) -> Mapping[str, str | int]:
+        """See `Runtime`. The number of cores changes nothing."""
+        return {"openvino": openvino.get_version()}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """See `Runtime`."""
+        return sha256_of(self._path)
+
+    def at(self, gsd_m: float | None) -> Self:
+        """See `Runtime`: the same for all sizes."""
+        return self
+
+    def __call__(self, inputs: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        """See `Runtime`."""
+        count = len(next(iter(inputs.values())))
+        found: list[NDArray[np.float32] | None] = [None] * count
+        for number in range(count):
+            window = {
+                name: np.ascontiguousarray(values[number : number + 1])
+                for name, values in inputs.items()
+            }
+            self._queue.start_async(window, (found, number))
+        self._queue.wait_all()
+        logits_BKSS = np.concatenate([one for one in found if one is not None])
+        if not np.isfinite(logits_BKSS.sum()) and not np.isfinite(logits_BKSS).all():
+            raise NonFiniteLogits(f"the network returned NaN or Inf in {self.precision}")
+        return logits_BKSS
+
+
+def _keep(request: Any, place: tuple[list[NDArray[np.float32] | None], int]) -> None:
+    """Takes a window's logits out of the request, which is used again."""
+    found, number = place
+    found[number] = request.get_output_tensor(0).data.copy()
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)

@@ -1,0 +1,129 @@
+"""OpenVINO against torch, and what must not change a byte."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from numpy.typing import NDArray
+
+from mfnet.model.errors import BadOption, MissingExtra
+from mfnet.model.inference.runtimes import choose
+from mfnet.model.inference.runtimes.choose import open_runtime
+from mfnet.model.inference.runtimes.interface import Runtime
+from mfnet.model.inference.segment import segment
+from mfnet.model.inference.segment_options import SegmentOptions
+from mfnet.training.synthetic.town import draw_town, write_town
+
+MODEL = "town-small"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Compiled networks of this module alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(choose.CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("town")
+    write_town(folder, draw_town(500_003, 448))
+    return folder / "ortho.tif", folder / "ndsm.tif"
+
+
+def mapped(
+    pair: tuple[Path, Path], runtime: Runtime, out: Path, options: SegmentOptions | None = None
+) -> NDArray[np.uint8]:
+    segment(*pair, runtime, out, options=options)
+    with rasterio.open(out) as classes:
+        values: NDArray[np.uint8] = classes.read(1)
+    return values
+
+
+def windows(count: int) -> dict[str, NDArray[np.float32]]:
+    rng = np.random.default_rng(1)
+    return {
+        "ortho": rng.random((count, 3, 256, 256), dtype=np.float32),
+        "ndsm": rng.random((count, 1, 256, 256), dtype=np.float32),
+    }
+
+
+def test_it_is_chosen_for_an_exported_model_on_a_processor() -> None:
+    assert open_runtime(MODEL, options=SegmentOptions(device="cpu")).name == "openvino"
+
+
+def test_logits_are_torchs_to_1e5() -> None:
+    given = windows(2)
+    ours, torchs = (
+        open_runtime(MODEL, options=SegmentOptions(device="cpu", runtime=name))(given)
+        for name in ("openvino", "torch")
+    )
+    assert np.abs(ours - torchs).max() < 1e-4 * np.abs(torchs).max()
+
+
+def test_a_town_gets_the_classes_that_torch_gives(town: tuple[Path, Path], tmp_path: Path) -> None:
+    maps = [
+        mapped(town, open_runtime(MODEL, options=SegmentOptions(device="cpu", runtime=name)), out)
+        for name, out in (("openvino", tmp_path / "a.tif"), ("torch", tmp_path / "b.tif"))
+    ]
+    assert (maps[0] == maps[1]).mean() >= 0.9999
+
+
+def test_neither_batch_nor_neighbours_change_a_byte(town: tuple[Path, Path]) -> None:
+    runtime, given = open_runtime(MODEL, options=SegmentOptions(device="cpu")), windows(5)
+    together = runtime(given)
+    for number in range(5):
+        alone = runtime({name: values[number : number + 1] for name, values in given.items()})
+        np.testing.assert_array_equal(alone[0], together[number])
+
+
+def test_a_map_is_made_without_torch(town: tuple[Path, Path], tmp_path: Path) -> None:
+    """The whole way from the shell's command; so is what a machine without torch does."""
+    program = f"""
+import sys
+from mfnet.model.cli.main import main
+sys.argv = ["mfnet", "predict", {str(town[0])!r}, {str(town[1])!r}, "-o", "classes.tif"]
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+heavy = [m for m in ("torch", "torchvision", "segment_anything", "safetensors") if m in sys.modules]
+assert not heavy, heavy
+"""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "classes.tif").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "missing", "word"),
+    [
+        ({"runtime": "torch"}, "torch", "mfnet\\[train\\]"),
+        ({"runtime": "openvino"}, "openvino", "pip install openvino"),
+    ],
+)
+def test_what_is_not_installed_is_named(
+    options: dict[str, str], missing: str, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choose, "_installed", lambda module: module != missing)
+    with pytest.raises(MissingExtra, match=word):
+        open_runtime(MODEL, options=SegmentOptions(**options))
+
+
+@pytest.mark.parametrize(
+    ("option", "word"),
+    [
+        ({"runtime": "tensorflow"}, "no runtime 'tensorflow'"),
+        ({"device": "tpu"}, "no device 'tpu'"),
+        ({"precision": "fp8"}, "no precision 'fp8'"),
+        ({"runtime": "openvino", "device": "cuda"}, "runs on the processor"),
+    ],
+)
+def test_unknown_options_are_refused(option: dict[str, str], word: str) -> None:
+    with pytest.raises(BadOption, match=word):
+        open_runtime(MODEL, options=SegmentOptions(**option))
