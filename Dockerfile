@@ -23,7 +23,7 @@ COPY training training
 COPY service service
 RUN uv pip install --python /opt/mfnet/bin/python --no-deps --no-build-isolation .
 # What a missing system library would break is found here, not by the first upload.
-RUN /opt/mfnet/bin/python -c "import rasterio, openvino, mfnet.service.app.api"
+RUN /opt/mfnet/bin/python -c "import rasterio, openvino, mfnet.service.app"
 
 FROM build AS build-with-torch
 COPY requirements-train.lock ./

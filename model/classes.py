@@ -1,7 +1,7 @@
 """Class schemes: what the numbers in a class raster mean, and how they look."""
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -86,6 +86,55 @@ class ClassScheme(BaseModel):
         known = {_plain(item.title): item.name for item in self.classes}
         known |= {_plain(item.name): item.name for item in self.classes}
         return known[get_close_matches(_plain(text), known, n=1, cutoff=0.0)[0]]
+
+
+def scheme_of(titles: Sequence[str], name: str, colors: Sequence[str | None] = ()) -> ClassScheme:
+    """A scheme of classes that somebody has named, in any language.
+
+    Args:
+        titles: For people, in the order of their values.
+        name: Of the scheme.
+        colors: `#rrggbb` of each; what is missing or None gets a colour of its own.
+
+    Raises:
+        BadOption: Fewer than two classes or too many, an empty title, or one that comes twice.
+    """
+    plain = [_plain(title) for title in titles]
+    if not 2 <= len(titles) <= NODATA:
+        raise BadOption(f"{len(titles)} classes; expected 2 to {NODATA}")
+    for value, words in enumerate(plain):
+        if not words or words in plain[:value]:
+            raise BadOption(
+                f"class {value} is called {titles[value]!r}; expected a name that no other has"
+            )
+    names: list[str] = []
+    for value, title in enumerate(titles):
+        derived = _program_name(title)
+        taken = not derived or derived in names
+        names.append(f"class_{value}" if taken else derived)
+    given = [*colors, *[None] * (len(titles) - len(colors))]
+    shown = [color or _COLORS[value % len(_COLORS)] for value, color in enumerate(given)]
+    classes = (
+        LandClass(name=each, title=title.strip(), color=color)
+        for each, title, color in zip(names, titles, shown, strict=True)
+    )
+    return ClassScheme(name=name, classes=tuple(classes))
+
+
+_COLORS = (
+    *("#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#76b7b2", "#edc948", "#b07aa1", "#ff9da7"),
+    *("#9c755f", "#bab0ac", "#1f77b4", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2"),
+    *("#7f7f7f", "#bcbd22", "#17becf", "#aec7e8"),
+)
+
+
+def _program_name(title: str) -> str:
+    """Letters, digits and underscores of a title, without accents; empty where none are left."""
+    decomposed = unicodedata.normalize("NFKD", title.casefold().replace("ß", "ss"))
+    letters = "".join(c if c.isascii() and c.isalnum() else " " for c in decomposed
+                      if not unicodedata.combining(c))  # fmt: skip
+    words = "_".join(letters.split())
+    return words if words[:1].isalpha() else f"class_{words}" if words else ""
 
 
 def _plain(text: str) -> str:

@@ -241,6 +241,12 @@ class Cancelled(MfnetError):
     code = "run.cancelled"
 
 
+class LibraryMissing(EngineError):
+    """A library of the operating system that a package needs is not installed."""
+
+    code = "engine.library_missing"
+
+
 class GeodataMissing(EngineError):
     """PROJ has no database of coordinate reference systems, or one of another version."""
 

@@ -4,6 +4,7 @@ Nothing heavy is imported before a command runs, so that `--help` answers at onc
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +25,7 @@ from mfnet.model.cli.predict import predict
 from mfnet.model.engine_options import Device
 
 if TYPE_CHECKING:
+    from mfnet.model.errors import MfnetError
     from mfnet.model.raster.values.reading_options import ReadingOptions
 
 app = typer.Typer(help="Land-cover maps from an orthophoto and a height raster.")
@@ -184,12 +186,16 @@ ON_DEMAND = ("torch", "torchvision", "segment_anything", "safetensors", "onnxscr
 """Modules that the extra `train` brings."""
 
 
+PACKAGES = {"libexpat.so.1": "libexpat1", "libgomp.so.1": "libgomp1"}
+"""Debian's packages of libraries that wheels need and bare machines may lack."""
+
+
 def main() -> None:
     """Run the `mfnet` command with the groups that the installed packages bring.
 
     Exit status 0: done; 2: the caller's mistake; 1: our fault.
     """
-    from mfnet.model.errors import InputError, MfnetError, MissingExtra
+    from mfnet.model.errors import InputError, MfnetError
 
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
@@ -203,14 +209,12 @@ def main() -> None:
             raise
         _tell(error.to_dict(), as_json="--json" in arguments)
         sys.exit(2 if isinstance(error, InputError) else 1)
-    except ModuleNotFoundError as error:
-        if debug or error.name is None or error.name.split(".")[0] not in ON_DEMAND:
+    except ImportError as error:
+        known = explained(error)
+        if debug or known is None:
             raise
-        missing = MissingExtra(
-            f"this command needs {error.name}, which is not installed: pip install 'mfnet[train]'"
-        )
-        _tell(missing.to_dict(), as_json="--json" in arguments)
-        sys.exit(2)
+        _tell(known.to_dict(), as_json="--json" in arguments)
+        sys.exit(2 if isinstance(known, InputError) else 1)
     except Exception as error:
         if debug:
             raise
@@ -218,6 +222,28 @@ def main() -> None:
         failure = {"code": "internal", "message": message, "params": {}}
         _tell(failure, as_json="--json" in arguments)
         sys.exit(1)
+
+
+def explained(error: ImportError) -> "MfnetError | None":
+    """What a person can do about an import that failed; None where that is for us."""
+    from mfnet.model.errors import LibraryMissing, MissingExtra
+
+    if isinstance(error, ModuleNotFoundError):
+        if (error.name or "").split(".")[0] not in ON_DEMAND:
+            return None
+        return MissingExtra(
+            f"this command needs {error.name}, which is not installed: pip install 'mfnet[train]'",
+            module=error.name,
+        )
+    lacking = re.match(r"(\S+): cannot open shared object file", str(error))
+    if lacking is None:
+        return None
+    library = lacking[1]
+    return LibraryMissing(
+        f"the system's library {library} is missing; install it: apt-get install "
+        f"{PACKAGES.get(library, 'the package that has it')}",
+        library=library,
+    )
 
 
 def _assemble() -> typer.Typer:

@@ -1,9 +1,15 @@
 """`mfnet models`: what models there are, and how more come in."""
 
+import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from mfnet.model.classes import ClassScheme
+
+_CLASS_LINE = re.compile(r"(.+?)(?:\s+(#[0-9a-fA-F]{6}))?")
 
 app = typer.Typer(
     help="List, show, import and export models; fetch SAM's weights.", no_args_is_help=True
@@ -47,12 +53,21 @@ def show_model(
 def import_model(
     file: Annotated[Path, typer.Argument(help="A .pth file of the paper's released code.")],
     name: Annotated[str, typer.Option(help="What the model shall be called here.")],
+    classes: Annotated[
+        str | None,
+        typer.Option(help="isprs, mmhunan, or a text file with the name of a class a line."),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(help="The base that it was trained on, like vit_l; default: recognised."),
+    ] = None,
     models_dir: ModelsDir = USER_MODELS,
 ) -> None:
     """Make a model of a checkpoint that was trained with the authors' code."""
     from mfnet.model.weights.checkpoint import import_file
 
-    typer.echo(import_file(file, name, models_dir))
+    scheme = None if classes is None else read_scheme(classes)
+    typer.echo(import_file(file, name, models_dir, classes=scheme, base=base))
 
 
 @app.command("export")
@@ -120,6 +135,35 @@ def import_weights(
     from mfnet.model.weights.sam_base import base_file, import_base
 
     typer.echo(base_file(import_base(file, models_dir).encoder, models_dir))
+
+
+def read_scheme(text: str) -> "ClassScheme":
+    """The classes that `--classes` names: of a scheme that there is, or of a file.
+
+    A line is a class, in the order of their values: its title, and perhaps a colour behind it, like
+    `Wald #1b7837`.
+
+    Raises:
+        BadOption: No such scheme or file; or lines that name no classes.
+    """
+    from mfnet.model.classes import ISPRS, MMHUNAN, scheme_of
+    from mfnet.model.errors import BadOption
+
+    known = {scheme.name: scheme for scheme in (ISPRS, MMHUNAN)}
+    if text in known:
+        return known[text]
+    try:
+        lines = Path(text).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadOption(
+            f"no classes {text!r}: expected {' or '.join(known)}, or a text file with a class a "
+            "line",
+            classes=text,
+        ) from error
+    matches = [_CLASS_LINE.fullmatch(line.strip()) for line in lines if line.strip()]
+    parts = [match.groups() for match in matches if match is not None]
+    titles, colors = [title for title, _ in parts], [color and color.lower() for _, color in parts]
+    return scheme_of(titles, Path(text).stem, colors)
 
 
 def _row(path: Path) -> dict[str, Any]:

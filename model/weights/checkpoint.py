@@ -4,6 +4,7 @@ A checkpoint is full, or holds only what was trained, with the sha256 of the fro
 configuration: ViT-H with MMLoRA then takes 27 MB instead of 2.5 GB.
 """
 
+import json
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from mfnet.model.atomic_files import replacing
+from mfnet.model.classes import ClassScheme
 from mfnet.model.config import ModelConfig
 from mfnet.model.errors import BadCheckpoint, BadOption
 from mfnet.model.network.mfnet import MFNet
@@ -25,7 +27,7 @@ from mfnet.model.weights.catalog import (
     read_config,
 )
 from mfnet.model.weights.import_released import import_released
-from mfnet.model.weights.sam_base import LOAD_ERRORS, PREFIX, base_tensors
+from mfnet.model.weights.sam_base import LOAD_ERRORS, PREFIX, base_tensors, recognised_base
 
 
 def new_model(config: ModelConfig, models_dir: Path | None = None) -> MFNet:
@@ -79,20 +81,32 @@ def load_model(name_or_path: str | Path, models_dir: Path | None = None) -> MFNe
     return net.eval()
 
 
-def import_file(source: Path, name: str, models_dir: Path) -> Path:
+def import_file(
+    source: Path,
+    name: str,
+    models_dir: Path,
+    *,
+    classes: ClassScheme | None = None,
+    base: str | None = None,
+) -> Path:
     """Makes a model of a checkpoint of the paper's released code.
 
     Args:
         source: A .pth file, read with `weights_only=True`.
         name: What the model is called from now on.
         models_dir: Where it goes.
+        classes: As of `import_released`.
+        base: The encoder whose installed weights it was trained on: a key of `PUBLISHED`. Not
+            given, those that are installed are compared with the checkpoint's.
 
     Returns:
         The model's file.
 
     Raises:
-        BadOption: No name for a model, or that of one that there is.
-        BadCheckpoint: No PyTorch checkpoint, or not of the released code.
+        BadOption: No name for a model, or that of one that there is; another number of classes.
+        BadCheckpoint: No PyTorch checkpoint, or not of the released code; or it has other frozen
+            weights than the base.
+        BaseMissing: The base is not installed.
     """
     if not re.fullmatch(NAME, name):
         raise BadOption(f"{name!r} is no name; expected letters, digits, '_', '.' and '-'")
@@ -106,7 +120,9 @@ def import_file(source: Path, name: str, models_dir: Path) -> Path:
         raise BadCheckpoint(
             f"{source} holds a {type(state_dict).__name__}; expected tensors by name"
         )
-    net = import_released(state_dict, name)
+    net = import_released(state_dict, name, classes)
+    found = recognised_base(net.state_dict(), net.config.encoder, models_dir, base)
+    net.config = net.config.model_copy(update={"base": found})
     models_dir.mkdir(parents=True, exist_ok=True)
     path = models_dir / f"{name}.safetensors"
     save(net, path)
@@ -156,4 +172,20 @@ def _write(tensors: dict[str, torch.Tensor], path: Path, config: ModelConfig) ->
     metadata = {FORMAT_KEY: FORMAT, CONFIG_KEY: config.model_dump_json()}
     with replacing(path) as part:
         save_file(tensors, part, metadata)
+        _sort_metadata(part)
         part.chmod(0o644)  # safetensors makes files for their owner alone; a worker may be another
+
+
+def _sort_metadata(path: Path) -> None:
+    """Puts the header's metadata in the order of their keys: equal models are then equal files.
+
+    safetensors writes them in an order of its own, which differs from run to run.
+    """
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(text) <= length:  # the same characters in another order; blanks fill it up
+            file.seek(8)
+            file.write(text.ljust(length))

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from mfnet.model.classes import ISPRS, MMHUNAN, ClassScheme
+from mfnet.model.classes import ISPRS, MMHUNAN, ClassScheme, scheme_of
 from mfnet.model.config import NDSM, ORTHO, EncoderConfig, ModelConfig
-from mfnet.model.errors import BadCheckpoint
+from mfnet.model.errors import BadCheckpoint, BadOption
 from mfnet.model.network.mfnet import MFNet
 
 # Released name → ours, in the order tried; groups are filled in. Modality x is the orthophoto (0),
@@ -92,24 +92,32 @@ _PARTS: tuple[tuple[str, str], ...] = (
 _DROPPED = re.compile(r"sam\.|.*\.relative_position_index$|.*\.num_batches_tracked$")
 
 _SCHEMES: dict[int, ClassScheme] = {len(scheme): scheme for scheme in (ISPRS, MMHUNAN)}
+"""Of the paper's data sets, by the number of classes."""
 
 
-def import_released(state_dict: Mapping[str, Tensor], name: str = "imported") -> MFNet:
+def import_released(
+    state_dict: Mapping[str, Tensor],
+    name: str = "imported",
+    classes: ClassScheme | None = None,
+) -> MFNet:
     """Makes our network of a state dict of the released code.
 
     Args:
         state_dict: Tensors by the released names; relative positions as `rel_h` or `rel_pos_h`.
         name: What the model is called from now on.
+        classes: What its outputs mean. Not given, six and seven are those of the paper's data sets,
+            and others are called `class_0`, `class_1`, …
 
     Returns:
         The network in evaluation mode.
 
     Raises:
+        BadOption: Other numbers of classes are given and found.
         BadCheckpoint: Names are missing or unknown (they are listed), or the shapes fit no encoder.
     """
     released = {k: v for k, v in state_dict.items() if not _DROPPED.match(k)}
     try:
-        net = MFNet(_config(released, name))
+        net = MFNet(_config(released, name, classes))
     except KeyError as error:
         raise BadCheckpoint(
             f"no tensor {error}: not a checkpoint of the released MFNet code"
@@ -127,7 +135,7 @@ def import_released(state_dict: Mapping[str, Tensor], name: str = "imported") ->
     return net.eval()
 
 
-def _config(released: Mapping[str, Tensor], name: str) -> ModelConfig:
+def _config(released: Mapping[str, Tensor], name: str, scheme: ClassScheme | None) -> ModelConfig:
     """The model's shape, read from the tensors'; KeyError where one is missing."""
     grid, embed_dim = released["image_encoder.pos_embed"].shape[2:]
     classes = released["decoder.segmentation_head.2.0.weight"].shape[0]
@@ -137,7 +145,7 @@ def _config(released: Mapping[str, Tensor], name: str) -> ModelConfig:
         encoder=_encoder(released, embed_dim, grid),
         tuning=_tuning(released),
         modalities=(ORTHO, NDSM),
-        classes=_scheme(classes),
+        classes=_scheme(classes, scheme),
         decode_channels=channels,
     )
 
@@ -167,12 +175,13 @@ def _encoder(released: Mapping[str, Tensor], embed_dim: int, grid: int) -> Encod
     )
 
 
-def _scheme(classes: int) -> ClassScheme:
-    if classes not in _SCHEMES:
-        raise BadCheckpoint(
-            f"{classes} classes; expected {' or '.join(map(str, _SCHEMES))}, as in the paper's data"
+def _scheme(classes: int, told: ClassScheme | None) -> ClassScheme:
+    if told is not None and len(told) != classes:
+        raise BadOption(
+            f"the checkpoint has {classes} classes; {len(told)} are named: {', '.join(told.names)}"
         )
-    return _SCHEMES[classes]
+    unnamed = scheme_of([f"class_{value}" for value in range(classes)], "unnamed")
+    return told or _SCHEMES.get(classes) or unnamed
 
 
 def _tuning(released: Mapping[str, Tensor]) -> str:

@@ -1,7 +1,7 @@
 """SAM's weights, the frozen base of a model: Meta's checkpoints, fetched or imported."""
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,6 +147,42 @@ def base_tensors(
         shapes = {name: tensor.shape for name, tensor in build_vit(encoder).state_dict().items()}
     tensors = load_file(base_file(base.encoder, models_dir))
     return {PREFIX + name: _resized(tensors[name], shape) for name, shape in shapes.items()}
+
+
+def recognised_base(
+    state: Mapping[str, Tensor], encoder: EncoderConfig, models_dir: Path, name: str | None = None
+) -> BaseWeights | None:
+    """The installed base whose weights a network has; None where it has none of them.
+
+    Args:
+        state: The network's tensors by `MFNet`'s names.
+        encoder: Its shape.
+        models_dir: Where bases are.
+        name: The base that it must be; not given, any that fits is looked at.
+
+    Raises:
+        BadOption: None of `PUBLISHED`.
+        BaseMissing: The named one is not installed.
+        BadCheckpoint: The network has other weights than the named one.
+    """
+    if name is not None:
+        require_known("base", name, PUBLISHED)
+    for each in [name] if name is not None else PUBLISHED:
+        fits = ENCODERS[each].embed_dim == encoder.embed_dim
+        if name is None and not (fits and base_file(each, models_dir).is_file()):
+            continue
+        base = installed_base(each, models_dir)
+        if fits:
+            tensors = base_tensors(base, encoder, models_dir)
+            if all(torch.equal(state[key], tensor.float()) for key, tensor in tensors.items()):
+                return base
+        if name is not None:
+            raise BadCheckpoint(
+                f"the checkpoint has other frozen weights than the installed base {name}: leave "
+                "--base out, and the model is kept whole",
+                base=name,
+            )
+    return None
 
 
 def _encoder_tensors(checkpoint: dict[str, Tensor]) -> dict[str, Tensor]:

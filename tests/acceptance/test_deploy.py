@@ -1,5 +1,6 @@
 """What deploy/, the Dockerfile and docker-compose.yml promise, as far as reading them can tell."""
 
+import importlib
 import json
 import os
 import re
@@ -54,7 +55,7 @@ def test_redis_keeps_what_it_accepted(services: dict[str, Any]) -> None:
     assert "--maxmemory-policy noeviction" in command
 
 
-@pytest.mark.parametrize("target", ["api", "worker"])
+@pytest.mark.parametrize("target", ["api", "worker", "trainer"])
 def test_image_runs_unprivileged_what_compose_runs(target: str, services: dict[str, Any]) -> None:
     stages = re.split(r"^FROM ", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
     (stage,) = [s for s in stages if s.startswith(f"runtime AS {target}\n")]
@@ -69,7 +70,19 @@ def test_image_runs_unprivileged_what_compose_runs(target: str, services: dict[s
 def test_image_gets_only_dependencies_with_known_hashes() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert "--require-hashes -r requirements.lock" in dockerfile
+    assert "--require-hashes -r requirements-train.lock" in dockerfile
     assert "--no-deps --no-build-isolation ." in dockerfile
+
+
+def test_images_hold_what_a_wheel_needs_and_prove_it_while_they_are_built() -> None:
+    """rasterio's wheel needs libexpat, which the base image lacks."""
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert re.search(r"apt-get install .*\blibexpat1\b", dockerfile)
+    imports = re.findall(r'^RUN /opt/mfnet/bin/python -c "import (.+)"', dockerfile, re.MULTILINE)
+    modules = {name.strip() for line in imports for name in line.split(",")}
+    assert {"rasterio", "openvino", "torch"} <= modules
+    for module in modules:
+        importlib.import_module(module)
 
 
 def test_gpu_overlay_gives_the_worker_a_device() -> None:
