@@ -2,13 +2,16 @@
 `mfnet accuracy`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from mfnet.model.cli.models import USER_MODELS, ModelsDir
 from mfnet.model.engine_options import Device
 from mfnet.training.cli.correct import correct
+
+if TYPE_CHECKING:
+    from mfnet.training.config.recipe import Recipe
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(correct)
@@ -41,8 +44,29 @@ def town(
 
 
 @app.command()
+def recipes(as_json: AsJson = False) -> None:
+    """List the recipes that come along."""
+    import json
+
+    from mfnet.training.config.recipe_files import recipe_files, title_of
+
+    found = {name: title_of(path) for name, path in recipe_files().items()}
+    if as_json:
+        typer.echo(json.dumps({"recipes": found}))
+        return
+    width = max(map(len, found))
+    for name, title in found.items():
+        typer.echo(f"{name.ljust(width)}  {title}")
+
+
+@app.command()
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A TOML file; see training/recipes.")],
+    recipe: Annotated[
+        Path,
+        typer.Argument(
+            help="A name from `mfnet recipes`, a TOML file, or a folder of your own tiles."
+        ),
+    ],
     out: Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/NAME.")] = None,
     changes: Changes = None,
     parent: Annotated[
@@ -60,18 +84,27 @@ def train(
 ) -> None:
     """Train a model as a recipe says, then measure it.
 
+    A folder of tiles needs no recipe: its files are told apart by their names (a_ortho.tif,
+    a_ndsm.tif, a_labels.tif, or folders of these names), what was understood is written to
+    manifest.toml in it, and the model `town` (or --from MODEL) is trained on for some minutes.
+
     The run's folder gets the model, its report (report.html), its log (log.jsonl, and files for
     TensorBoard), the recipe with all its keys, and the state that --resume goes on from. On several
     GPUs: torchrun --nproc-per-node 4 --no-python mfnet train RECIPE.
     """
+    from mfnet.training.config.recipe import read_recipe
+    from mfnet.training.config.recipe_files import find_recipe
     from mfnet.training.experiments.single_run import run_train
 
-    changed = [*(changes or []), *([f"network.parent={parent}"] if parent else [])]
+    if recipe.is_dir():
+        what = _of_folder(recipe, models_dir, changes or [], parent)
+    else:
+        changed = [*(changes or []), *([f"network.parent={parent}"] if parent else [])]
+        what = read_recipe(find_recipe(recipe), changed)
     found = run_train(
-        recipe,
+        what,
         out,
         models_dir,
-        changes=changed,
         device=device.value,
         threads=threads,
         resume=resume,
@@ -79,6 +112,21 @@ def train(
     )
     if found:
         typer.echo(found)
+
+
+def _of_folder(folder: Path, models_dir: Path, changes: list[str], parent: str | None) -> "Recipe":
+    """The recipe for a folder of tiles; tells what was found in it where it has no manifest."""
+    from mfnet.training.datasets.discovery.write_manifest import discover
+    from mfnet.training.datasets.sources.folder_manifest import NAME, read_manifest
+    from mfnet.training.experiments.folder_recipe import folder_recipe
+
+    if not (folder / NAME).is_file():
+        found = discover(folder, lambda count: typer.echo(f"{count:,} files …", err=True))
+        for line in found.lines():
+            typer.echo(line, err=True)
+        typer.echo(f"wrote {folder / NAME}; correct it where it is wrong", err=True)
+    tiles = len(read_manifest(folder).tiles)
+    return folder_recipe(folder, tiles, models_dir, changes, parent=parent)
 
 
 @app.command()

@@ -18,6 +18,7 @@ from mfnet.model.weights.catalog import find
 from mfnet.model.weights.checkpoint import load_model
 from mfnet.training.config.data import DataRecipe, learns_from_validation, require_same_heights
 from mfnet.training.config.recipe import Recipe, read_recipe
+from mfnet.training.config.recipe_files import find_recipe
 from mfnet.training.datasets.sources.open_data import Measured, class_scheme, open_areas, open_data
 from mfnet.training.datasets.tiles.interface import Area, Splits
 from mfnet.training.evaluation.calibration import Calibration, calibrate
@@ -41,11 +42,10 @@ RECIPE = "recipe.toml"
 
 
 def run_train(
-    recipe_path: Path,
+    recipe: Recipe,
     out: Path | None,
     models_dir: Path,
     *,
-    changes: Sequence[str] = (),
     device: str = "auto",
     threads: int | None = None,
     resume: bool = False,
@@ -54,10 +54,9 @@ def run_train(
     """Trains, reports, measures, and writes what was measured into the model.
 
     Args:
-        recipe_path: What to do.
+        recipe: What to do.
         out: The run's folder; `runs/NAME` if not given.
         models_dir: Of parents, and of SAM's weights.
-        changes: Of the recipe, `key=value` each.
         device: A name in `mfnet.model.engine_options.Device`.
         threads: Of the CPU.
         resume: Go on with the run in `out`, if there is one.
@@ -66,7 +65,6 @@ def run_train(
     Returns:
         What to print: the figures, as a table or JSON; nothing in any process but the first.
     """
-    recipe = read_recipe(recipe_path, changes)
     out = out or Path("runs") / recipe.name
     if threads:
         torch.set_num_threads(threads)
@@ -115,7 +113,7 @@ def run_evaluate(
         record: Write the figures, the recipe and the commit into the model's file.
         baseline: A model whose recorded figures are recorded beside this one's.
     """
-    recipe = read_recipe(recipe_path, changes)
+    recipe = read_recipe(find_recipe(recipe_path), changes)
     if threads:
         torch.set_num_threads(threads)
     path = find(model, models_dir)
@@ -144,7 +142,7 @@ def run_calibrate(
     Raises:
         BadLabels: Not one pixel of the split is labelled.
     """
-    recipe = read_recipe(recipe_path, changes)
+    recipe = read_recipe(find_recipe(recipe_path), changes)
     if threads:
         torch.set_num_threads(threads)
     path = find(model, models_dir)

@@ -78,10 +78,9 @@ def _run(changes: Sequence[str], variant: Variant, seed: int, place: Workplace) 
     if (folder / MEASURED).is_file():
         return _finished(folder / MEASURED, facts)
     run_train(
-        place.recipe,
+        recipe,
         folder,
         place.models_dir,
-        changes=changes,
         device=place.device,
         threads=place.threads,
         resume=True,

@@ -18,7 +18,13 @@ from mfnet.model.network.mfnet import MFNet
 from mfnet.model.weights.checkpoint import import_file, load_model, new_model, save
 from mfnet.model.weights.file_hash import sha256_of
 from mfnet.model.weights.import_released import import_released
-from mfnet.model.weights.sam_base import base_file, base_tensors, import_base, installed_base
+from mfnet.model.weights.sam_base import (
+    base_file,
+    base_tensors,
+    import_base,
+    installed_base,
+    recognised_base,
+)
 
 # SAM's layout at a tenth of its size; registered in place of vit_b where a test needs a base.
 SAM_TINY = EncoderConfig(embed_dim=32, depth=2, num_heads=2, global_attn_indexes=(1,))
@@ -101,6 +107,22 @@ def test_a_delta_holds_what_was_trained_and_finds_its_base(meta_file: Path, tmp_
     full, delta = load_model("full", tmp_path), load_model("delta", tmp_path)
     for a, b in zip(full.parameters(), delta.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_networks_base_is_recognised_by_its_weights(meta_file: Path, tmp_path: Path) -> None:
+    base = import_base(meta_file, tmp_path)
+    net = new_model(ModelConfig(encoder=SAM_TINY, base=base), tmp_path)
+    state = net.state_dict()
+    assert recognised_base(state, SAM_TINY, tmp_path) == base
+    assert recognised_base(state, SAM_TINY, tmp_path, "vit_b") == base
+    assert recognised_base(state, SAM_TINY, tmp_path / "elsewhere") is None
+    name = "encoder.vit.blocks.0.mlp.lin1.weight"
+    other = {**state, name: state[name] + 1}
+    assert recognised_base(other, SAM_TINY, tmp_path) is None
+    with pytest.raises(BadCheckpoint, match="other frozen weights than the installed base vit_b"):
+        recognised_base(other, SAM_TINY, tmp_path, "vit_b")
+    with pytest.raises(BaseMissing, match="fetch-base vit_l"):
+        recognised_base(state, SAM_TINY, tmp_path, "vit_l")
 
 
 def test_a_delta_of_vit_h_with_mmlora_is_small() -> None:

@@ -181,7 +181,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
         if isinstance(values.get("tiles"), str):
-            values["tiles"] = _rows(folder / values["tiles"])
+            values["tiles"] = read_rows(folder / values["tiles"])
         manifest = Manifest.model_validate(values)
     except OSError as error:
         raise BadManifest(
@@ -226,7 +226,7 @@ _TABLES: dict[str, type[BaseModel]] = {
 }
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
+def read_rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a CSV, empty cells left out."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         return [{k: v for k, v in row.items() if v} for row in csv.DictReader(file, strict=True)]

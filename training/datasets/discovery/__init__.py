@@ -1,0 +1,1 @@
+"""A folder of tiles without a manifest: which files belong together, and what the labels mean."""

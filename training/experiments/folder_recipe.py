@@ -1,0 +1,78 @@
+"""A recipe for a folder of one's own tiles: what to start from, and how long to learn."""
+
+from pathlib import Path
+
+from mfnet.model.weights.catalog import find, read_config
+from mfnet.training.config.recipe import Recipe, parse_recipe
+
+PARENT = "town"
+"""The model to go on from where nobody names another."""
+
+STEPS_A_TILE, FEWEST_STEPS, MOST_STEPS = 60, 200, 2000
+
+
+def folder_recipe(
+    folder: Path, tiles: int, models_dir: Path, changes: list[str], *, parent: str | None = None
+) -> Recipe:
+    """A short fine-tuning of a model that comes along, on the tiles of a folder.
+
+    Args:
+        folder: With a manifest.
+        tiles: How many there are; decides the number of steps.
+        models_dir: Of further models.
+        changes: `key=value` each, on top.
+        parent: The model to start from, `town` if not given.
+
+    Raises:
+        UnknownModel: There is no such parent.
+    """
+    config = read_config(find(parent or PARENT, models_dir))
+    ndsm = next(m for m in config.modalities if m.name == "ndsm")
+    steps = min(max(STEPS_A_TILE * tiles, FEWEST_STEPS), MOST_STEPS)
+    text = f"""
+name = "{_name(folder)}"
+log_every = 10
+check_every = {max(steps // 8, 25)}
+
+[network]
+encoder = "small"
+tuning = "{config.tuning}"
+fusion = "{config.fusion}"
+detail_channels = {config.detail_channels}
+window_px = {config.window_px}
+height_range_m = [{ndsm.low}, {ndsm.high}]
+train_encoder = true
+parent = "{parent or PARENT}"
+
+[data]
+kind = "folder"
+folder = "{folder.resolve().as_posix()}"
+sampling = "classes"
+
+[optimizer]
+steps = {steps}
+batch_size = 4
+learning_rate = 3e-4
+warmup_steps = 30
+dice = 0.5
+averaging = 0.99
+precision = "{"bf16" if has_bf16() else "fp32"}"
+
+[evaluation]
+windows = 32
+"""
+    return parse_recipe(text, changes)
+
+
+def has_bf16() -> bool:
+    """Whether the processor multiplies in bfloat16; asked of Linux, elsewhere no."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def _name(folder: Path) -> str:
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "_.-") else "-" for c in folder.name)
+    return kept.strip("-.") or "own"
