@@ -104,6 +104,12 @@ class ModelConflict(ServiceError):
     code = "model.conflict"
 
 
+class ModelRefused(ServiceError):
+    """The gate has refused the version, and nobody said that it is to be promoted all the same."""
+
+    code = "model.refused"
+
+
 class ModelAltered(ServiceError):
     """A model's file is not the one that was made and measured."""
 

@@ -27,6 +27,7 @@ _TITLES = {
     "part": "Parts of a map",
     "process": "Processes",
     "raster": "Raster files",
+    "install": "Installation",
     "recipe": "Recipes",
     "result": "Results",
     "run": "Runs",

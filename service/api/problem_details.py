@@ -47,6 +47,7 @@ ANSWERS: dict[type[errors.ServiceError], Answer] = {
     errors.ResultGone: Answer(410),
     errors.NoSuchModel: Answer(404),
     errors.ModelConflict: Answer(409),
+    errors.ModelRefused: Answer(409),
     errors.ModelAltered: Answer(409),
     errors.BadName: Answer(400),
     errors.UploadEmpty: Answer(400),

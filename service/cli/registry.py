@@ -55,13 +55,20 @@ def history(name: Name, data_dir: DataDir = None) -> None:
 
 
 @registry.command()
-def promote(version: Version, why: Why = "", data_dir: DataDir = None) -> None:
+def promote(
+    version: Version,
+    why: Why = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Also a version that the gate has refused.")
+    ] = False,
+    data_dir: DataDir = None,
+) -> None:
     """Put a version into use, in place of the one that is."""
     ref = _ref(version)
     if ref.version is None:
         raise typer.BadParameter(f"got {version!r}, expected NAME@VERSION, such as {version}@2")
     with _services(data_dir) as services:
-        typer.echo(_line(services.registry.promote(ref, None, WHO, why)))
+        typer.echo(_line(services.registry.promote(ref, None, WHO, why, force=force)))
 
 
 @registry.command()

@@ -16,7 +16,7 @@ from mfnet.service.db.repositories.models import ModelRepository
 from mfnet.service.db.session import Database
 from mfnet.service.db.tables import Model
 from mfnet.service.domain.model_version import ModelState, Ref
-from mfnet.service.errors import ModelConflict, NoSuchModel, ServiceError
+from mfnet.service.errors import ModelConflict, ModelRefused, NoSuchModel, ServiceError
 from mfnet.service.files.model_store import ModelFiles, digest
 
 _log = logging.getLogger(__name__)
@@ -76,7 +76,9 @@ class Registry:
             raise self._unknown(ref)
         return model
 
-    def promote(self, ref: Ref, replaces: int | None, who: str, why: str) -> Model:
+    def promote(
+        self, ref: Ref, replaces: int | None, who: str, why: str, *, force: bool = False
+    ) -> Model:
         """Make a version the active one, once its file has been found as it was measured.
 
         Args:
@@ -85,10 +87,12 @@ class Registry:
                 it is None.
             who: Asks for it.
             why: In words.
+            force: Also if the gate has refused it, which the history then says.
 
         Raises:
             NoSuchModel: There is none.
             ModelConflict: It is active already, or another than `replaces` is.
+            ModelRefused: The gate has refused it, and `force` was not asked for.
             ModelAltered: Its file is another than when it was made.
         """
         model, active = self.find(ref), self.find(Ref(ref.name))
@@ -98,6 +102,18 @@ class Registry:
             replaces = active.version
         elif replaces == model.version:
             raise _conflict(f"version {replaces} was to replace itself", active)
+        against = _refusal(model)
+        if against is not None:
+            if not force:
+                raise ModelRefused(
+                    f"the gate has refused {model.name}@{model.version}: {against}. Look at its "
+                    "report; to promote it all the same, ask with force (`mfnet registry promote "
+                    f"{model.name}@{model.version} --force`)",
+                    model=model.name,
+                    version=model.version,
+                    reason=against,
+                )
+            why = f"forced against the gate ({against}): {why or 'no reason given'}"[:2000]
         self._files.check(model.sha256)
         with self._database.writing() as session:
             promoted = ModelRepository(session).promote(model, replaces, who, why)
@@ -180,6 +196,12 @@ class Registry:
             model=ref.name + version,
             known=known,
         )
+
+
+def _refusal(model: Model) -> str | None:
+    """What the gate had against a version; None where it passed, or was never asked."""
+    verdict = (model.config.get("provenance") or {}).get("gate") or {"passed": True}
+    return None if verdict.get("passed") else str(verdict.get("reason"))
 
 
 class _TakenIn(Exception):

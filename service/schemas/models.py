@@ -71,6 +71,14 @@ class Replacement(BaseModel):
     )
 
 
+class Promotion(Replacement):
+    """What a promotion takes."""
+
+    force: bool = Field(
+        default=False, description="also if the gate has refused the version; the history says so"
+    )
+
+
 class RetrainInputs(BaseModel):
     """What a retraining takes: labelled tiles, a folder of them, or both."""
 

@@ -10,7 +10,14 @@ from mfnet.service.db.repositories.models import ModelRepository
 from mfnet.service.db.tables import Model, ModelEvent
 from mfnet.service.domain.model_version import NAME, Ref
 from mfnet.service.schemas.jobs import moment
-from mfnet.service.schemas.models import ModelDetail, ModelEvents, ModelInfo, ModelList, Replacement
+from mfnet.service.schemas.models import (
+    ModelDetail,
+    ModelEvents,
+    ModelInfo,
+    ModelList,
+    Promotion,
+    Replacement,
+)
 from mfnet.service.schemas.models import ModelEvent as Event
 
 router = APIRouter(prefix="/models", tags=["models"])
@@ -49,11 +56,15 @@ def get_model_history(model: Name, services: ServicesOf, _caller: AdminOf) -> Mo
 
 @router.post("/{model}/versions/{version}/promote")
 def promote_model(
-    model: Name, version: Version, body: Replacement, services: ServicesOf, caller: AdminOf
+    model: Name, version: Version, body: Promotion, services: ServicesOf, caller: AdminOf
 ) -> ModelInfo:
-    """Make a version the active one. Of two requests at once one wins, the other gets 409."""
-    ref = Ref(model, version)
-    return _info(services.registry.promote(ref, body.replaces, caller.name, body.why))
+    """Make a version the active one. Of two requests at once one wins, the other gets 409.
+
+    A version that the gate has refused is promoted with `force` alone.
+    """
+    ref, why = Ref(model, version), body.why
+    promoted = services.registry.promote(ref, body.replaces, caller.name, why, force=body.force)
+    return _info(promoted)
 
 
 @router.post("/{model}/rollback")

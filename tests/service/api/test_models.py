@@ -7,12 +7,14 @@ import pytest
 from mfnet.service.db.repositories.models import ModelRepository
 
 
-def candidate(api, name="mine", content=b"better") -> int:
+def candidate(api, name="mine", content=b"better", gate=None) -> int:
     """A candidate, as a retraining makes it."""
     source = api.services.storage.root / f"{name}.candidate"
     source.write_bytes(content)
     sha256 = api.services.storage.models.add(source)
     config = {"name": name, "metrics": {"miou": 0.9}}
+    if gate is not None:
+        config["provenance"] = {"gate": gate}
     with api.services.database.writing() as session:
         told = {"who": "job", "why": "retrained", "job_id": "j"}
         return ModelRepository(session).add(name, sha256, len(content), config, **told).version
@@ -134,7 +136,7 @@ def test_an_altered_candidate_is_refused_by_its_sha256(api):
         (2, {"replaces": 2}, 409, "model.conflict"),
         (2, {"replaces": 7}, 409, "model.conflict"),
         (2, {"replaces": "x"}, 400, "request.invalid"),
-        (2, {"force": True}, 400, "request.invalid"),
+        (2, {"strong": True}, 400, "request.invalid"),
         (0, {}, 400, "request.invalid"),
     ],
 )
@@ -143,6 +145,23 @@ def test_a_promotion_that_makes_no_sense_changes_nothing(api, version, body, sta
     reply = promote(api, version, **body)
     assert (reply.status_code, reply.json()["code"]) == (status, code)
     assert states(api) == {1: "active", 2: "candidate"}
+
+
+def test_what_the_gate_refused_is_promoted_by_force_alone_and_the_history_says_so(api):
+    candidate(api, gate={"passed": False, "reason": "tree falls by 9.1 points"})
+    refused = promote(api, 2)
+    assert (refused.status_code, refused.json()["code"]) == (409, "model.refused")
+    assert "tree falls by 9.1 points" in refused.json()["detail"]
+    assert "--force" in refused.json()["detail"]
+    assert states(api) == {1: "active", 2: "candidate"}
+    assert promote(api, 2, force=True, why="cars matter more").status_code == 200
+    event = api.admin.get("/models/mine/history").json()["events"][0]
+    assert event["why"] == ("forced against the gate (tree falls by 9.1 points): cars matter more")
+
+
+def test_what_passed_the_gate_needs_no_force(api):
+    candidate(api, gate={"passed": True, "reason": "no class falls"})
+    assert promote(api, 2).status_code == 200
 
 
 def test_an_unknown_model_is_named_with_those_there_are(api):
