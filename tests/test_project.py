@@ -116,11 +116,19 @@ def required(extra: str | None = None) -> list[Requirement]:
 
 
 @pytest.mark.parametrize(
-    ("lock", "extra"), [("requirements.lock", None), ("requirements-dev.lock", "dev")]
+    ("lock", "extra"),
+    [
+        ("requirements.lock", None),
+        ("requirements-train.lock", "train"),
+        ("requirements-dev.lock", "dev"),
+        ("requirements-dev.lock", "terrain"),
+    ],
 )
 def test_lock_satisfies_pyproject(lock: str, extra: str | None) -> None:
     versions = locked(lock)
     for requirement in required(extra):
+        if requirement.name == "mfnet":  # an extra made of others
+            continue
         found = versions.get(canonicalize_name(requirement.name), set())
         assert found, f"{requirement.name} is not in {lock}: run make lock"
         assert all(map(requirement.specifier.contains, found)), f"{requirement}: run make lock"
@@ -138,7 +146,9 @@ def test_lock_builds_the_project_without_further_downloads() -> None:
     assert all(map(requirement.specifier.contains, locked("requirements.lock")[requirement.name]))
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize(
+    "lock", ["requirements.lock", "requirements-train.lock", "requirements-dev.lock"]
+)
 def test_every_locked_file_has_a_hash(lock: str) -> None:
     blocks = re.split(r"^(?=[\w.-]+==)", (ROOT / lock).read_text(), flags=re.MULTILINE)[1:]
     assert blocks
@@ -188,4 +198,4 @@ def test_no_tracked_file_names_a_package_index_or_a_developers_folder() -> None:
 
 def test_nothing_tracked_is_larger_than_the_model_may_be() -> None:
     sizes = {path.relative_to(ROOT): path.stat().st_size for path in tracked_files()}
-    assert {path: size for path, size in sizes.items() if size > 12_000_000} == {}
+    assert {path: size for path, size in sizes.items() if size > 16_000_000} == {}

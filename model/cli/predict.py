@@ -8,6 +8,8 @@ import typer
 from mfnet.model.cli.arguments import (
     Dtm,
     Height,
+    KeepDtm,
+    LargestBuilding,
     ModelName,
     Ortho,
     checked_model,
@@ -58,6 +60,8 @@ def predict(
     runtime: Annotated[
         RuntimeName, typer.Option(help="What computes the network; auto: the fastest installed.")
     ] = RuntimeName.AUTO,
+    keep_dtm: KeepDtm = None,
+    largest_building: LargestBuilding = None,
     as_json: Json = False,
     *,
     options: "ReadingOptions",

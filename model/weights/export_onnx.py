@@ -46,6 +46,7 @@ def export_onnx(net: MFNet, path: Path, *, source_sha256: str = "", stacked: boo
         )
     assert program is not None
     model = program.model_proto
+    _strip(model)
     _halve(model)
     told = {CONFIG_KEY: config.model_dump_json(), SOURCE_KEY: source_sha256}
     for key, value in (told | (_of_deepness(config) if stacked else {})).items():
@@ -120,6 +121,19 @@ def _of_deepness(config: ModelConfig) -> dict[str, str]:
     if config.gsd_m is not None:
         told["resolution"] = 100 * config.gsd_m  # centimetres a pixel
     return {key: json.dumps(value) for key, value in told.items()}
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Removes what the exporter notes for its own developers: stack traces with paths, shapes."""
+    del model.graph.value_info[:]
+    del model.graph.metadata_props[:]
+    holders = [model.graph, *model.functions]
+    parts = [part for each in holders for part in each.node]
+    parts += [*model.graph.initializer, *model.graph.input, *model.graph.output]
+    for part in [*holders, *parts]:
+        part.ClearField("doc_string")
+        if hasattr(part, "metadata_props"):
+            del part.metadata_props[:]
 
 
 def _halve(model: onnx.ModelProto) -> None:

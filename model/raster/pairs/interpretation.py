@@ -209,6 +209,17 @@ def _collars(ortho: GeoTiff, white: float) -> tuple[Collar, ...]:
     return _FOUND[key]
 
 
+def height_values(source: GeoTiff, options: ReadingOptions) -> HeightValues:
+    """What the numbers of a surface model mean that stands for itself.
+
+    Raises:
+        UnclearUnit: Nobody says it, and nobody could tell.
+    """
+    whole = Window(0, 0, source.grid.width, source.grid.height)
+    sample = _sample_of(source, whole)
+    return decide_heights(_tags(source), sample, options, above_ground=False)[0]
+
+
 def _tags(source: GeoTiff) -> HeightTags:
     return HeightTags(
         file=source.path.name,

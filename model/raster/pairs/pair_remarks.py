@@ -1,10 +1,14 @@
 """What is worth knowing about a pair and is no reason to refuse it."""
 
+from mfnet.model.raster.files.gdal_access import gdal
 from mfnet.model.raster.files.geotiff import GeoTiff
 from mfnet.model.raster.georeferencing.datum_shifts import datum_remarks
 from mfnet.model.raster.georeferencing.vertical_axis import vertical_remarks
 from mfnet.model.raster.pairs.align import AlignedHeight
 from mfnet.model.raster.remark import Remark
+
+DERIVED_TAG = "MFNET_DERIVED"
+"""Of a terrain model that `derive_terrain` wrote: what is to be told of it, a line a remark."""
 
 _FULL_OVERLAP_PERCENT = 95.0
 _MUCH_COARSER = 0.5
@@ -20,9 +24,18 @@ def pair_remarks(
         *_ortho_remarks(ortho),
         *_placement_remarks(height, "height", "height raster"),
         *(_placement_remarks(dtm, "dtm", "terrain model") if dtm is not None else []),
+        *(_derivation_remarks(dtm.source) if dtm is not None else []),
         *(remark for source in sources for remark in source.remarks),
         *vertical_remarks(declared),
     ]
+
+
+def _derivation_remarks(dtm: GeoTiff) -> list[Remark]:
+    """How a terrain model came about that we derived."""
+    with gdal(dtm.path):
+        told = dtm.dataset.tags().get(DERIVED_TAG, "")
+    codes = ("dtm.derived", "dtm.unsure")
+    return [_remark(code, line[:500]) for code, line in zip(codes, told.splitlines(), strict=False)]
 
 
 def _ortho_remarks(ortho: GeoTiff) -> list[Remark]:

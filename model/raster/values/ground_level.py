@@ -111,7 +111,7 @@ def decide_unit(heights: NDArray[np.floating], source: Source) -> tuple[float, l
     )
     guesses = guesses or "--height-unit dm, cm, mm, ft, or metres a step"
     certain = "" if "m" in fitting else f"; --height-unit m if they are metres ({high:.0f} m)"
-    surface = "; if this is a surface model (DSM), pass --dtm DTM"
+    surface = "; if this is a surface model (DSM), pass --dtm DTM, or --dtm auto"
     if source.with_dtm:
         surface = "; --dtm-unit where the terrain model's is another"
     raise UnclearUnit(
@@ -199,7 +199,8 @@ def _refuse_absolute(found: dict[str, float], source: Source) -> None:
             "check that both files are in the units that they are read in (--height-unit, "
             "--dtm-unit) and count from the same level (--height-offset)"
             if source.with_dtm
-            else "if this is a surface model (DSM), pass the terrain model with --dtm DTM; if they "
+            else "if this is a surface model (DSM), pass the terrain model with --dtm DTM, or "
+            "derive one with --dtm auto; if they "
             f"count from another level, --height-offset {-found['p5']:.1f} or so"
         )
         raise _refusal(
@@ -221,7 +222,11 @@ def _refusal(what: str, advice: str, found: dict[str, float], source: Source) ->
 
 
 def _other_level(level: float | None, source: Source, right: str = "right as they are") -> str:
-    advice = [] if source.with_dtm else ["if this is a surface model (DSM), pass --dtm DTM"]
+    advice = (
+        []
+        if source.with_dtm
+        else ["if this is a surface model (DSM), pass --dtm DTM, or --dtm auto"]
+    )
     if level is not None:
         advice.append(f"if they count from another level, --height-offset {-level:.1f}")
     advice.append(f"if they are {right}, --height-offset 0")

@@ -59,7 +59,7 @@ def test_what_was_learned_from_is_not_told(towns: list[Town], seen: Seen, tmp_pa
 def test_a_part_of_a_modality_is_seen_alone(towns: list[Town]) -> None:
     alone = seen_in(TownPool(towns), (ORTHO,), None)
     assert set(alone.bands) == {"ortho"}
-    assert alone.gsd_m is None
+    assert alone.gsd_m == Range(low=0.125, high=0.125)  # which the towns say themselves
 
 
 def test_no_more_tiles_than_are_needed_are_looked_at(towns: list[Town]) -> None:
