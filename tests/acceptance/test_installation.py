@@ -97,6 +97,7 @@ def test_the_wheel_holds_what_is_needed_beside_code(wheel: Path) -> None:
     assert {"mfnet/py.typed", "mfnet/service/settings.py"} <= names
     for pattern in (
         "model/weights/*.safetensors",
+        "model/weights/*.onnx",
         "training/recipes/*.toml",
         "training/datasets/splits/*.json",
         "service/db/migrations/**/*.py",

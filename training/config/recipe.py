@@ -75,6 +75,11 @@ class EvaluationRecipe(RecipePart):
         default="best",
         description="keep the model of the check with the highest mIoU, or the last one",
     )
+    patience: int | None = Field(
+        default=None,
+        gt=0,
+        description="end after so many checks without a higher mIoU; left out, all steps are done",
+    )
     stride_px: int | None = Field(
         default=None,
         gt=0,

@@ -26,6 +26,20 @@ def kept_check(log: Sequence[dict[str, Any]], keep: str) -> dict[str, Any] | Non
     return best or (checks[-1] if checks else None)
 
 
+def is_over(log: Sequence[dict[str, Any]], patience: int | None) -> bool:
+    """Whether so many checks have gone by without a higher mIoU that a run is to end.
+
+    Args:
+        log: Lines of a run's log.
+        patience: How many; None never ends it.
+    """
+    best = best_check(log)
+    if patience is None or best is None:
+        return False
+    since = [line for line in log if "miou" in line and line["step"] > best["step"]]
+    return len(since) >= patience
+
+
 def is_kept(found: dict[str, Any], log: Sequence[dict[str, Any]], keep: str) -> bool:
     """Whether the model of a check takes the place of the one that is kept.
 

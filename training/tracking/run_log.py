@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from mfnet.model.atomic_files import replacing
 from mfnet.training.tracking.disk_errors import writing
-from mfnet.training.tracking.tensorboard import EventFile
+from mfnet.training.tracking.tensorboard import curves
 
 LOG = "log.jsonl"
 
@@ -17,7 +17,7 @@ class RunLog:
     """The log of a run.
 
     Args:
-        folder: Gets `log.jsonl` and a file of events; must exist.
+        folder: Gets `log.jsonl`, and TensorBoard's files where that is installed; must exist.
         after_step: Lines of later steps are dropped: a process that was killed wrote them, and
             they come again.
 
@@ -36,7 +36,7 @@ class RunLog:
             with replacing(path) as part:
                 part.write_text("".join(json.dumps(line) + "\n" for line in self._kept))
             self._lines = self._open.enter_context(path.open("a"))
-            self._events = self._open.enter_context(EventFile(self._folder))
+            self._events = self._open.enter_context(curves(self._folder))
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,81 +1,52 @@
-"""Numbers by step in the files that TensorBoard reads.
+"""Numbers by step for TensorBoard, written by its own writer where that is installed."""
 
-A file is a row of records: the length, its checksum, an `Event` as a protocol buffer, its checksum.
-We write four of its fields; TensorBoard's own writer would bring a dozen packages, protobuf among
-them, of which others want other versions.
-
-Source: tensorflow/core/lib/io/record_writer.cc; tensorflow/core/util/event.proto, summary.proto.
-"""
-
-import socket
-import struct
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Protocol
 
-_POLYNOMIAL = 0x82F63B78  # of CRC-32C, bits reversed
-_DELTA = 0xA282EAD8  # added to checksums, so that one of data that holds one is no coincidence
-
-_DOUBLE, _VARINT, _BYTES, _FLOAT = 1, 0, 2, 5
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 
-class EventFile:
-    """One process's file; TensorBoard joins those of a folder.
-
-    Args:
-        folder: Where it is made.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        now = time.time()
-        name = f"events.out.tfevents.{now:.6f}.{socket.gethostname()}"
-        self._file = (folder / name).open("xb")
-        self._write(_field(1, _DOUBLE, struct.pack("<d", now)) + _text(3, b"brain.Event:2"))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+class Curves(Protocol):
+    """Takes numbers by step."""
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
-        """Adds a point to the curve of each name; `a/b` is curve b of group a."""
-        summary = b"".join(
-            _text(1, _text(1, name.encode()) + _field(2, _FLOAT, struct.pack("<f", value)))
-            for name, value in values.items()
-        )
-        event = _field(1, _DOUBLE, struct.pack("<d", time.time()))
-        self._write(event + _field(2, _VARINT, _varint(step)) + _text(5, summary))
-
-    def _write(self, event: bytes) -> None:
-        length = struct.pack("<Q", len(event))
-        self._file.write(length + _checksum(length) + event + _checksum(event))
-        self._file.flush()
+        """Adds a point to each curve."""
 
 
-def _field(number: int, kind: int, content: bytes) -> bytes:
-    return _varint(number << 3 | kind) + content
+@contextmanager
+def curves(folder: Path) -> Iterator[Curves]:
+    """A writer of TensorBoard's files in a folder; one that writes nothing where it is missing.
+
+    `pip install 'mfnet[tensorboard]'` brings it. The run's log has the same numbers.
+    """
+    if find_spec("tensorboard") is None:
+        yield _Nothing()
+        return
+    # Imported here: it takes a second, and warns of what it does not find.
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer = SummaryWriter(str(folder))
+    try:
+        yield _Events(writer)
+    finally:
+        writer.close()
 
 
-def _text(number: int, content: bytes) -> bytes:
-    return _field(number, _BYTES, _varint(len(content)) + content)
+class _Nothing:
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        """Nobody looks."""
 
 
-def _varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first; the top bit says that more follow."""
-    content = bytearray()
-    while value > 0x7F:
-        content.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*content, value])
+class _Events:
+    def __init__(self, writer: "SummaryWriter") -> None:
+        self._writer = writer
 
-
-def _checksum(content: bytes) -> bytes:
-    crc = 0xFFFFFFFF
-    for byte in content:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ _POLYNOMIAL * (crc & 1)
-    crc ^= 0xFFFFFFFF
-    return struct.pack("<I", ((crc >> 15 | crc << 17) + _DELTA) & 0xFFFFFFFF)
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        """Adds a point to each curve, and hands the file to the operating system."""
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+        self._writer.flush()

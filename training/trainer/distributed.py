@@ -37,6 +37,10 @@ class Processes:
             value = value / self.count
         return value
 
+    def any(self, said: bool) -> bool:
+        """Whether one of the processes says so; all of them must ask."""
+        return bool(self.mean(torch.tensor(float(said), device=self.device)) > 0)
+
 
 @contextmanager
 def joined(device: str) -> Iterator[Processes]:

@@ -9,7 +9,7 @@ import torch
 
 from mfnet.model.weights.checkpoint import save
 from mfnet.training.datasets.tiles.interface import Pool
-from mfnet.training.evaluation.checkpoint_selection import is_kept
+from mfnet.training.evaluation.checkpoint_selection import is_kept, is_over
 from mfnet.training.evaluation.validation import check
 from mfnet.training.optim.losses import build_loss
 from mfnet.training.tracking.disk_errors import writing
@@ -61,6 +61,8 @@ def train(
     if not run.processes.first:
         for parts in steps:
             take_step(run, net, parts, loss_of)
+            if _due(run, recipe.check_every) and run.processes.any(False):
+                break
         return model
     out.mkdir(parents=True, exist_ok=True)
     kept = run.average.net  # which is what is saved
@@ -76,6 +78,8 @@ def train(
                 keep = is_kept(found, read_log(out), recipe.evaluation.keep)
                 tell(found)
                 _write(run, out / STATE, model if keep else None)
+                if run.processes.any(is_over(read_log(out), recipe.evaluation.patience)):
+                    break
     return model
 
 

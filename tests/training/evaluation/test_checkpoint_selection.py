@@ -8,7 +8,7 @@ from small_runs import TOML, held_out_pool, started, training_pool, use_tiny
 
 from mfnet.training.config.recipe import Recipe, parse_recipe
 from mfnet.training.datasets.tiles.interface import Pool
-from mfnet.training.evaluation.checkpoint_selection import best_check, is_kept
+from mfnet.training.evaluation.checkpoint_selection import best_check, is_kept, is_over
 from mfnet.training.tracking.run_log import read_log
 from mfnet.training.trainer import loop
 from mfnet.training.trainer.resume_checkpoint import load_state
@@ -34,6 +34,15 @@ def test_without_a_figure_the_last_is_kept() -> None:
     assert is_kept({"miou": 0.1}, checks(0.2), "last")
     assert not is_kept({"miou": 0.1}, checks(0.2), "best")
     assert is_kept({"miou": 0.2}, checks(0.2), "best")
+
+
+def test_a_run_is_over_when_so_many_checks_were_no_better() -> None:
+    log = checks(0.2, 0.5, 0.4, 0.5, 0.45, 0.3)
+    assert not is_over(log, None)
+    assert is_over(log, 2)
+    assert not is_over(log, 3)
+    assert not is_over(log[:4], 1)
+    assert not is_over(checks(None, None), 1)
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +75,16 @@ def test_the_model_of_the_best_check_is_kept(
     written[8] = path.read_bytes()
     assert written[8] == written[kept_at]
     assert written[2] != written[4]
+
+
+def test_a_run_ends_early_where_the_recipe_says_so(
+    tmp_path: Path, pools: tuple[Pool, Pool], recipe: Recipe
+) -> None:
+    evaluation = recipe.evaluation.model_copy(update={"patience": 1})
+    run = started(recipe.model_copy(update={"evaluation": evaluation}))
+    loop.train(run, *pools, tmp_path)
+    assert run.step == 6  # the check of step 4 was the best
+    assert read_log(tmp_path)[-1]["step"] == 6
 
 
 def test_a_run_that_goes_on_knows_what_it_has_kept(
