@@ -7,13 +7,13 @@ Shapes: B batch, K classes, S side of a window.
 """
 
 import os
+import sys
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 
 from mfnet.model.config import ModelConfig
@@ -23,6 +23,11 @@ from mfnet.model.inference.arrays.host import HostArrays
 from mfnet.model.inference.runtimes.cores import usable_cores
 from mfnet.model.weights.catalog import read_config
 from mfnet.model.weights.file_hash import sha256_of
+
+# OpenVINO tells its makers of every import, over the network and from a forked process that may
+# hang. Without the package that does so, it has a stand-in of its own that does nothing.
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+import openvino  # noqa: E402
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 

@@ -1,5 +1,6 @@
 """OpenVINO against torch, and what must not change a byte."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +99,26 @@ assert not heavy, heavy
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "classes.tif").is_file()
+
+
+def test_openvino_tells_nobody_that_it_runs(tmp_path: Path) -> None:
+    """Its package connects to a statistics server on import, from a process that it forks."""
+    program = f"""
+import os, sys
+seen = []
+watched = ("socket.connect", "socket.getaddrinfo", "os.fork", "os.posix_spawn", "subprocess.Popen")
+sys.addaudithook(lambda event, args: seen.append(event) if event in watched else None)
+from mfnet.model.inference.runtimes.choose import open_runtime
+assert open_runtime({MODEL!r}).name == "openvino"
+assert not any(name.startswith("openvino_telemetry.") for name in sys.modules)
+assert seen == [], seen
+"""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "intel").exists()
 
 
 @pytest.mark.parametrize(
