@@ -85,12 +85,17 @@ def check_agreement(size: int) -> None:
 # ---- the contestants ------------------------------------------------------------------------
 
 
+def _stacked(inputs: Mapping[str, NDArray[np.float32]]) -> torch.Tensor:
+    """All bands of a batch, (B, 4, S, S)."""
+    return torch.cat([torch.from_numpy(inputs[name]) for name in ("ortho", "ndsm")], dim=1)
+
+
 def run_mfnet(size: int) -> tuple[float, NDArray[np.integer]]:
     """Our sweep."""
     net, source = network(), MemorySource.random(size)
     sweep = Sweep(
         plan=WindowPlan(height=size, width=size, window=WINDOW, stride=STRIDE),
-        predict=lambda inputs: net(torch.cat([inputs["ortho"], inputs["ndsm"]], dim=1)),
+        predict=lambda inputs: net(_stacked(inputs)).numpy(),
         scalings={m.name: scaling(m, 255) for m in (ORTHO, NDSM)},
         classes=CLASSES,
         batch_size=BATCH,

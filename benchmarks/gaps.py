@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from report import RESULTS, Row, report
 
 from mfnet.model.classes import NODATA
-from mfnet.model.inference.predictor import Predictor
+from mfnet.model.inference.runtimes.torch_runtime import TorchRuntime
 from mfnet.model.inference.sliding_window import Sweep
 from mfnet.model.inference.windows import WindowPlan
 from mfnet.model.raster.pairs.normalize import scalings
@@ -68,8 +67,8 @@ class Mapper:
     """Maps towns with one model."""
 
     def __init__(self, model: str, stride: int | None = None) -> None:
-        self.predictor = Predictor(load_model(model), "cpu", "fp32")
-        config = self.predictor.net.config
+        self.runtime = TorchRuntime(load_model(model), "cpu", "fp32")
+        config = self.runtime.config
         self.stride = stride or config.stride_px
         self.classes = len(config.classes)
 
@@ -80,7 +79,7 @@ class Mapper:
         no_height: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.uint8]:
         """Classes (H, W), 255 where there is no orthophoto."""
-        config = self.predictor.net.config
+        config = self.runtime.config
         height, width = town.truth.shape
         nothing = np.zeros((height, width), bool)
         source = TownSource(
@@ -90,10 +89,10 @@ class Mapper:
         )
         sweep = Sweep(
             plan=WindowPlan(height, width, config.window_px, self.stride),
-            predict=self.predictor,
+            predict=self.runtime,
             scalings=scalings(config, 255.0),
             classes=self.classes,
-            device=torch.device("cpu"),
+            arrays=self.runtime.arrays,
         )
         return np.concatenate([band.classes_hW for band in sweep.run(source)])
 

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mfnet.model.config import ENCODERS, ModelConfig
+from mfnet.model.inference.runtimes.torch_runtime import TorchRuntime
 from mfnet.model.inference.segment import segment
 from mfnet.model.inference.segment_options import SegmentOptions
 
@@ -105,7 +106,8 @@ def segment_folder(folder: Path, stride: int) -> dict[str, float]:
     """Runs the whole path on one pair; seconds and this process's peak memory."""
     start = time.perf_counter()
     pair = folder / "ortho.tif", folder / "ndsm.tif"
-    segment(*pair, TrivialNetwork(), folder / "classes.tif", options=SegmentOptions(stride=stride))
+    runtime = TorchRuntime(TrivialNetwork(), "cpu")
+    segment(*pair, runtime, folder / "classes.tif", options=SegmentOptions(stride=stride))
     return {"s": time.perf_counter() - start, "peak MB": peak_mb()}
 
 

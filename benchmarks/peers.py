@@ -31,6 +31,7 @@ from rasterio.transform import from_origin
 from report import RESULTS, Row, report
 
 from mfnet.model.config import NDSM
+from mfnet.model.inference.runtimes.torch_runtime import TorchRuntime
 from mfnet.model.inference.segment import segment
 from mfnet.model.inference.segment_options import SegmentOptions
 from mfnet.model.inference.windows import WindowPlan
@@ -191,7 +192,8 @@ def run_ours_from_files(size: int, folder: Path) -> Result:
     net = TrivialNetwork()
     pair, out = (folder / "ortho.tif", folder / "ndsm.tif"), folder / "ours.tif"
     start = time.perf_counter()
-    segment(*pair, net, out, options=SegmentOptions(stride=STRIDE, batch_size=BATCH, device="cpu"))
+    options = SegmentOptions(stride=STRIDE, batch_size=BATCH)
+    segment(*pair, TorchRuntime(net, "cpu"), out, options=options)
     return time.perf_counter() - start, _read(out)
 
 

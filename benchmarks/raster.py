@@ -24,14 +24,13 @@ from rasterio.windows import Window
 from report import RESULTS, Row, report
 from watch import Clock, Span, Stage, Stages, Watch, draw
 
-from mfnet.model.config import ModelConfig
 from mfnet.model.inference import segment as segmentation
-from mfnet.model.inference import sliding_window
+from mfnet.model.inference.arrays.device import DeviceArrays
+from mfnet.model.inference.arrays.host import HostArrays
 from mfnet.model.inference.blend import RowBand
-from mfnet.model.inference.predictor import Predictor
 from mfnet.model.inference.row_strip import Strip
-from mfnet.model.inference.segment import BATCH_SIZE, segment
-from mfnet.model.inference.segment_options import SegmentOptions
+from mfnet.model.inference.runtimes.torch_runtime import TorchRuntime
+from mfnet.model.inference.segment import segment
 from mfnet.model.inference.windows import WindowPlan
 from mfnet.model.raster.files.geotiff import GeoTiff
 from mfnet.model.raster.pairs.align import AlignedHeight
@@ -48,9 +47,9 @@ STAGES: Stages = {
     "read": Stage("#4e79a7", [(GeoTiff, "read")]),
     "normalise": Stage("#9c755f", [(Strip, "advance")]),
     "cut": Stage("#d37295", [(Strip, "windows")]),
-    "network": Stage("#e3e3e3", [(Predictor, "__call__")]),
+    "network": Stage("#e3e3e3", [(TorchRuntime, "__call__")]),
     "accumulate": Stage("#59a14f", [(RowBand, "add"), (RowBand, "clear")]),
-    "decide": Stage("#f28e2b", [(sliding_window, "highest")]),
+    "decide": Stage("#f28e2b", [(HostArrays, "highest"), (DeviceArrays, "highest")]),
     "count": Stage("#edc948", [(ClassAreas, "add")]),
     "encode, write": Stage("#b07aa1", [(CogWriter, "write")]),
     "compare with training": Stage("#ff9da7", [(segmentation, "drift")]),
@@ -82,14 +81,13 @@ def main() -> None:
 
 def measure(folder: Path, size: int, name: str, device: str, calls: int) -> tuple[list[Row], Watch]:
     """The table's rows, and what was seen."""
-    net, watch = load_model(name), Watch()
-    alone = Alone(Predictor(net, device), net.config, size)
+    runtime, watch = TorchRuntime(load_model(name), device), Watch()
+    alone = Alone(runtime, size)
     alone.run(2)  # counts nothing: the first calls prepare the kernels
     before = alone.run(calls // 2)
     start = Clock.now()
     with watch.watching(STAGES):
-        segment(folder / "ortho.tif", folder / "ndsm.tif", net, folder / "classes.tif",
-                options=SegmentOptions(device=device))  # fmt: skip
+        segment(folder / "ortho.tif", folder / "ndsm.tif", runtime, folder / "classes.tif")
     total = Clock.now() - start
     one_call = median(before + alone.run(calls - calls // 2))
     count = sum(span.stage == "network" for span in watch.spans)
@@ -137,13 +135,13 @@ def _end_of_a_row(spans: list[Span]) -> tuple[float, float]:
 class Alone:
     """The network's calls with nothing around them."""
 
-    def __init__(self, predictor: Predictor, config: ModelConfig, size: int) -> None:
-        self._predictor, side = predictor, config.window_px
-        self._device = predictor.device.type
+    def __init__(self, runtime: TorchRuntime, size: int) -> None:
+        config, side = runtime.config, runtime.config.window_px
+        self._runtime, self._device = runtime, runtime.device
         plan = WindowPlan(size, size, side, config.stride_px)
-        batch = plan.batch(BATCH_SIZE[self._device])
+        batch = plan.batch(runtime.batch_size)
         self._inputs = {
-            m.name: torch.rand(batch, m.bands, side, side, device=predictor.device)
+            m.name: torch.rand(batch, m.bands, side, side, device=self._device)
             for m in config.modalities
         }
 
@@ -153,7 +151,7 @@ class Alone:
         for _ in range(calls):
             synchronize(self._device)
             start = Clock.now()
-            self._predictor(self._inputs)
+            self._runtime.logits(self._inputs)
             synchronize(self._device)
             spent.append(Clock.now() - start)
         return spent

@@ -59,7 +59,7 @@ def _measured(what: str, path: Path) -> dict[str, float]:
         return {}
     import torch  # what importing takes is no part of a load
 
-    from mfnet.model.inference.predictor import Predictor
+    from mfnet.model.inference.runtimes.torch_runtime import TorchRuntime
     from mfnet.model.weights.checkpoint import load_model
 
     if what == "job":
@@ -68,7 +68,7 @@ def _measured(what: str, path: Path) -> dict[str, float]:
     if what == "read":
         np.fromfile(path, np.uint8)
     else:
-        net = Predictor(load_model(path), "cpu", what).net
+        net = TorchRuntime(load_model(path), "cpu", what).net
         assert all(bool(torch.isfinite(p.sum())) for p in net.parameters())
     return {"s": time.perf_counter() - started, "peak MB": peak_mb()}
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from work import Machine, Work, count, machine_calls, measured
 
 from mfnet.model.config import ENCODERS, ModelConfig
-from mfnet.model.inference.predictor import Predictor
+from mfnet.model.inference.runtimes.torch_runtime import TorchRuntime
 from mfnet.model.network.mfnet import MFNet
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -118,12 +118,14 @@ def _contestants(net: MFNet, inputs: dict[str, Tensor], *, compiled: bool) -> Se
         plain = PlainMFNet(net.converted(device, dtype))
         cast = {name: image.to(dtype) for name, image in inputs.items()}
         made.append(Contestant("plain", precision, plain, lambda p=plain, i=cast: p(i).float()))
-        ours = Predictor(net, device.type, precision)
-        made.append(Contestant("ours", precision, ours.net, lambda p=ours: p(inputs)))
+        ours = TorchRuntime(net, device.type, precision)
+        made.append(Contestant("ours", precision, ours.net, lambda p=ours: p.logits(inputs)))
         if compiled:
-            traced = Predictor(net, device.type, precision)
+            traced = TorchRuntime(net, device.type, precision)
             traced.net.compile(dynamic=False)
-            made.append(Contestant("compiled", precision, traced.net, lambda p=traced: p(inputs)))
+            made.append(
+                Contestant("compiled", precision, traced.net, lambda p=traced: p.logits(inputs))
+            )
     return made
 
 

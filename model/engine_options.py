@@ -5,6 +5,9 @@ from enum import StrEnum
 
 from mfnet.model.errors import BadOption
 
+DEFAULT_MODEL = "town"
+"""The model that maps where nobody names one."""
+
 
 class Blend(StrEnum):
     """How windows are weighed where they overlap."""

@@ -22,7 +22,8 @@ from mfnet.model.raster.files.geopackage_reader import GeoPackage
 IMAGES = Path(__file__).resolve().parents[1] / "images"
 COMMANDS = (
     "mfnet town town --seed 7 --size 2048",
-    "mfnet predict town/ortho.tif town/ndsm.tif -o town/classes.tif --least-sure town/unsure.gpkg",
+    "mfnet predict town/ortho.tif town/ndsm.tif -o town/classes.tif --least-sure town/unsure.gpkg "
+    "--model town-small",
 )
 
 

@@ -22,7 +22,7 @@ from mfnet.model.cli.arguments import (
 from mfnet.model.cli.models import USER_MODELS, Json, ModelsDir
 from mfnet.model.cli.models import app as models_app
 from mfnet.model.cli.predict import predict
-from mfnet.model.engine_options import Device
+from mfnet.model.engine_options import DEFAULT_MODEL, Device
 
 if TYPE_CHECKING:
     from mfnet.model.errors import MfnetError
@@ -113,7 +113,7 @@ def explain(
         str, typer.Option("--class", help="The class to explain: name, title or value.")
     ],
     dtm: Dtm = None,
-    model: ModelName = "town-small",
+    model: ModelName = DEFAULT_MODEL,
     models_dir: ModelsDir = USER_MODELS,
     stride: Annotated[int | None, typer.Option(min=1, help="Pixels between windows.")] = None,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,

@@ -16,7 +16,7 @@ from mfnet.model.cli.arguments import (
     takes_reading_options,
 )
 from mfnet.model.cli.models import USER_MODELS, Json, ModelsDir
-from mfnet.model.engine_options import Blend, Device, Precision, RuntimeName
+from mfnet.model.engine_options import DEFAULT_MODEL, Blend, Device, Precision, RuntimeName
 
 if TYPE_CHECKING:
     from mfnet.model.raster.values.reading_options import ReadingOptions
@@ -28,7 +28,7 @@ def predict(
     height: Height,
     out: Annotated[Path, typer.Option("--out", "-o", help="Class raster to write, a COG.")],
     dtm: Dtm = None,
-    model: ModelName = "town-small",
+    model: ModelName = DEFAULT_MODEL,
     models_dir: ModelsDir = USER_MODELS,
     stride: Annotated[
         int | None, typer.Option(min=1, help="Pixels between windows; default: the model's own.")

@@ -15,7 +15,13 @@ def demo(
         Path | None, typer.Option(help="Terrain model; HEIGHT is then a surface model (DSM).")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("demo"),
-    model: Annotated[str, typer.Option(help="A name from `mfnet models list`.")] = "town-small",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="A name from `mfnet models list`; default: town-small for the drawn town, "
+            "town for your own rasters."
+        ),
+    ] = None,
     size: Annotated[int, typer.Option(min=256, max=8192, help="Side of the town, pixels.")] = 1024,
     seed: Annotated[int, typer.Option(min=0, help="Which town.")] = 900_001,
 ) -> None:
@@ -43,7 +49,7 @@ def demo(
             rasters = draw_town(out, size, seed)
         else:
             rasters = Rasters(ortho, height, dtm)
-        tell(rasters, out, model, console)
+        tell(rasters, out, model or ("town-small" if ortho is None else "town"), console)
     except DemoFailed as failed:
         typer.echo(f"mfnet: {failed}", err=True)
         raise typer.Exit(failed.status) from None

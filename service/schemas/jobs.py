@@ -79,7 +79,7 @@ class SegmentInputs(ReadingInputs):
         default=None, title="Terrain", description="an upload to subtract from `height`"
     )
     model: ModelRef = Field(
-        default="town-small",
+        default="town",
         title="Model",
         description="its name, for the version in use; or NAME@VERSION",
     )

@@ -85,7 +85,7 @@ class RetrainInputs(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model: ModelRef = Field(
-        default="town-small",
+        default="town",
         title="Parent",
         description="the model to go on from: its name, for the version in use; or NAME@VERSION",
     )

@@ -26,7 +26,7 @@ class Inspections:
 
     def __init__(self, models: Path) -> None:
         self.models = models
-        for name in ("town-small", "mine"):
+        for name in ("town", "mine"):
             (models / f"{name}.safetensors").write_bytes(name.encode())
         self.fault: Exception | None = None
         self.pairs: list[tuple[Any, ...]] = []

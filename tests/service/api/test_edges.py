@@ -81,7 +81,7 @@ def things(api) -> dict[str, str]:
         "upload_id": upload["id"],
         "name": "classes.tif",
         "process_id": "segment",
-        "model": "town-small",
+        "model": "town",
         "version": "1",
     }
 
@@ -276,7 +276,7 @@ def test_the_process_is_described_from_what_is_checked(api):
     assert process["inputs"]["ortho"]["minOccurs"] == 1
     assert process["inputs"]["dtm"]["minOccurs"] == 0
     assert process["inputs"]["blend"]["schema"]["enum"] == ["mean", "hann"]
-    assert process["inputs"]["model"]["schema"]["default"] == "town-small"
+    assert process["inputs"]["model"]["schema"]["default"] == "town"
     assert "classes.tif" in process["outputs"]
     body = {"inputs": _nothing()}
     (run,) = [link["href"] for link in process["links"] if link["rel"].endswith("/execute")]

@@ -33,7 +33,7 @@ def test_installed_models_are_there_as_version_1(api):
     models = api.user.get("/models").json()["models"]
     assert [(m["name"], m["version"], m["state"]) for m in models] == [
         ("mine", 1, "active"),
-        ("town-small", 1, "active"),
+        ("town", 1, "active"),
     ]
     assert api.user.get("/models/mine").json()["config"]["name"] == "mine"
     assert api.services.storage.models.path(models[0]["sha256"]).read_bytes() == b"mine"
@@ -171,7 +171,7 @@ def test_an_unknown_model_is_named_with_those_there_are(api):
         "/processes/segment/execution", json={"inputs": ids | {"model": "theirs"}}
     )
     assert (reply.status_code, reply.json()["code"]) == (422, "model.unknown")
-    assert reply.json()["params"] == {"model": "theirs", "known": ["mine", "town-small"]}
+    assert reply.json()["params"] == {"model": "theirs", "known": ["mine", "town"]}
     assert api.user.get("/jobs").json()["jobs"] == []
 
 

@@ -107,7 +107,7 @@ def test_a_corrected_map_becomes_a_labelled_tile(mapped, classes, tmp_path):
     assert (report["kind"], report["scheme"]["name"]) == ("raster", "isprs")
     assert report["changed"] == (corrected != classes).sum()
     told = tile["provenance"]
-    assert (told["job"], told["model"]) == (job, "town-small@1")
+    assert (told["job"], told["model"]) == (job, "town@1")
     assert told["corrected_by"].startswith("user (")
     digest = hashlib.sha256(content).hexdigest()
     assert told["files"]["labels"] == {"upload": labels, "name": "my labels.tif", "sha256": digest}
