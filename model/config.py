@@ -122,6 +122,10 @@ class ModelConfig(_Frozen):
         default=0, ge=0, description="of the head at full resolution; 0 for none, as in the paper"
     )
     gsd_m: float | None = Field(default=None, description="ground sampling distance trained at")
+    rescale: bool = Field(
+        default=False,
+        description="bring rasters to about `gsd_m` for the network, by factors of two",
+    )
     temperature: float = Field(
         default=1.0,
         gt=0,

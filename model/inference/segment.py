@@ -16,6 +16,7 @@ from mfnet.model.atomic_files import check_outputs, check_space, write_json
 from mfnet.model.errors import PartOfOtherKind
 from mfnet.model.inference.prefetch import ahead
 from mfnet.model.inference.runtimes.interface import Runtime
+from mfnet.model.inference.runtimes.rescaled import at_its_size
 from mfnet.model.inference.segment_options import SegmentOptions
 from mfnet.model.inference.sliding_window import Band, Sweep
 from mfnet.model.inference.windows import WindowPlan
@@ -109,7 +110,7 @@ class Segmentation:
         tags: Mapping[str, str] | None = None,
     ) -> None:
         options = options or SegmentOptions()
-        self._runtime = runtime = model.at(pair.grid.gsd_m)
+        self._runtime = runtime = at_its_size(model.at(pair.grid.gsd_m), pair.grid.gsd_m)
         config = runtime.config
         self.pair = pair
         stride = config.stride_px if options.stride is None else options.stride
