@@ -155,6 +155,7 @@ def test_a_model_is_retrained_promoted_defended_and_rolled_back(
     pair = {
         "ortho": service.upload(tmp_path / "town" / "ortho.tif"),
         "height": service.upload(tmp_path / "town" / "ndsm.tif"),
+        "model": "town-small",
     }
     before = service.run("segment", pair)
     first = service.result(before, "classes.tif")

@@ -53,6 +53,11 @@ class NetworkRecipe(RecipePart):
         description="channels of a head at full resolution behind the decoder; 0, as in the paper, "
         "for none",
     )
+    rescale: bool = Field(
+        default=False,
+        description="the model sees rasters at about `data.gsd_m`, brought there by factors of "
+        "two; for training on tiles of all pixel sizes",
+    )
     train_encoder: bool = Field(
         default=False, description="train every weight of the encoder; false: it stays frozen"
     )
@@ -120,6 +125,7 @@ class Recipe(RecipePart):
             modalities=tuple(offered[name] for name in self.network.modalities),
             window_px=self.network.window_px,
             detail_channels=self.network.detail_channels,
+            rescale=self.network.rescale,
             stride_px=self.network.window_px // 2,
             gsd_m=self.data.gsd_m,
             **facts,

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.windows import Window
+from sampled_windows import bytes_of, numbers
 from standins.folder import manifest, write_tile
 from standins.isprs import write_potsdam, write_vaihingen
 
@@ -25,8 +26,7 @@ from mfnet.training.datasets.readers.pair_files import pair_files
 from mfnet.training.datasets.sources.open_data import open_data
 from mfnet.training.datasets.sources.synthetic_towns import TownPool
 from mfnet.training.datasets.tiles.class_census import CELL_PX, Census, count_cells
-from mfnet.training.datasets.tiles.interface import Pool, Splits
-from mfnet.training.datasets.tiles.samples import Sample
+from mfnet.training.datasets.tiles.interface import Splits
 from mfnet.training.synthetic.town import draw_town
 
 KINDS = ("town", "vaihingen", "potsdam", "folder")
@@ -51,10 +51,6 @@ def recipes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, DataRecipe]:
 
 def opened(recipes: dict[str, DataRecipe], kind: str, **keys: object) -> Splits:
     return open_data(recipes[kind].model_copy(update=keys), 32)
-
-
-def bytes_of(sample: Sample) -> bytes:
-    return sample.truth.tobytes() + b"".join(r.tobytes() for r in sample.rasters.values())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -83,10 +79,6 @@ def test_windows_and_tiles_have_the_shapes_that_a_batch_wants(
     assert data.test()
 
 
-def _numbers(pool: Pool, first: int) -> list[bytes]:
-    return [bytes_of(pool.sample(k, 32, seed=1)) for k in range(first, 20, 2)]
-
-
 @pytest.mark.parametrize("kind", ["vaihingen", "folder"])
 @pytest.mark.parametrize("start", ["fork", "spawn"])
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
@@ -96,7 +88,7 @@ def test_two_workers_share_the_counting_and_repeat_nothing(
     pool = opened(recipes, kind).train
     alone = [bytes_of(pool.sample(k, 32, seed=1)) for k in range(20)]  # opens files before the fork
     with multiprocessing.get_context(start).Pool(2) as workers:
-        even, odd = workers.starmap(_numbers, [(pool, 0), (pool, 1)])
+        even, odd = workers.starmap(numbers, [(pool, 0), (pool, 1)])
     assert not {*even} & {*odd}
     assert [*even, *odd] == [*alone[::2], *alone[1::2]]
 
