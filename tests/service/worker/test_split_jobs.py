@@ -326,7 +326,7 @@ def test_cancel_ends_the_leaders_engine_and_the_helpers_and_leaves_no_file(
     workers: Workers,
 ) -> None:
     leader, helper = workers.start_worker(), workers.start_worker()
-    job_id = workers.submit("brisk")
+    job_id = workers.submit("slow")
     leader.start()
     until(lambda: workers.workers_at_parts(job_id) == {"w0"})
     helper.start()
