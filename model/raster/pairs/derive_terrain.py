@@ -81,8 +81,7 @@ def derive_terrain(
         factor = _factor(grid.height, grid.width, gsd_m)
         lowest = _lowest(source, factor, options or ReadingOptions())
         crs, transform = grid.crs, grid.transform * Affine.scale(factor)
-    known = np.isfinite(lowest)
-    if known.mean() < 0.01:
+    if np.isfinite(lowest).mean() < 0.01:
         raise RasterUnreadable(f"{surface.name}: hardly any heights to derive a terrain from")
     profile = {
         "driver": "GTiff", "dtype": "float32", "count": 1, "crs": crs, "transform": transform,
@@ -91,13 +90,10 @@ def derive_terrain(
     }  # fmt: skip
     cell_m = gsd_m * factor
     with TemporaryDirectory(prefix="mfnet-terrain-", dir=out.parent) as aside:
-        plane = _plane(lowest)
         # The cloth falls through a raster that is hardly wider than the widest building.
         for widest_m in (largest_m, largest_m / 2, largest_m / 4):
-            terrain = plane
-            for _ in range(PASSES):
-                terrain = terrain + _drape(lowest - terrain, profile, Path(aside), cell_m, widest_m)
-            missing = float(np.isnan(terrain[known]).mean())
+            terrain = _draped_anew(lowest, profile, Path(aside), cell_m, widest_m)
+            missing = float(np.isnan(terrain[np.isfinite(lowest)]).mean())
             if missing <= _MOST_MISSING:
                 break
     if missing > _MOST_MISSING:
@@ -105,14 +101,28 @@ def derive_terrain(
             f"{surface.name}: no terrain was found under {100 * missing:.0f} % of it; try another "
             "--largest-building, or give a terrain model"
         )
-    largest_m = widest_m
-    made_by = f"bulldozer-dtm {version('bulldozer-dtm')}, cells of {cell_m:.3g} m"
-    told = "\n".join(_notes(lowest, terrain, cell_m, largest_m, made_by))
+    _write(out, terrain, profile, _notes(lowest, terrain, cell_m, widest_m))
+    return out
+
+
+def _write(
+    out: Path, terrain: NDArray[np.float32], profile: dict[str, object], notes: list[str]
+) -> None:
     with gdal(out), rasterio.open(out, "w", **profile) as raster:
         raster.write(np.where(np.isnan(terrain), np.float32(NODATA_M), terrain), 1)
         raster.units = ("metre",)
-        raster.update_tags(**{DERIVED_TAG: told})
-    return out
+        raster.update_tags(**{DERIVED_TAG: "\n".join(notes)})
+
+
+def _draped_anew(
+    lowest: NDArray[np.float32], profile: dict[str, object], folder: Path, cell_m: float,
+    widest_m: float,
+) -> NDArray[np.float32]:  # fmt: skip
+    """The place's slope, and what draping adds to it, pass by pass."""
+    terrain = _plane(lowest)
+    for _ in range(PASSES):
+        terrain = terrain + _drape(lowest - terrain, profile, folder, cell_m, widest_m)
+    return terrain
 
 
 def _factor(height: int, width: int, gsd_m: float) -> int:
@@ -191,9 +201,9 @@ def _notes(
     terrain: NDArray[np.float32],
     cell_m: float,
     largest_m: float,
-    made_by: str,
 ) -> list[str]:
     """How the terrain was made; and where it is in doubt, if anywhere."""
+    made_by = f"bulldozer-dtm {version('bulldozer-dtm')}, cells of {cell_m:.3g} m"
     notes = [
         f"the terrain model was derived from the surface model ({made_by}); buildings wider than "
         f"{largest_m:g} m stay terrain: --largest-building says otherwise"
