@@ -1,34 +1,35 @@
-# syntax=docker/dockerfile:1
 # Three images: docker build --target api . ; --target worker . ; --target trainer .
 # The API and workers on a processor do without torch; the trainer and workers on a GPU have it.
+# deploy/pin-images.sh pins what they are built on.
+ARG PYTHON_IMAGE=python:3.12-slim
 
-FROM python:3.12-slim AS system
+FROM ${PYTHON_IMAGE} AS system
 # rasterio's wheel needs it, and the base image lacks it.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libexpat1 \
     && rm -rf /var/lib/apt/lists/*
 
 FROM system AS build
-ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
-RUN pip install --no-cache-dir 'uv>=0.9,<1' && python -m venv /opt/mfnet
+# The image's own pip: nothing is downloaded whose hash is not in a lock.
+RUN python -m venv /opt/mfnet
 WORKDIR /src
 # The dependencies change seldom and weigh most: a layer of their own, each file checked by hash.
-COPY requirements.lock ./
-RUN --mount=type=cache,target=/root/.cache/uv \
-    uv pip install --python /opt/mfnet/bin/python --require-hashes -r requirements.lock
+COPY requirements-service.lock ./
+RUN --mount=type=cache,target=/root/.cache/pip \
+    /opt/mfnet/bin/pip install --require-hashes -r requirements-service.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY mfnet mfnet
 COPY model model
 COPY training training
 COPY service service
-RUN uv pip install --python /opt/mfnet/bin/python --no-deps --no-build-isolation .
+RUN /opt/mfnet/bin/pip install --no-deps --no-build-isolation .
 # What a missing system library would break is found here, not by the first upload.
-RUN /opt/mfnet/bin/python -c "import rasterio, openvino, mfnet.service.app"
+RUN /opt/mfnet/bin/python -c "import rasterio, openvino, pyogrio, exactextract, bulldozer, mfnet.service.app"
 
 FROM build AS build-with-torch
 COPY requirements-train.lock ./
-RUN --mount=type=cache,target=/root/.cache/uv \
-    uv pip install --python /opt/mfnet/bin/python --require-hashes -r requirements-train.lock
+RUN --mount=type=cache,target=/root/.cache/pip \
+    /opt/mfnet/bin/pip install --require-hashes -r requirements-train.lock
 RUN /opt/mfnet/bin/python -c "import torch, mfnet.model.network.mfnet"
 
 FROM system AS runtime

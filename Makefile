@@ -12,8 +12,12 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 # The user's pair for `make demo`; read from the environment, so that names may hold spaces.
 export ORTHO HEIGHT DTM
 
+# Where it is set, every process that starts compiles all that it imports: PyTorch's 2,000 modules
+# in 20 seconds instead of 8, and the demo and the tests start hundreds.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-quick check lint types contracts unit acceptance slow soak test-servers docs lock clean
+.PHONY: help demo serve test test-quick check lint types contracts unit acceptance slow soak gpu-check test-servers test-qgis qgis-plugin docs lock clean
 
 help:  ## Show this list.
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -23,7 +27,10 @@ help:  ## Show this list.
 demo: $(VENV)/.installed  ## The whole story on a synthetic town; on your pair: ORTHO=… HEIGHT=… [DTM=…].
 	@$(BIN)/mfnet demo $${ORTHO:+"$$ORTHO"} $${HEIGHT:+"$$HEIGHT"} $${DTM:+--dtm "$$DTM"}
 
-serve: $(VENV)/.installed  ## Keep the service running (API and one worker) until Ctrl-C.
+qgis-plugin:  ## Build the QGIS plugin: build/mfnet_qgis-VERSION.zip.
+	@python3 deploy/qgis/build.py build
+
+serve: $(VENV)/.installed-service  ## Keep the service running (API and one worker) until Ctrl-C.
 	@$(BIN)/mfnet serve
 
 # ---- checks ---------------------------------------------------------------------------------
@@ -61,11 +68,19 @@ acceptance: $(VENV)/.installed-dev
 slow: $(VENV)/.installed-dev  ## What takes minutes and is left out of `make test`: more benchmarks, longer random tests.
 	$(PYTEST) -q -m slow
 
-soak: $(VENV)/.installed-dev  ## The long form of random tests: thousands of files, valid and damaged.
+soak: $(VENV)/.installed-dev  ## Hours: random files by the thousand, and every fault a hundred times; goes on where it was.
 	$(PYTEST) -q -m soak
+	$(BIN)/python benchmarks/faults.py
+
+gpu-check: $(VENV)/.installed-dev  ## On a machine with a GPU: tests, speed and memory in eight minutes, one document.
+	$(BIN)/python benchmarks/gpu_check.py
 
 test-servers:
 	@deploy/install-test-servers.sh
+
+test-qgis: $(VENV)/.installed-dev  ## The QGIS plugin in a real QGIS, which is installed where root and missing.
+	@deploy/install-qgis.sh
+	$(PYTEST) -q tests/qgis
 
 # ---- documents ------------------------------------------------------------------------------
 
@@ -78,10 +93,14 @@ $(VENV)/.installed: requirements.lock pyproject.toml deploy/install.sh
 	@deploy/install.sh requirements.lock
 	@touch $@
 
-# Each lock holds the one before it: requirements.lock, requirements-train.lock, -dev.lock.
+# Each lock holds the one before it: requirements.lock, -service.lock, -train.lock, -dev.lock.
+$(VENV)/.installed-service: requirements-service.lock pyproject.toml deploy/install.sh
+	@deploy/install.sh requirements-service.lock
+	@touch $@ $(VENV)/.installed
+
 $(VENV)/.installed-dev: requirements-dev.lock pyproject.toml deploy/install.sh
 	@deploy/install.sh requirements-dev.lock
-	@touch $@ $(VENV)/.installed
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-service
 
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
@@ -89,7 +108,8 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-ver
 lock:  ## Bring the locks in line with pyproject.toml; UPGRADE=1 also moves to newer versions.
 	@test -x $(BIN)/uv || { echo "make lock needs uv in $(VENV): run make check once" >&2; exit 1; }
 	$(COMPILE) $(if $(UPGRADE),--upgrade) -o requirements.lock
-	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra train -c requirements.lock -o requirements-train.lock
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra service -c requirements.lock -o requirements-service.lock
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra service --extra train -c requirements-service.lock -o requirements-train.lock
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra dev -c requirements-train.lock -o requirements-dev.lock
 
 clean:  ## Remove the environment, the demo's files and the caches.

@@ -1,6 +1,7 @@
 """How far a gap reaches: what a missing part of a raster changes in the map around it.
 
-    python benchmarks/gaps.py [--model town-small] [--towns 12] [--size 768] [--shares 0.01 0.1 0.3]
+    python benchmarks/gaps.py [--model town-small] [--draw plain] [--towns 12] [--size 768]
+                              [--shares 0.01 0.1 0.3]
 
 Held-out towns are mapped whole and with gaps (holes, ragged outlines, stripes) in the orthophoto,
 in the heights and in both. The rows say which share of the pixels farther than 32 pixels from a gap
@@ -11,7 +12,7 @@ pixels in the map of the larger town, where the network sees what lies around th
 
 import argparse
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,17 @@ from numpy.typing import NDArray
 from report import RESULTS, Row, report
 
 from mfnet.model.classes import NODATA
-from mfnet.model.inference.runtimes.torch_runtime import TorchRuntime
+from mfnet.model.inference.runtimes.choose import open_runtime
+from mfnet.model.inference.segment_options import SegmentOptions
 from mfnet.model.inference.sliding_window import Sweep
 from mfnet.model.inference.windows import WindowPlan
 from mfnet.model.raster.pairs.normalize import scalings
-from mfnet.model.weights.checkpoint import load_model
 from mfnet.training.datasets.tiles.gaps import GAPS, draw_gaps
+from mfnet.training.synthetic.any_town import draw_any_town
 from mfnet.training.synthetic.town import Town, draw_town
 
+Draw = Callable[[int, int], Town]
+DRAWN: Mapping[str, Draw] = {"plain": draw_town, "any": draw_any_town}
 FIRST_SEED = 500_000
 FAR_PX = 32
 RIM_PX = 64
@@ -64,13 +68,11 @@ class TownSource:
 
 
 class Mapper:
-    """Maps towns with one model."""
+    """Maps towns with one model, in fp32."""
 
     def __init__(self, model: str, stride: int | None = None) -> None:
-        self.runtime = TorchRuntime(load_model(model), "cpu", "fp32")
-        config = self.runtime.config
-        self.stride = stride or config.stride_px
-        self.classes = len(config.classes)
+        self._runtime = open_runtime(model, options=SegmentOptions(device="cpu", precision="fp32"))
+        self._stride = stride
 
     def map(
         self,
@@ -79,7 +81,8 @@ class Mapper:
         no_height: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.uint8]:
         """Classes (H, W), 255 where there is no orthophoto."""
-        config = self.runtime.config
+        runtime = self._runtime.at(town.gsd_m)
+        config = runtime.config
         height, width = town.truth.shape
         nothing = np.zeros((height, width), bool)
         source = TownSource(
@@ -88,11 +91,11 @@ class Mapper:
             nothing if no_height is None else no_height,
         )
         sweep = Sweep(
-            plan=WindowPlan(height, width, config.window_px, self.stride),
-            predict=self.runtime,
+            plan=WindowPlan(height, width, config.window_px, self._stride or config.stride_px),
+            predict=runtime,
             scalings=scalings(config, 255.0),
-            classes=self.classes,
-            arrays=self.runtime.arrays,
+            classes=len(config.classes),
+            arrays=runtime.arrays,
         )
         return np.concatenate([band.classes_hW for band in sweep.run(source)])
 
@@ -100,6 +103,7 @@ class Mapper:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="town-small")
+    parser.add_argument("--draw", choices=DRAWN, default="plain", help="kind of towns")
     parser.add_argument("--towns", type=int, default=12)
     parser.add_argument("--size", type=int, default=768)
     parser.add_argument("--shares", type=float, nargs="+", default=[0.01, 0.1, 0.3])
@@ -109,15 +113,16 @@ def main() -> None:
     mapper = Mapper(args.model, args.stride)
     found: dict[str, list[float]] = defaultdict(list)
     for seed in range(FIRST_SEED, FIRST_SEED + args.towns):
-        town = draw_town(seed, args.size)
-        figures = [*measure(mapper, town, args.shares), *measure_rim(mapper, seed, args.size)]
+        draw = DRAWN[args.draw]
+        town = draw(seed, args.size)
+        figures = [*measure(mapper, town, args.shares), *measure_rim(mapper, draw, seed, args.size)]
         for name, value in figures:
             found[name].append(value)
     rows: list[Row] = [
         {"what": name, "mean": f"{np.mean(values):.2f}", "worst": f"{np.min(values):.2f}"}
         for name, values in found.items()
     ]
-    conditions = {"model": args.model, "towns": args.towns, "size": args.size}
+    conditions = {"model": args.model, "draw": args.draw, "towns": args.towns, "size": args.size}
     report("gaps", rows, conditions=conditions, out=args.out)
 
 
@@ -144,9 +149,9 @@ def measure(mapper: Mapper, town: Town, shares: list[float]) -> Iterator[tuple[s
     yield "mostly empty windows: right, %", 100 * float(right.mean())
 
 
-def measure_rim(mapper: Mapper, seed: int, size: int) -> Iterator[tuple[str, float]]:
+def measure_rim(mapper: Mapper, draw: Draw, seed: int, size: int) -> Iterator[tuple[str, float]]:
     """Figures of the rim of a town that is cut out of a larger one."""
-    larger = draw_town(seed, size + 2 * AROUND_PX)
+    larger = draw(seed, size + 2 * AROUND_PX)
     inner = slice(AROUND_PX, AROUND_PX + size)
     town = replace(
         larger,

@@ -33,9 +33,9 @@ from mfnet.model.inference.runtimes.torch_runtime import TorchRuntime
 from mfnet.model.inference.segment import segment
 from mfnet.model.inference.windows import WindowPlan
 from mfnet.model.raster.files.geotiff import GeoTiff
-from mfnet.model.raster.pairs.align import AlignedHeight
+from mfnet.model.raster.pairs.alignment.align import AlignedHeight
 from mfnet.model.raster.pairs.pair import RasterPair
-from mfnet.model.raster.products.class_areas import ClassAreas
+from mfnet.model.raster.products.areas.class_areas import ClassAreas
 from mfnet.model.raster.products.cog import CogWriter
 from mfnet.model.weights.checkpoint import load_model
 

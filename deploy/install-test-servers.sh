@@ -18,6 +18,7 @@ have redis-server || missing+=(redis-server)
 have_postgres || missing+=(postgresql)
 have nginx || have /usr/sbin/nginx || missing+=(nginx-light)
 have curl || missing+=(curl)
+have chromium || missing+=(chromium)
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if ! have apt-get || [ "$(id -u)" -ne 0 ]; then

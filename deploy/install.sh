@@ -29,22 +29,30 @@ MESSAGE
 if [ ! -x "$venv/bin/python" ]; then
     python=$(find_python)
     echo "Making $venv with $("$python" --version)"
-    "$python" -m venv "$venv"
+    "$python" -m venv --without-pip "$venv"
 fi
 
-# uv installs in a fraction of pip's time; pip does the same where uv cannot be had.
+# uv installs in a fraction of pip's time; pip does the same where uv cannot be had. The pip that
+# comes with Python would take longer to unpack than all the rest, so another one fetches uv.
+if [ ! -x "$venv/bin/uv" ] && [ ! -x "$venv/bin/pip" ]; then
+    "$(find_python)" -m pip --python "$venv/bin/python" --disable-pip-version-check install --quiet \
+        'uv>=0.9,<1' 2>/dev/null || "$venv/bin/python" -m ensurepip --default-pip >/dev/null
+fi
 if [ ! -x "$venv/bin/uv" ]; then
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1' \
         || echo "uv is not to be had here; pip does it, more slowly" >&2
 fi
 if [ -x "$venv/bin/uv" ]; then
     install=("$venv/bin/uv" pip install --python "$venv/bin/python")
+    # In an environment without pip its user's pip would write elsewhere.
+    [ -x "$venv/bin/pip" ] || "${install[@]}" --quiet pip
 else
     install=("$venv/bin/python" -m pip install --disable-pip-version-check)
 fi
 
 case $lock in
     requirements.lock) size="about 250 MB" ;;
+    requirements-service.lock) size="about 350 MB" ;;
     *) size="about 3 GB, most of it PyTorch" ;;
 esac
 echo "Installing the dependencies of $lock (the first time this downloads $size)"

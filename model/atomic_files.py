@@ -13,6 +13,8 @@ from typing import Any
 from mfnet.model.errors import DiskFull, OutputNotWritable
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_OPENS_FOLDERS = hasattr(os, "O_DIRECTORY")
+"""Windows does not, and syncs a file to whoever may write it alone."""
 
 
 def beside(path: Path, what: str) -> Path:
@@ -84,8 +86,10 @@ def not_writable(path: Path, cause: Exception | str, next_bytes: int = 1) -> Out
 
 
 def sync(path: Path) -> None:
-    """Forces a file or folder to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Forces a file or folder to disk; a folder where the system can."""
+    if path.is_dir() and not _OPENS_FOLDERS:
+        return
+    descriptor = os.open(path, os.O_RDONLY if _OPENS_FOLDERS else os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:

@@ -1,8 +1,10 @@
 """Class schemes: what the numbers in a class raster mean, and how they look."""
 
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from itertools import chain, count
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -109,9 +111,9 @@ def scheme_of(titles: Sequence[str], name: str, colors: Sequence[str | None] = (
             )
     names: list[str] = []
     for value, title in enumerate(titles):
-        derived = _program_name(title)
-        taken = not derived or derived in names
-        names.append(f"class_{value}" if taken else derived)
+        wanted = program_name(title) or f"class_{value}"
+        more = (f"{wanted}_{number}" for number in count(2))
+        names.append(next(name for name in chain([wanted], more) if name not in names))
     given = [*colors, *[None] * (len(titles) - len(colors))]
     shown = [color or _COLORS[value % len(_COLORS)] for value, color in enumerate(given)]
     classes = (
@@ -128,13 +130,12 @@ _COLORS = (
 )
 
 
-def _program_name(title: str) -> str:
-    """Letters, digits and underscores of a title, without accents; empty where none are left."""
-    decomposed = unicodedata.normalize("NFKD", title.casefold().replace("ß", "ss"))
-    letters = "".join(c if c.isascii() and c.isalnum() else " " for c in decomposed
-                      if not unicodedata.combining(c))  # fmt: skip
-    words = "_".join(letters.split())
-    return words if words[:1].isalpha() else f"class_{words}" if words else ""
+def program_name(title: str) -> str:
+    """A name for programs that is like a title; empty where it has no Latin letter or digit."""
+    folded = unicodedata.normalize("NFKD", title.casefold())
+    plain = "".join(c for c in folded if not unicodedata.combining(c))
+    name = "_".join(re.findall(r"[a-z0-9]+", plain))
+    return name if name[:1].isalpha() or not name else f"class_{name}"
 
 
 def _plain(text: str) -> str:

@@ -1,5 +1,6 @@
 """What a model is beside its weights. Frozen; travels inside the checkpoint as JSON."""
 
+import math
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -151,6 +152,33 @@ class ModelConfig(_Frozen):
         if len(set(names)) < len(names):
             raise ValueError(f"modalities are {', '.join(names)}; expected each name once")
         return self
+
+    def halvings(self, gsd_m: float | None) -> int:
+        """How often a raster's pixels are halved in number for the network, metres a pixel.
+
+        Below zero they are doubled; 0 where the network sees rasters as they are.
+        """
+        if not self.rescale or self.gsd_m is None or not gsd_m:
+            return 0
+        return halvings_to(self.gsd_m, gsd_m)
+
+    def at(self, gsd_m: float | None) -> "ModelConfig":
+        """The same for rasters of a pixel size: window and stride in pixels of theirs."""
+        factor = 2.0 ** self.halvings(gsd_m)
+        scaled = {
+            "window_px": int(self.window_px * factor),
+            "stride_px": max(1, int(self.stride_px * factor)),
+        }
+        return self.model_copy(update=scaled)
+
+
+MOST_HALVINGS = 3
+"""Either way: beyond eight times a pixel says too little, or a window is lost."""
+
+
+def halvings_to(own_m: float, gsd_m: float) -> int:
+    """Factors of two between a raster's pixels and those of about `own_m`, both in metres."""
+    return max(-MOST_HALVINGS, min(MOST_HALVINGS, round(math.log2(own_m / gsd_m))))
 
 
 def suits_decoder(side_px: int, patch_size: int) -> bool:

@@ -9,6 +9,10 @@ DEFAULT_MODEL = "town"
 """The model that maps where nobody names one."""
 
 
+PAPER_STRIDE = 32
+"""Pixels between windows in the paper's tests on Vaihingen and Potsdam, which it averages."""
+
+
 class Blend(StrEnum):
     """How windows are weighed where they overlap."""
 

@@ -79,6 +79,12 @@ class BadSidecar(InputError):
     code = "raster.bad_sidecar"
 
 
+class TilesDiffer(InputError):
+    """A tile of a raster that is kept in tiles differs from the others."""
+
+    code = "raster.tiles_differ"
+
+
 class InputChanged(InputError):
     """The file was replaced, rewritten or truncated while it was being read."""
 
@@ -223,6 +229,12 @@ class DiskFull(OutputNotWritable):
     code = "output.disk_full"
 
 
+class TooLittleMemory(InputError):
+    """A raster too wide for the memory that is free: told before the work."""
+
+    code = "run.too_little_memory"
+
+
 class PartMissing(EngineError):
     """A part of a map that is to be joined is not there, or not whole."""
 
@@ -307,10 +319,43 @@ class BadLabels(InputError):
     code = "data.labels"
 
 
-class BadGeoPackage(BadLabels):
-    """A file that is no GeoPackage, is damaged, or holds no polygons with the column asked for."""
+class BadZones(InputError):
+    """Polygons that areas cannot be summed in: unreadable, of no place, or beside the map."""
+
+    code = "zones.invalid"
+
+
+class BadPolygons(BadLabels):
+    """A vector file that is damaged, or holds no polygons with the column asked for."""
+
+    code = "data.polygons"
+
+
+class BadGeoPackage(BadPolygons):
+    """The same of a GeoPackage, or of a database that is none."""
 
     code = "data.geopackage"
+
+
+# ---- maps ----------------------------------------------------------------------------------
+
+
+class NoMap(InputError):
+    """A raster that does not say which model, inputs and options it was made with."""
+
+    code = "map.unknown"
+
+
+class MapDiffers(InputError):
+    """A map that is not what its tags say, or inputs or a model that did not make it."""
+
+    code = "map.differs"
+
+
+class MapsNotComparable(InputError):
+    """Two maps of other places, pixels or classes."""
+
+    code = "map.not_comparable"
 
 
 # ---- corrections ---------------------------------------------------------------------------

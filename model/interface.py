@@ -16,6 +16,7 @@ from mfnet.model.inference.runtimes.interface import Runtime
 from mfnet.model.inference.segment import segment as segment_pair
 from mfnet.model.inference.segment_options import SegmentOptions
 from mfnet.model.raster.pairs.inspection import inspect_pair
+from mfnet.model.raster.pairs.join_tiles import joined
 from mfnet.model.raster.pairs.report import PairReport
 from mfnet.model.raster.remark import Remark
 from mfnet.model.raster.values.reading_options import ReadingOptions
@@ -143,8 +144,9 @@ def inspect(
     """Reports on an orthophoto and a height raster without mapping them.
 
     Args:
-        ortho: The orthophoto, a GeoTIFF.
-        height: Heights above ground, or a surface model if `dtm` is given, a GeoTIFF.
+        ortho: The orthophoto: a GeoTIFF, or a folder, a pattern (`tiles/*.tif`) or a VRT of tiles;
+            so are the others.
+        height: Heights above ground, or a surface model if `dtm` is given.
         dtm: Terrain model to subtract from `height`.
         model: To compare the pair with what the model was trained on.
         reading: What the caller knows better than the files: units, white, bands …
@@ -162,15 +164,16 @@ def inspect(
         >>> [remark.code for remark in report.remarks]
         ['height.missing']
     """
-    return inspect_pair(
-        Path(ortho),
-        Path(height),
-        dtm=_path(dtm),
-        model=None if model is None else read_config(model.path),
-        options=reading,
-        quick=quick,
-        progress=progress,
-    )
+    with joined(_rasters(ortho, height, dtm), reading) as whole:
+        return inspect_pair(
+            whole["ortho"],
+            whole["height"],
+            dtm=whole.get("dtm"),
+            model=None if model is None else read_config(model.path),
+            options=reading,
+            quick=quick,
+            progress=progress,
+        )
 
 
 def segment(
@@ -189,8 +192,8 @@ def segment(
     """Maps an orthophoto and a height raster to classes.
 
     Args:
-        ortho: The orthophoto, a GeoTIFF; the map lies on its grid.
-        height: Heights above ground, or a surface model if `dtm` is given, a GeoTIFF.
+        ortho: The orthophoto; the map lies on its grid. All three may be kept as for `inspect`.
+        height: Heights above ground, or a surface model if `dtm` is given.
         out: The class raster to write, a COG; names and colours for QGIS are written beside it.
         model: From `open_model`.
         dtm: Terrain model to subtract from `height`.
@@ -214,18 +217,19 @@ def segment(
         >>> building.title, 0 < building.share < 1
         ('Building', True)
     """
-    summary = segment_pair(
-        Path(ortho),
-        Path(height),
-        _runtime(model.path, model.models_dir, options),
-        Path(out),
-        dtm=_path(dtm),
-        confidence=_path(confidence),
-        statistics=_path(statistics),
-        reading=reading,
-        options=options,
-        progress=progress or _silent,
-    )
+    with joined(_rasters(ortho, height, dtm), reading) as whole:
+        summary = segment_pair(
+            whole["ortho"],
+            whole["height"],
+            _runtime(model, options or SegmentOptions()),
+            Path(out),
+            dtm=whole.get("dtm"),
+            confidence=_path(confidence),
+            statistics=_path(statistics),
+            reading=reading,
+            options=options,
+            progress=progress or _silent,
+        )
     pair = PairReport.model_validate(summary["pair"] | {"drift": summary["drift"]})
     raster = pair.ortho
     return Map(
@@ -243,10 +247,23 @@ def segment(
     )
 
 
-@lru_cache(maxsize=2)
-def _runtime(path: Path, models_dir: Path | None, options: SegmentOptions | None) -> Runtime:
+def _runtime(model: Model, options: SegmentOptions) -> Runtime:
     """The model where it runs; loaded once for maps one after another."""
-    return open_runtime(path, models_dir, options)
+    how = SegmentOptions(
+        runtime=options.runtime, device=options.device, precision=options.precision
+    )
+    return _opened(model.path, model.path.stat().st_mtime_ns, model.models_dir, how)
+
+
+@lru_cache(maxsize=2)
+def _opened(path: Path, _modified_ns: int, models_dir: Path | None, how: SegmentOptions) -> Runtime:
+    """A file that was replaced under the same name is another model."""
+    return open_runtime(path, models_dir, how)
+
+
+def _rasters(ortho: AnyPath, height: AnyPath, dtm: AnyPath | None) -> dict[str, Path]:
+    given = {"ortho": ortho, "height": height, "dtm": dtm}
+    return {name: Path(path) for name, path in given.items() if path is not None}
 
 
 def _path(path: AnyPath | None) -> Path | None:

@@ -6,20 +6,27 @@ from importlib.metadata import version
 
 from anyio import to_thread
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
-from mfnet.service.api import problem_details
-from mfnet.service.api.middleware import Edge, SmallBodies
-from mfnet.service.api.routes import (
-    health,
+from mfnet.service.api.answers import problem_details
+from mfnet.service.api.answers.json_answers import JsonAnswers
+from mfnet.service.api.callback_payload import payload_of
+from mfnet.service.api.documents import openapi
+from mfnet.service.api.middleware import CROSS_ORIGIN, Addresses, Edge, SmallBodies
+from mfnet.service.api.routes import description, landing, me, models, page
+from mfnet.service.api.routes.admin import audit, health, keys, metrics, service_state
+from mfnet.service.api.routes.job import (
+    events,
     jobs,
-    landing,
-    metrics,
-    models,
+    map_tiles,
+    pictures,
     processes,
     results,
-    tiles,
-    uploads,
+    training,
 )
+from mfnet.service.api.routes.upload import incoming, tiles, uploads
+from mfnet.service.api.shared_links import SharedLinks
+from mfnet.service.operations.callbacks import Callbacks
 from mfnet.service.operations.context import Services, make_services
 from mfnet.service.settings import Settings
 
@@ -35,12 +42,40 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,  # FastAPI's pages load scripts from a CDN
         redoc_url=None,
         redirect_slashes=False,
+        responses=openapi.RESPONSES,
     )
     app.state.services = services
     problem_details.install(app)
+    openapi.install(app)
     app.add_middleware(SmallBodies)
+    app.add_middleware(SharedLinks, secret=services.link_secret)
+    app.add_middleware(JsonAnswers)
+    app.add_middleware(Addresses, root_path=settings.root_path)
+    if settings.origins:
+        app.add_middleware(CORSMiddleware, **CROSS_ORIGIN, allow_origins=settings.origins)
     app.add_middleware(Edge)  # the outermost: what it adds, every response has
-    for routes in (landing, processes, jobs, results, uploads, tiles, models, health, metrics):
+    for routes in (
+        landing,
+        description,
+        processes,
+        jobs,
+        results,
+        events,
+        map_tiles,
+        pictures,
+        incoming,
+        uploads,
+        tiles,
+        models,
+        training,
+        health,
+        metrics,
+        keys,
+        me,
+        audit,
+        service_state,
+        page,
+    ):
         app.include_router(routes.router)
     return app
 
@@ -50,5 +85,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
     await to_thread.run_sync(services.database.upgrade)
     await to_thread.run_sync(services.registry.enter_installed)
-    yield
-    services.database.close()
+    await to_thread.run_sync(services.inspector.keep_warm)
+    private = services.settings.callbacks_private
+    callbacks = Callbacks(services.database, payload_of(app), private=private)
+    callbacks.start()
+    try:
+        yield
+    finally:
+        callbacks.stop()
+        await to_thread.run_sync(services.inspector.close)
+        await to_thread.run_sync(services.tiles.close)
+        services.database.close()

@@ -3,7 +3,7 @@
 The service does not import `model`, so these stand beside `mfnet.model.errors` and carry the same
 three
 things: a stable `code` that programs may rely on, a message (got, expected, what to do), and the
-numbers behind it. `http_errors.py` says which HTTP status each one becomes.
+numbers behind it. `api/problem_details.py` says which HTTP status each one becomes.
 """
 
 from typing import Any
@@ -42,6 +42,18 @@ class Forbidden(ServiceError):
     """A valid key whose role is not enough."""
 
     code = "auth.forbidden"
+
+
+class NoSuchKey(ServiceError):
+    """No key of this id that is not revoked."""
+
+    code = "key.unknown"
+
+
+class LastAdmin(ServiceError):
+    """The last admin's key: without it nobody could make another one from afar."""
+
+    code = "key.last_admin"
 
 
 # ---- what is not there, or is another's ------------------------------------------------------
@@ -89,6 +101,18 @@ class ResultGone(ServiceError):
     code = "result.gone"
 
 
+class NoCallback(ServiceError):
+    """Nobody is to be told of the job: its request named no subscriber."""
+
+    code = "callback.unknown"
+
+
+class BadCallback(ServiceError):
+    """A subscriber's address that may not be called: none of the public internet's."""
+
+    code = "callback.bad_address"
+
+
 # ---- models ---------------------------------------------------------------------------------
 
 
@@ -116,6 +140,39 @@ class ModelAltered(ServiceError):
     code = "model.altered"
 
 
+# ---- requests -------------------------------------------------------------------------------
+
+
+class BadOutput(ServiceError):
+    """An output that the process does not have, or not in this way."""
+
+    code = "request.bad_output"
+
+
+class UnknownParameter(ServiceError):
+    """A parameter in the address that the route does not have."""
+
+    code = "request.unknown_parameter"
+
+
+class ForeignReference(ServiceError):
+    """An input by an address that is none of this service's uploads: nothing is fetched."""
+
+    code = "request.foreign_reference"
+
+
+class UploadNotFound(ServiceError):
+    """An input names no upload, or another's."""
+
+    code = "upload.unknown"
+
+
+class BadRange(ServiceError):
+    """A `Range` that begins behind the end of the file."""
+
+    code = "request.bad_range"
+
+
 # ---- uploads --------------------------------------------------------------------------------
 
 
@@ -123,6 +180,12 @@ class BadName(ServiceError):
     """A file name that is empty, too long, or has characters that are not allowed."""
 
     code = "upload.bad_name"
+
+
+class UploadIsForm(ServiceError):
+    """A form (`curl -F`, a browser's) in place of the file itself."""
+
+    code = "upload.form"
 
 
 class UploadEmpty(ServiceError):
@@ -143,8 +206,26 @@ class UploadIncomplete(ServiceError):
     code = "upload.incomplete"
 
 
+class BadPiece(ServiceError):
+    """A request of tus 1.0 that lacks a header, or has one that cannot be."""
+
+    code = "upload.bad_piece"
+
+
+class OtherTus(ServiceError):
+    """A version of tus that is not spoken here."""
+
+    code = "upload.other_tus"
+
+
+class WrongOffset(ServiceError):
+    """A piece that does not go on where the upload is: ask with HEAD, and go on there."""
+
+    code = "upload.wrong_offset"
+
+
 class BadChecksum(ServiceError):
-    """The checksum that was sent is no SHA-256."""
+    """The checksum that was sent is no SHA-256 in hex."""
 
     code = "upload.bad_checksum"
 
@@ -153,6 +234,18 @@ class ChecksumMismatch(ServiceError):
     """The bytes that arrived do not have the checksum that was sent along."""
 
     code = "upload.checksum_mismatch"
+
+
+class PieceMismatch(ServiceError):
+    """A piece whose bytes do not have the checksum that was sent along; nothing of it is kept."""
+
+    code = "upload.piece_mismatch"
+
+
+class UploadExpired(ServiceError):
+    """An upload in pieces that nobody has gone on with for too long: begin it again."""
+
+    code = "upload.expired"
 
 
 class UploadInUse(ServiceError):
@@ -165,6 +258,27 @@ class StorageFull(ServiceError):
     """No room left on the data folder's disk."""
 
     code = "storage.full"
+
+
+# ---- quotas ---------------------------------------------------------------------------------
+
+
+class QuotaBytes(ServiceError):
+    """The key's uploads would take more bytes than it may store (`MFNET_QUOTA_BYTES`)."""
+
+    code = "quota.bytes"
+
+
+class QuotaJobs(ServiceError):
+    """As many of the key's jobs wait as may (`MFNET_QUOTA_JOBS`)."""
+
+    code = "quota.jobs"
+
+
+class QuotaRequests(ServiceError):
+    """More requests of the key within a minute than it may send (`MFNET_QUOTA_REQUESTS`)."""
+
+    code = "quota.requests"
 
 
 # ---- corrections and labelled tiles -----------------------------------------------------------
@@ -253,3 +367,40 @@ class NotReady(ServiceError):
     """The database or the broker does not answer."""
 
     code = "service.not_ready"
+
+
+# ---- maintenance, on the command line alone ---------------------------------------------------
+
+
+class MaintenanceError(ServiceError):
+    """Root of what a command of `mfnet admin` refuses; no request meets it."""
+
+
+class TablesTooNew(MaintenanceError):
+    """A newer program has brought the database up to date; this one cannot work with its tables."""
+
+    code = "database.too_new"
+
+
+class BackupUnfinished(MaintenanceError):
+    """Rows were removed faster than their files could be copied."""
+
+    code = "backup.unfinished"
+
+
+class BackupDamaged(MaintenanceError):
+    """The archive is no backup, or not all of one, or a file in it is not what was put there."""
+
+    code = "backup.damaged"
+
+
+class BackupTooNew(MaintenanceError):
+    """The backup was made by a newer program than this one."""
+
+    code = "backup.too_new"
+
+
+class NotEmpty(MaintenanceError):
+    """A backup is restored into an empty deployment alone."""
+
+    code = "backup.not_empty"

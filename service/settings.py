@@ -1,23 +1,34 @@
 """The service's settings: the one place of `service/` that reads the environment.
 
 Every setting is read from `MFNET_<NAME>`; the two addresses that hosting platforms hand out are
-also read under their usual names, `DATABASE_URL` and `REDIS_URL`. The defaults need no server: one
-data folder holds the database, the broker's file, uploads and results.
+also read under their usual names, `DATABASE_URL` and `REDIS_URL`. What the environment does not say
+is looked for in files of the same names below `/run/secrets`, where containers get their secrets.
+The defaults need no server: one data folder holds the database, the broker's file, uploads and
+results.
 """
 
 import os
 import sys
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import quote, urlsplit
 
 import typer
 from pydantic import AliasChoices, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 _SECRETS = {
     *("DATABASE_URL", "REDIS_URL", "MFNET_DATABASE_URL", "MFNET_REDIS_URL"),
-    *("POSTGRES_PASSWORD", "REDIS_PASSWORD"),  # compose hands all of .env on
+    *("MFNET_DATABASE_PASSWORD", "MFNET_REDIS_PASSWORD"),
+    *("POSTGRES_PASSWORD", "REDIS_PASSWORD"),  # an .env that was made for an earlier release
 }
+_SECRETS_DIR = "MFNET_SECRETS_DIR"
 
 
 class Settings(BaseSettings):
@@ -40,8 +51,30 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("MFNET_REDIS_URL", "REDIS_URL"),
         description="`redis://…` of the broker; without it, a file in the data folder",
     )
+    database_password: str | None = Field(
+        default=None,
+        repr=False,
+        description="goes into an address of the database that has no password; best as the file "
+        "`/run/secrets/mfnet_database_password`",
+    )
+    redis_password: str | None = Field(
+        default=None,
+        repr=False,
+        description="the same for the broker, `/run/secrets/mfnet_redis_password`",
+    )
     host: str = Field(default="127.0.0.1", description="address that the API listens on")
     port: int = Field(default=8000, ge=0, le=65535, description="port that the API listens on")
+    root_path: str = Field(
+        default="",
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        description="prefix of all addresses behind a proxy that adds one, such as `/mfnet`; "
+        "whether or not the proxy takes it off",
+    )
+    cors_origins: str = Field(
+        default="",
+        description="origins whose pages may use the API from a browser, such as "
+        "`https://gis.example`, with blanks between them; `*` for all",
+    )
     models_dir: Path = Field(
         default=Path(typer.get_app_dir("mfnet")) / "models",
         description="folder of further models, `NAME.safetensors`, and of SAM's weights; the same "
@@ -54,6 +87,34 @@ class Settings(BaseSettings):
     )
     upload_limit_bytes: int = Field(
         default=20 * 10**9, gt=0, description="largest upload; more is refused while it arrives"
+    )
+    incoming_hours: float = Field(
+        default=24,
+        gt=0,
+        description="an upload in pieces that nobody goes on with for so long is removed",
+    )
+    quota_bytes: int = Field(
+        default=0, ge=0, description="bytes of uploads that a user's key may store; 0 for any"
+    )
+    quota_jobs: int = Field(
+        default=0, ge=0, description="jobs of a user's key that may wait at once; 0 for any number"
+    )
+    quota_requests: int = Field(
+        default=0,
+        ge=0,
+        description="requests a minute of a user's key that each process of the API serves; 0 for "
+        "any number",
+    )
+    callbacks_private: bool = Field(
+        default=False,
+        description="whether subscribers of jobs may be at addresses of private networks, or of "
+        "this machine, which the service alone may reach",
+    )
+    keep_days: float = Field(
+        default=0,
+        ge=0,
+        description="a job is removed with its results so many days after its end, which its "
+        "status tells before; 0 for never",
     )
     inspect_seconds: int = Field(
         default=60, gt=0, description="time that the inspection of one upload may take"
@@ -91,7 +152,10 @@ class Settings(BaseSettings):
         default=900, gt=0, description="an engine that reports nothing for so long is ended"
     )
     grace_s: float = Field(
-        default=20, gt=0, description="a worker that was asked to leave is gone after so long"
+        default=20,
+        gt=0,
+        description="a worker that was asked to leave is gone after so long, and an API's "
+        "connections are",
     )
     engine_command: tuple[str, ...] = Field(
         default=(sys.executable, "-P", "-m", "mfnet.service.engine.runner"),
@@ -100,6 +164,24 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="the least severe log lines that are written"
     )
+    log_format: Literal["text", "json"] = Field(
+        default="text",
+        description="`json` for a line of JSON each, with the ids of request and job",
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments first, then the environment, then files of secrets where there are any."""
+        folder = Path(os.environ.get(_SECRETS_DIR) or "/run/secrets")
+        files = [SecretsSettingsSource(settings_cls, folder)] if folder.is_dir() else []
+        return init_settings, env_settings, *files
 
     @model_validator(mode="after")
     def _lease_outlives_a_heartbeat(self) -> Self:
@@ -115,20 +197,37 @@ class Settings(BaseSettings):
         """The SQLAlchemy URL of the database, with the driver that this project depends on."""
         if self.database_url is None:
             return f"sqlite:///{self.data_dir.resolve() / 'mfnet.sqlite3'}"
-        scheme, _, rest = self.database_url.partition("://")
+        url = _with_password(self.database_url, self.database_password)
+        scheme, _, rest = url.partition("://")
         if scheme in ("postgres", "postgresql"):
             return f"postgresql+psycopg://{rest}"
-        return self.database_url
+        return url
+
+    @property
+    def origins(self) -> list[str]:
+        """The origins of `cors_origins`."""
+        return self.cors_origins.replace(",", " ").split()
 
     @property
     def broker(self) -> str:
         """The kombu URL of the broker."""
-        return self.redis_url or f"sqla+sqlite:///{self.broker_file.resolve()}"
+        if self.redis_url is None:
+            return f"sqla+sqlite:///{self.broker_file.resolve()}"
+        return _with_password(self.redis_url, self.redis_password)
 
     @property
     def broker_file(self) -> Path:
         """The embedded broker's file; meaningless where `redis_url` is set."""
         return self.data_dir / "broker.sqlite3"
+
+
+def _with_password(url: str, password: str | None) -> str:
+    """The address with a password, unless it names one itself."""
+    parts = urlsplit(url)
+    if password is None or parts.password is not None or not parts.hostname:
+        return url
+    user, _, host = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}").geturl()
 
 
 def faults(error: ValidationError | SettingsError) -> str:

@@ -5,8 +5,26 @@ from pathlib import Path
 
 import pytest
 from disk import Disk
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Tests that share what their module makes once run in one process: it is made once indeed.
+
+    `--dist loadgroup` would spread them, and each process make its own: four exported networks.
+    """
+    fixtures = getattr(item, "_fixtureinfo", None)
+    if fixtures is None or item.get_closest_marker("xdist_group"):
+        return
+    definitions = [each for found in fixtures.name2fixturedefs.values() for each in found]
+    if any(each.scope == "module" for each in definitions):
+        item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session")

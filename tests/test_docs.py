@@ -13,11 +13,12 @@ import typer
 from codes import error_codes
 from commands import command_line
 from fields import manifest_keys, recipe_keys, service_settings
+from licences import packages
 from routes import job_inputs, rest_routes
 
 from mfnet.model.errors import MfnetError
 from mfnet.model.raster.values.reading_options import ReadingOptions
-from mfnet.service.api.problem_details import ANSWERS
+from mfnet.service.api.answers.problem_details import ANSWERS
 from mfnet.service.errors import Refused, ServiceError
 from mfnet.service.settings import Settings
 from mfnet.training.config.data import KINDS
@@ -144,3 +145,27 @@ def test_a_decision_is_a_short_record(record: Path) -> None:
 def subclasses(root: type) -> set[type]:
     """A class and all below it."""
     return {root}.union(*(subclasses(each) for each in root.__subclasses__()))
+
+
+# ---- licences -----------------------------------------------------------------------------------
+
+# Any of these may be installed beside the program; another one has to be looked at first.
+LOOKED_AT = (
+    r"MIT|MIT License|MIT-CMU|BSD|(3-Clause )?BSD License|BSD-[23]-Clause|0BSD|Zlib"
+    r"|CC0-1\.0|BSL-1\.0"
+    r"|Apache-2\.0|Apache Software License|ISC|ISC License \(ISCL\)|PSF-2\.0"
+    r"|Python Software Foundation License|Apache-2\.0 WITH LLVM-exception|MPL-2\.0"
+    r"|Mozilla Public License 2\.0 \(MPL 2\.0\)|LGPL-3\.0-only|GEOS in it: LGPL-2\.1"
+    r"|LicenseRef-NVIDIA-Proprietary|NVIDIA Proprietary Software"
+)
+
+
+def test_every_licence_was_looked_at() -> None:
+    installed = [package for package in packages() if package.licence]
+    assert len(installed) > 90
+    for package in installed:
+        for licence in re.split(r" AND | OR |; ", package.licence):
+            assert re.fullmatch(LOOKED_AT, licence), f"{package.name}: {licence!r}"
+    assert {p.name for p in installed if "LGPL" in p.licence} == {
+        *("exactextract", "psycopg", "psycopg-binary")
+    }

@@ -6,6 +6,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import entry_points
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -119,9 +120,10 @@ def required(extra: str | None = None) -> list[Requirement]:
     ("lock", "extra"),
     [
         ("requirements.lock", None),
+        ("requirements-service.lock", "terrain"),
+        ("requirements-service.lock", "vector"),
         ("requirements-train.lock", "train"),
         ("requirements-dev.lock", "dev"),
-        ("requirements-dev.lock", "terrain"),
     ],
 )
 def test_lock_satisfies_pyproject(lock: str, extra: str | None) -> None:
@@ -134,10 +136,11 @@ def test_lock_satisfies_pyproject(lock: str, extra: str | None) -> None:
         assert all(map(requirement.specifier.contains, found)), f"{requirement}: run make lock"
 
 
-def test_development_lock_holds_the_other() -> None:
-    development = locked("requirements-dev.lock")
-    for name, versions in locked("requirements.lock").items():
-        assert development.get(name) == versions, f"{name}: run make lock"
+def test_each_lock_holds_the_one_before() -> None:
+    names = ("", "-service", "-train", "-dev")
+    for smaller, larger in pairwise(locked(f"requirements{name}.lock") for name in names):
+        for name, versions in smaller.items():
+            assert larger.get(name) == versions, f"{name}: run make lock"
 
 
 def test_lock_builds_the_project_without_further_downloads() -> None:
@@ -147,7 +150,13 @@ def test_lock_builds_the_project_without_further_downloads() -> None:
 
 
 @pytest.mark.parametrize(
-    "lock", ["requirements.lock", "requirements-train.lock", "requirements-dev.lock"]
+    "lock",
+    [
+        "requirements.lock",
+        "requirements-service.lock",
+        "requirements-train.lock",
+        "requirements-dev.lock",
+    ],
 )
 def test_every_locked_file_has_a_hash(lock: str) -> None:
     blocks = re.split(r"^(?=[\w.-]+==)", (ROOT / lock).read_text(), flags=re.MULTILINE)[1:]

@@ -7,34 +7,42 @@ from typing import Any
 from marks import table
 
 from mfnet.model.errors import EngineError, InputError, MfnetError
-from mfnet.service.api.problem_details import ANSWERS
-from mfnet.service.errors import Refused, ServiceError
+from mfnet.service.api.answers.problem_details import ANSWERS
+from mfnet.service.errors import MaintenanceError, Refused, ServiceError
 
 _TITLES = {
     "auth": "Keys",
+    "backup": "Backups",
+    "callback": "Callbacks",
     "correction": "Corrections",
     "data": "Labelled data",
+    "database": "The database",
     "engine": "The engine",
     "idempotency": "Repeated requests",
     "input": "Input in general",
     "inspection": "Inspection",
     "internal": "Anything else",
     "job": "Jobs",
+    "key": "Keys of a service",
     "model": "Models",
     "option": "Options",
     "output": "Output",
     "pair": "Pairs",
     "part": "Parts of a map",
     "process": "Processes",
+    "quota": "Quotas",
     "raster": "Raster files",
     "install": "Installation",
     "recipe": "Recipes",
+    "request": "Requests",
     "result": "Results",
     "run": "Runs",
     "service": "The service",
     "storage": "Storage",
     "tile": "Labelled tiles",
     "training": "Training",
+    "zones": "Zones and areas of interest",
+    "map": "Maps that there are",
     "upload": "Uploads",
 }
 
@@ -72,12 +80,16 @@ def _row(code: str, errors: list[type[Any]]) -> tuple[str, ...]:
 
 
 def _exit(error: type[Any]) -> str:
+    if issubclass(error, MaintenanceError):
+        return "2"
     if issubclass(error, ServiceError):
         return ""
     return "2" if issubclass(error, InputError) else "1"
 
 
 def _status(error: type[Any]) -> str:
+    if issubclass(error, MaintenanceError):
+        return ""
     if issubclass(error, ServiceError):
         return str(ANSWERS[error].status) if error in ANSWERS else "500"
     if issubclass(error, InputError):

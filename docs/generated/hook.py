@@ -9,6 +9,7 @@ import re
 from codes import error_codes
 from commands import command_line
 from fields import manifest_keys, recipe_keys, service_settings
+from licences import licences
 from mkdocs.structure.pages import Page
 from routes import job_inputs, rest_routes
 
@@ -20,6 +21,7 @@ GENERATORS = {
     "inputs": job_inputs,
     "recipe": recipe_keys,
     "manifest": manifest_keys,
+    "licences": licences,
 }
 
 _MARKER = re.compile(r"^<!-- generated: ([a-z]+) -->$", re.MULTILINE)

@@ -38,7 +38,7 @@ def rest_routes() -> str:
 def job_inputs() -> str:
     """The inputs of each process."""
     schemas = _openapi()["components"]["schemas"]
-    titles = {"SegmentInputs": "segment", "RetrainInputs": "retrain"}
+    titles = {"SegmentInputs": "segment", "RetrainInputs": "retrain", "EchoInputs": "echo"}
     return "\n".join(
         f"## Inputs of `{process}`\n\n{_properties(schemas[name], schemas)}"
         for name, process in titles.items()

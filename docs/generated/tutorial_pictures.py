@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from mfnet.model.raster.files.geopackage_reader import GeoPackage
+from mfnet.model.raster.vectors.geopackage_reader import GeoPackage
 
 IMAGES = Path(__file__).resolve().parents[1] / "images"
 COMMANDS = (

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -27,6 +28,7 @@ Advance = Callable[[int, int], None]
 """Called with what is done and what there is to do."""
 
 _LINE_EVERY_S = 1.0
+_LOG_EVERY_S = 30.0
 
 
 def emit(value: dict[str, Any]) -> None:
@@ -37,7 +39,7 @@ def emit(value: dict[str, Any]) -> None:
 
 @contextmanager
 def progress(stage: str, unit: str, *, as_json: bool) -> Iterator[Advance]:
-    """Show progress: a bar on a terminal, a line a second with `as_json`, else nothing.
+    """Show progress: a bar on a terminal, a line a second with `as_json`, else one now and then.
 
     Args:
         stage: What is being done.
@@ -48,7 +50,7 @@ def progress(stage: str, unit: str, *, as_json: bool) -> Iterator[Advance]:
     if as_json:
         yield _Lines(stage, unit)
     elif not sys.stderr.isatty():
-        yield lambda done, total: None
+        yield _LogLines(stage, unit)
     else:
         columns = (
             TextColumn("{task.description}"),
@@ -81,6 +83,13 @@ def show_pair(report: PairReport) -> None:
     table.add_row("metres above ground", found or "none in the sample")
     table.add_row("memory beside the model", _megabytes(report.estimate.memory_bytes))
     table.add_row("disk at most", _megabytes(report.estimate.disk_bytes))
+    if report.estimate.windows is not None and report.estimate.seconds is not None:
+        table.add_row("windows", f"{report.estimate.windows:,}")
+        table.add_row("time of a map here", f"about {_duration(report.estimate.seconds)}")
+    if report.area is not None:
+        table.add_row("area of interest", f"{report.area.covered_percent:.3g} % of the orthophoto")
+    if report.zones is not None:
+        table.add_row("zones", f"{report.zones.zones:,}")
     decoded = "yes" if report.scanned else "no (--quick)"
     table.add_row("every block decoded", decoded)
     console.print(table)
@@ -102,7 +111,7 @@ def show_raster(report: SoloReport) -> None:
 
 
 def show_layers(report: PolygonsReport) -> None:
-    """Print a GeoPackage's report."""
+    """Print a vector file's report."""
     table = Table("layer", "features", "columns", "CRS")
     for layer in report.layers:
         cells = (layer.name, f"{layer.features:,}", ", ".join(layer.columns), layer.crs or "none")
@@ -116,19 +125,70 @@ def show_layers(report: PolygonsReport) -> None:
 
 def show_areas(statistics: dict[str, Any]) -> None:
     """Print what each class covers."""
-    table = Table("class", "pixels", "m²", "share")
+    estimates = statistics.get("estimates", {})
+    estimated = "tiles" in estimates
+    table = Table("class", "pixels", "m²", "share", *(["true m², 95 %"] if estimated else []))
     for column in table.columns[1:]:
         column.justify = "right"
     for item in statistics["classes"]:
-        table.add_row(
-            item["title"],
-            f"{item['pixels']:,}",
-            _area(item["area_m2"]),
-            f"{item['share']:.1%}",
-        )
+        true = [_interval(item["estimate"])] if estimated else []
+        cells = (f"{item['pixels']:,}", _area(item["area_m2"]), f"{item['share']:.1%}", *true)
+        table.add_row(item["title"], *cells)
     nodata = statistics["nodata"]
     table.add_row("no data", f"{nodata['pixels']:,}", _area(nodata["area_m2"]), "")
+    console = _console()
+    console.print(table)
+    if estimates:
+        console.print(_about_estimates(estimates), markup=False)
+    if (sieve := statistics.get("sieve")) is not None:
+        console.print(
+            f"{sieve['islands']:,} islands under {sieve['under_pixels']:,} pixels have the class "
+            f"of their largest neighbour: {sieve['pixels']:,} pixels."
+        )
+
+
+def show_quality(reasons: dict[str, Any]) -> None:
+    """Print what a map rests on."""
+    table = Table("rests on", "pixels", "m²", "share")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for each in reasons.values():
+        cells = (f"{each['pixels']:,}", _area(each["area_m2"]), f"{each['share']:.1%}")
+        table.add_row(each["title"], *cells)
     _console().print(table)
+
+
+def show_runs(runs: list[dict[str, Any]]) -> None:
+    """Print what became of each pair of a folder."""
+    table = Table("orthophoto", "heights", "seconds", "map")
+    for run in runs:
+        names = [Path(run[role]).name if role in run else "" for role in ("ortho", "height")]
+        outcome = run["error"]["code"] if "error" in run else run["map"]
+        table.add_row(Text(names[0]), Text(names[1]), f"{run['seconds']:.1f}", Text(outcome))
+    console = _console()
+    console.print(table)
+    refused = sum("error" in run for run in runs)
+    console.print(f"{len(runs) - refused} of {len(runs)} pairs mapped.")
+
+
+def show_changes(changes: dict[str, Any], titles: dict[str, str]) -> None:
+    """Print what differs between two maps."""
+    console = _console()
+    console.print(f"{changes['share']:.1%} of {changes['pixels']:,} pixels have another class.")
+    if not changes["classes"]:
+        return
+    table = Table("from", "to", "pixels", "m²", "share")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for item in changes["classes"]:
+        table.add_row(
+            Text(titles[item["from"]]),
+            Text(titles[item["to"]]),
+            f"{item['pixels']:,}",
+            _area(item["area_m2"]),
+            f"{item['share']:.2%}",
+        )
+    console.print(table)
 
 
 def show_models(models: list[dict[str, Any]]) -> None:
@@ -175,6 +235,24 @@ class _Lines:
         )
 
 
+class _LogLines:
+    """Plain lines on stderr, for a log: every half a minute, so of long runs alone."""
+
+    def __init__(self, stage: str, unit: str) -> None:
+        self.stage = stage
+        self.unit = unit
+        self.started = self.last = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self.last < _LOG_EVERY_S or not 0 < done < total:
+            return
+        self.last = now
+        left = _duration((now - self.started) / done * (total - done))
+        counts = f"{done:,} of {total:,} {self.unit}"
+        typer.echo(f"{self.stage}: {counts} ({done / total:.0%}), about {left} left", err=True)
+
+
 class _Rate(ProgressColumn):
     def __init__(self, unit: str) -> None:
         super().__init__()
@@ -214,8 +292,31 @@ def _console() -> Console:
     return Console(highlight=False, soft_wrap=True)
 
 
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def _area(area_m2: float | None) -> str:
     return "unknown" if area_m2 is None else f"{area_m2:,.1f}"
+
+
+def _interval(estimate: dict[str, float]) -> str:
+    return f"{estimate['low_m2']:,.0f} to {estimate['high_m2']:,.0f}"
+
+
+def _about_estimates(estimates: dict[str, Any]) -> str:
+    """What the intervals mean, or why there are none."""
+    if "missing" in estimates:
+        return f"No intervals for the true areas: {estimates['missing']}."
+    data = estimates["measured_on"].get("data", "a data set")
+    return (
+        "true m²: mapped areas corrected by what the model took for what on the "
+        f"{estimates['tiles']} held-out tiles of '{data}', and how much that differs from tile to "
+        "tile. It holds for places like those; how the model errs elsewhere was not measured."
+    )
 
 
 def _megabytes(count: int) -> str:

@@ -6,19 +6,29 @@ Nothing heavy is imported before a command runs, so that `--help` answers at onc
 import os
 import re
 import sys
+import time
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mfnet.model.cli.arguments import (
+    AUTO,
+    Aoi,
+    AoiLayer,
     Dtm,
     Height,
+    LargestBuilding,
     ModelName,
     Ortho,
+    ZonesFile,
+    ZonesLayer,
     checked_model,
     takes_reading_options,
 )
+from mfnet.model.cli.map_checks import compare, verify
+from mfnet.model.cli.map_products import open_zones, polygons, zones
 from mfnet.model.cli.models import USER_MODELS, Json, ModelsDir
 from mfnet.model.cli.models import app as models_app
 from mfnet.model.cli.predict import predict
@@ -26,11 +36,17 @@ from mfnet.model.engine_options import DEFAULT_MODEL, Device
 
 if TYPE_CHECKING:
     from mfnet.model.errors import MfnetError
+    from mfnet.model.raster.pairs.report import PairReport
     from mfnet.model.raster.values.reading_options import ReadingOptions
 
+_STARTED = time.perf_counter()
 app = typer.Typer(help="Land-cover maps from an orthophoto and a height raster.")
 app.add_typer(models_app, name="models")
 app.command()(predict)
+app.command()(polygons)
+app.command()(zones)
+app.command()(compare)
+app.command()(verify)
 
 
 @app.command()
@@ -39,12 +55,30 @@ def inspect(
     ortho: Annotated[Path, typer.Argument(help="Orthophoto, or any file by itself.")],
     height: Annotated[Path | None, typer.Argument(help="Its height raster.")] = None,
     dtm: Dtm = None,
+    largest_building: LargestBuilding = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Check that the pair suits this model and resembles its training data."),
+        typer.Option(
+            help="Check that the pair suits this model and resembles its training data, and say "
+            "how long a map will take."
+        ),
     ] = None,
     models_dir: ModelsDir = USER_MODELS,
-    quick: Annotated[bool, typer.Option("--quick", help="Do not decode every block.")] = False,
+    forecast: Annotated[
+        bool, typer.Option(help="With --model: say how long a whole map will take on this machine.")
+    ] = True,
+    aoi: Aoi = None,
+    aoi_layer: AoiLayer = None,
+    zones: ZonesFile = None,
+    zones_layer: ZonesLayer = None,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Do not decode every block, and derive no terrain."),
+    ] = False,
+    scan_seconds: Annotated[
+        float | None,
+        typer.Option(help="Of one raster: decode blocks for so long at most.", hidden=True),
+    ] = None,
     as_json: Json = False,
     sidecar: Annotated[
         str | None,
@@ -63,34 +97,41 @@ def inspect(
 
     Every block is decoded once, so that damage is found. Exit status 0: usable; 2: refused.
     """
-    from mfnet.model.cli.resource_limits import limit
-
-    limit(max_memory_mb, max_seconds)
     from mfnet.model.cli.console import emit, progress, show_layers, show_pair, show_raster
     from mfnet.model.errors import BadOption
+    from mfnet.model.raster.pairs.area_of_interest import Area
     from mfnet.model.raster.pairs.inspection import inspect_alone, inspect_pair, inspect_sidecar
     from mfnet.model.raster.pairs.report import PairReport, PolygonsReport
 
     if height is None and dtm is not None:
         raise BadOption("--dtm without a height raster; pass the surface model as HEIGHT")
+    if height is None and (aoi or zones) is not None:
+        raise BadOption("--aoi and --zones are for a pair; pass an orthophoto and a height raster")
     if sidecar is not None:
         emit(inspect_sidecar(ortho, sidecar))
         return
     config = None if model is None else checked_model(model, models_dir)
+    surface = str(dtm) == AUTO and quick
     # With --json standard output is one document, the report.
     with progress("decoding", "bytes", as_json=False) as advance:
         report = (
-            inspect_alone(ortho, quick=quick, progress=advance)
+            inspect_alone(ortho, quick=quick, scan_s=scan_seconds, progress=advance)
             if height is None
             else inspect_pair(
                 *(ortho, height),
-                dtm=dtm,
+                dtm=None if surface else dtm,
                 model=config,
                 options=options,
+                surface=surface,
+                area=None if aoi is None else Area(aoi, aoi_layer),
+                zones=None if zones is None else open_zones(zones, zones_layer, "zones-layer"),
                 quick=quick,
                 progress=advance,
             )
         )
+    # Of a part of a raster it would say too much.
+    if isinstance(report, PairReport) and model is not None and forecast and aoi is None:
+        report = _with_forecast(report, model, models_dir)
     if as_json:
         emit(report.model_dump(mode="json"))
     elif isinstance(report, PairReport):
@@ -99,6 +140,23 @@ def inspect(
         show_layers(report)
     else:
         show_raster(report)
+
+
+def _with_forecast(report: "PairReport", model: str, models_dir: Path) -> "PairReport":
+    """The report with the windows and seconds of a map; as it was where the model cannot run."""
+    from mfnet.model.errors import MfnetError
+    from mfnet.model.inference.forecast import forecast
+    from mfnet.model.inference.runtimes.choose import open_runtime
+
+    try:
+        runtime = open_runtime(model, models_dir)
+    except MfnetError:  # an extra or SAM's weights are missing: `mfnet predict` says so
+        return report
+    # A run starts, looks at the files and loads the model as we have done.
+    before_s = time.perf_counter() - _STARTED
+    found = forecast(runtime, report.ortho.height, report.ortho.width, report.gsd_m)
+    told = {"windows": found.windows, "seconds": round(before_s + found.seconds, 1)}
+    return report.model_copy(update={"estimate": report.estimate.model_copy(update=told)})
 
 
 @app.command()
@@ -182,6 +240,45 @@ def panel(
     write_panel(ortho, height, classes, statistics, out, dtm=dtm, truth=truth, options=options)
 
 
+@app.command()
+@takes_reading_options
+def pictures(
+    out: Annotated[Path, typer.Option("--out", "-o", help="An existing folder.")],
+    ortho: Annotated[Path | None, typer.Argument(help="Orthophoto.")] = None,
+    height: Annotated[Path | None, typer.Argument(help="Its height raster.")] = None,
+    dtm: Dtm = None,
+    the_map: Annotated[
+        Path | None,
+        typer.Option("--map", help="Folder with classes.tif and statistics.json of the pair."),
+    ] = None,
+    max_memory_mb: Annotated[
+        int | None, typer.Option(min=64, help="Abort above this much memory (address space).")
+    ] = None,
+    max_seconds: Annotated[
+        int | None, typer.Option(min=1, help="Abort after so many seconds.")
+    ] = None,
+    as_json: Json = False,
+    *,
+    options: "ReadingOptions",
+) -> None:
+    """Draw an orthophoto, a pair, its map, or pair and map for a screen, a picture a layer.
+
+    At most 1600 pixels a side. values.bin holds class, confidence and height at each pixel.
+    """
+    from mfnet.model.cli.resource_limits import limit
+
+    limit(max_memory_mb, max_seconds)
+    from mfnet.model.cli.console import emit
+    from mfnet.model.cli.pictures import write_pictures
+
+    told = write_pictures(ortho, height, out, dtm=dtm, the_map=the_map, options=options)
+    if as_json:
+        emit(told)
+        return
+    for name in told["files"]:
+        typer.echo(out / name)
+
+
 ON_DEMAND = ("torch", "torchvision", "segment_anything", "safetensors", "onnxscript")
 """Modules that the extra `train` brings."""
 
@@ -203,21 +300,18 @@ def main() -> None:
     os.environ["PYTHONSAFEPATH"] = "1"
     _quiet_libraries()
     try:
-        _assemble()([argument for argument in arguments if argument != "--debug"])
+        assembled()([argument for argument in arguments if argument != "--debug"])
     except MfnetError as error:
         if debug:
             raise
         _tell(error.to_dict(), as_json="--json" in arguments)
         sys.exit(2 if isinstance(error, InputError) else 1)
-    except ImportError as error:
-        known = explained(error)
-        if debug or known is None:
-            raise
-        _tell(known.to_dict(), as_json="--json" in arguments)
-        sys.exit(2 if isinstance(known, InputError) else 1)
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, ImportError) and (known := explained(error)) is not None:
+            _tell(known.to_dict(), as_json="--json" in arguments)
+            sys.exit(2 if isinstance(known, InputError) else 1)
         message = f"{type(error).__name__}: {error}; run again with --debug for the traceback"
         failure = {"code": "internal", "message": message, "params": {}}
         _tell(failure, as_json="--json" in arguments)
@@ -246,7 +340,8 @@ def explained(error: ImportError) -> "MfnetError | None":
     )
 
 
-def _assemble() -> typer.Typer:
+@cache
+def assembled() -> Any:
     """The root command with every group of the entry points `mfnet.commands`."""
     from importlib.metadata import entry_points
 
@@ -263,7 +358,7 @@ def _assemble() -> typer.Typer:
             # A package that is not installed brings no commands; a broken one must say so.
             if error.name not in (group.module, group.module.split(".")[0]):
                 raise
-    return root
+    return typer.main.get_command(root)
 
 
 def _tell(error: dict[str, Any], *, as_json: bool) -> None:

@@ -1,6 +1,5 @@
 """`mfnet models`: what models there are, and how more come in."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,8 +7,6 @@ import typer
 
 if TYPE_CHECKING:
     from mfnet.model.classes import ClassScheme
-
-_CLASS_LINE = re.compile(r"(.+?)(?:\s+(#[0-9a-fA-F]{6}))?")
 
 app = typer.Typer(
     help="List, show, import and export models; fetch SAM's weights.", no_args_is_help=True
@@ -44,9 +41,13 @@ def show_model(
     models_dir: ModelsDir = USER_MODELS,
 ) -> None:
     """Show a model's configuration, provenance and measured figures as JSON."""
+    import re
+
     from mfnet.model.weights.catalog import find, read_config
 
-    typer.echo(read_config(find(name, models_dir)).model_dump_json(indent=2))
+    text = read_config(find(name, models_dir)).model_dump_json(indent=2)
+    # Numbers of one list stand in one line.
+    typer.echo(re.sub(r"\[[^][{}\"]*\]", lambda found: " ".join(found[0].split()), text))
 
 
 @app.command("import")
@@ -140,12 +141,11 @@ def import_weights(
 def read_scheme(text: str) -> "ClassScheme":
     """The classes that `--classes` names: of a scheme that there is, or of a file.
 
-    A line is a class, in the order of their values: its title, and perhaps a colour behind it, like
-    `Wald #1b7837`.
-
     Raises:
         BadOption: No such scheme or file; or lines that name no classes.
+        BadLabels: Likewise.
     """
+    from mfnet.model.class_legend import read_legend
     from mfnet.model.classes import ISPRS, MMHUNAN, scheme_of
     from mfnet.model.errors import BadOption
 
@@ -153,16 +153,16 @@ def read_scheme(text: str) -> "ClassScheme":
     if text in known:
         return known[text]
     try:
-        lines = Path(text).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        legend = read_legend(Path(text))
+    except OSError as error:
         raise BadOption(
             f"no classes {text!r}: expected {' or '.join(known)}, or a text file with a class a "
             "line",
             classes=text,
         ) from error
-    matches = [_CLASS_LINE.fullmatch(line.strip()) for line in lines if line.strip()]
-    parts = [match.groups() for match in matches if match is not None]
-    titles, colors = [title for title, _ in parts], [color and color.lower() for _, color in parts]
+    if all((line.key or "").isdecimal() for line in legend):
+        legend = tuple(sorted(legend, key=lambda line: int(line.key or 0)))
+    titles, colors = [line.title for line in legend], [line.color for line in legend]
     return scheme_of(titles, Path(text).stem, colors)
 
 

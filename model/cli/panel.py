@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
+from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LightSource
 from matplotlib.figure import Figure
@@ -14,8 +14,8 @@ from matplotlib.patches import Patch
 
 from mfnet.model.classes import NODATA
 from mfnet.model.errors import OutputNotWritable, RasterMissing
-from mfnet.model.raster.files.gdal_access import gdal
 from mfnet.model.raster.pairs.pair import RasterPair
+from mfnet.model.raster.products.pictures.row_preview import read_thinned
 from mfnet.model.raster.values.reading_options import ReadingOptions
 
 _SIDE_PX = 800
@@ -68,7 +68,7 @@ def write_panel(
     Raises:
         InputError: A raster that is missing or unfit, or a picture that cannot be written.
     """
-    legend = _read_legend(statistics)
+    legend = read_legend(statistics)
     view = read_view(ortho, height, dtm, options)
     maps = {"Land cover": classes} | ({"Truth": truth} if truth is not None else {})
     pictures = 2 + len(maps)
@@ -79,7 +79,7 @@ def write_panel(
     axes[0].set_title("Orthophoto")
     _draw_heights(figure, axes[1], view)
     for axis, (title, path) in zip(axes[2:], maps.items(), strict=True):
-        axis.imshow(_colored(_read_bytes(path, view.step), legend), interpolation="nearest")
+        axis.imshow(palette(legend)[read_thinned(path, view.step)], interpolation="nearest")
         axis.set_title(title)
     for axis in axes:
         axis.set(xticks=[], yticks=[])
@@ -117,7 +117,7 @@ def write_heat_panel(
     axes[0].set_title("Orthophoto")
     _draw_heights(figure, axes[1], view)
     for axis, (name, path) in zip(axes[2:], heat.items(), strict=True):
-        percent_HW = _read_bytes(path, view.step).astype(np.float32)
+        percent_HW = read_thinned(path, view.step).astype(np.float32)
         percent_HW[percent_HW == NODATA] = np.nan
         axis.imshow(view.ortho_HW3.mean(2), cmap="gray", vmin=0, vmax=1)
         shown = axis.imshow(percent_HW, cmap="inferno", vmin=0, vmax=100, alpha=0.65)
@@ -131,18 +131,66 @@ def write_heat_panel(
 
 
 def read_view(
-    ortho: Path, height: Path, dtm: Path | None = None, options: ReadingOptions | None = None
+    ortho: Path,
+    height: Path,
+    dtm: Path | None = None,
+    options: ReadingOptions | None = None,
+    side_px: int = _SIDE_PX,
 ) -> View:
     """Read every so-manyth pixel of a pair; memory does not grow with the rasters' height."""
     with RasterPair.open(ortho, height, dtm=dtm, options=options) as pair:
-        step = _step(pair.grid.height, pair.grid.width)
-        lines = [pair.read(row, 1) for row in range(0, pair.grid.height, step)]
+        step, rows, columns = picture_size(pair.grid.height, pair.grid.width, side_px)
+        # Filled row by row: kept slices of rows would keep the whole rows in memory.
+        pixels = np.empty((3, rows, columns), pair.ortho_dtype)
+        heights = np.empty((rows, columns), np.float32)
+        valid, known = np.empty((rows, columns), bool), np.empty((rows, columns), bool)
+        for row in range(rows):
+            line = pair.read(row * step, 1)
+            pixels[:, row] = line.arrays["ortho"][:, 0, ::step]
+            valid[row] = line.valid["ortho"][0, ::step]
+            heights[row] = line.arrays["ndsm"][0, 0, ::step]
+            known[row] = line.valid["ndsm"][0, ::step]
         gsd_m = pair.grid.gsd_m
-    pixels = np.concatenate([line.arrays["ortho"][:, :, ::step] for line in lines], axis=1)
-    valid = np.concatenate([line.valid["ortho"][:, ::step] for line in lines])
-    heights = np.concatenate([line.arrays["ndsm"][0, :, ::step] for line in lines])
-    known = np.concatenate([line.valid["ndsm"][:, ::step] for line in lines])
-    return View(_displayed(pixels, valid), np.where(known, heights, np.nan), step, gsd_m)
+    return View(displayed(pixels, valid), np.where(known, heights, np.nan), step, gsd_m)
+
+
+def picture_size(height: int, width: int, side_px: int) -> tuple[int, int, int]:
+    """Step between the pixels that a picture takes of a raster, and the picture's rows and columns.
+
+    Args:
+        height: Of the raster, pixels.
+        width: Likewise.
+        side_px: Longest side of the picture.
+    """
+    step = -(-max(height, width) // side_px)
+    return step, -(-height // step), -(-width // step)
+
+
+def shaded(view: View) -> tuple[np.ndarray, float]:
+    """Heights in colours, shaded as if the sun stood in the north-west.
+
+    Returns:
+        (H, W, 3), 0 to 1, white where nothing is known; and the height of the last colour, metres.
+    """
+    known_HW = np.isfinite(view.height_HW)
+    top = float(np.percentile(view.height_HW[known_HW], 99.5)) if known_HW.any() else 1.0
+    top_m = max(top, 1.0)
+    shown_HW = np.clip(view.height_HW / np.float32(top_m), 0, 1)
+    colors_HW3 = colormaps["viridis"](shown_HW, bytes=True)[..., :3].astype(np.float32) / 255
+    spacing_m = view.step * (view.gsd_m or 1.0)
+    shade_HW = LightSource(azdeg=315, altdeg=45).hillshade(
+        np.where(known_HW, view.height_HW, 0), dx=spacing_m, dy=spacing_m
+    )
+    colors_HW3 *= (0.45 + 0.55 * shade_HW[..., None]).astype(np.float32)
+    return np.where(known_HW[..., None], colors_HW3, np.float32(_PAPER)), top_m
+
+
+def palette(legend: list[dict[str, Any]]) -> np.ndarray:
+    """A colour for each value of a byte, (256, 3) uint8; white where there is no class."""
+    colors = np.full((NODATA + 1, 3), 255, np.uint8)
+    for value, item in enumerate(legend):
+        colors[value] = [int(item["color"][i : i + 2], 16) for i in (1, 3, 5)]
+    return colors
 
 
 def _save(figure: Figure, out: Path) -> None:
@@ -155,7 +203,7 @@ def _save(figure: Figure, out: Path) -> None:
         ) from error
 
 
-def _read_legend(statistics: Path) -> list[dict[str, Any]]:
+def read_legend(statistics: Path) -> list[dict[str, Any]]:
     """Title, colour and share of each class, in the order of their values."""
     if not statistics.is_file():
         raise RasterMissing(f"no {statistics}; expected the map's statistics: see --statistics")
@@ -163,11 +211,7 @@ def _read_legend(statistics: Path) -> list[dict[str, Any]]:
     return legend
 
 
-def _step(height: int, width: int) -> int:
-    return -(-max(height, width) // _SIDE_PX)
-
-
-def _displayed(pixels_3HW: np.ndarray, valid_HW: np.ndarray) -> np.ndarray:
+def displayed(pixels_3HW: np.ndarray, valid_HW: np.ndarray) -> np.ndarray:
     """Digital numbers to what a screen shows: (H, W, 3) float32, 0 to 1.
 
     8-bit pixels as they are; others stretched from their 2nd to their 98th percentile, for they
@@ -176,42 +220,21 @@ def _displayed(pixels_3HW: np.ndarray, valid_HW: np.ndarray) -> np.ndarray:
     low, high = 0.0, 255.0
     if pixels_3HW.dtype != np.uint8 and valid_HW.any():
         low, high = np.percentile(pixels_3HW[:, valid_HW], (2, 98))
-    shown = np.clip((pixels_3HW - low) / max(high - low, 1e-9), 0, 1).astype(np.float32)
+    shown = pixels_3HW.astype(np.float32)
+    shown -= np.float32(low)
+    shown /= np.float32(max(high - low, 1e-9))
+    np.clip(shown, 0, 1, out=shown)
     return np.where(valid_HW[..., None], np.moveaxis(shown, 0, -1), np.float32(_PAPER))
 
 
 def _draw_heights(figure: Figure, axis: Any, view: View) -> None:
     """Colours for metres, shaded as if the sun stood in the north-west."""
-    known = np.isfinite(view.height_HW)
-    top = float(np.percentile(view.height_HW[known], 99.5)) if known.any() else 1.0
-    image = axis.imshow(view.height_HW, cmap="viridis", vmin=0, vmax=max(top, 1.0))
-    spacing = view.step * (view.gsd_m or 1.0)
-    shade = LightSource(azdeg=315, altdeg=45).hillshade(
-        np.where(known, view.height_HW, 0), dx=spacing, dy=spacing
-    )
-    colors = image.to_rgba(view.height_HW)[..., :3] * (0.45 + 0.55 * shade[..., None])
-    axis.imshow(np.where(known[..., None], colors, _PAPER))
+    colors_HW3, top_m = shaded(view)
+    image = axis.imshow(view.height_HW, cmap="viridis", vmin=0, vmax=top_m)
+    axis.imshow(colors_HW3)
     axis.set_title("Height above ground")
     bar = figure.colorbar(image, cax=axis.inset_axes((1.015, 0, 0.03, 1)), format="{x:g} m")
     bar.ax.tick_params(labelsize=7)
-
-
-def _read_bytes(path: Path, step: int) -> np.ndarray:
-    """The pixels of classes or percents that `read_view` takes of the pair; (H, W) uint8."""
-    with gdal(path), rasterio.open(path, driver="GTiff", OVERVIEW_LEVEL="NONE") as raster:
-        lines = [
-            raster.read(1, window=((row, row + 1), (0, raster.width)))[:, ::step]
-            for row in range(0, raster.height, step)
-        ]
-    return np.concatenate(lines)
-
-
-def _colored(classes_HW: np.ndarray, legend: list[dict[str, Any]]) -> np.ndarray:
-    """Class values to (H, W, 3) uint8; white where there is none."""
-    palette = np.full((NODATA + 1, 3), 255, np.uint8)
-    for value, item in enumerate(legend):
-        palette[value] = [int(item["color"][i : i + 2], 16) for i in (1, 3, 5)]
-    return np.asarray(palette[classes_HW])
 
 
 def _draw_legend(figure: Figure, legend: list[dict[str, Any]], view: View) -> None:

@@ -1,32 +1,51 @@
 """`mfnet predict`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from mfnet.model.cli.arguments import (
+    Aoi,
+    AoiLayer,
     Dtm,
     Height,
     KeepDtm,
     LargestBuilding,
+    MinArea,
     ModelName,
     Ortho,
+    Simplify,
+    ZonesFile,
+    ZonesLayer,
     checked_model,
     takes_reading_options,
 )
+from mfnet.model.cli.each_pair import takes_each_pair
+from mfnet.model.cli.map_products import open_zones
 from mfnet.model.cli.models import USER_MODELS, Json, ModelsDir
-from mfnet.model.engine_options import DEFAULT_MODEL, Blend, Device, Precision, RuntimeName
+from mfnet.model.engine_options import (
+    DEFAULT_MODEL,
+    PAPER_STRIDE,
+    Blend,
+    Device,
+    Precision,
+    RuntimeName,
+)
 
 if TYPE_CHECKING:
     from mfnet.model.raster.values.reading_options import ReadingOptions
 
 
+@takes_each_pair
 @takes_reading_options
 def predict(
     ortho: Ortho,
     height: Height,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Class raster to write, a COG.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", help="Class raster to write, a COG; a folder with --each."),
+    ],
     dtm: Dtm = None,
     model: ModelName = DEFAULT_MODEL,
     models_dir: ModelsDir = USER_MODELS,
@@ -35,9 +54,30 @@ def predict(
     ] = None,
     blend: Annotated[
         Blend, typer.Option(help="How overlapping windows are weighted.")
-    ] = Blend.MEAN,
+    ] = Blend.HANN,
+    protocol: Annotated[
+        Literal["paper"] | None,
+        typer.Option(help="paper: windows 32 pixels apart, averaged, as in the paper."),
+    ] = None,
+    aoi: Aoi = None,
+    aoi_layer: AoiLayer = None,
+    sieve: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Give islands under so many pixels the class of their largest neighbour.",
+        ),
+    ] = None,
     confidence: Annotated[
         bool, typer.Option("--confidence", help="Also write STEM_confidence.tif beside the map.")
+    ] = False,
+    quality: Annotated[
+        bool,
+        typer.Option(
+            "--quality",
+            help="Also write STEM_quality.tif: where the map rests on colour alone, or is unsure "
+            "(with --confidence).",
+        ),
     ] = False,
     least_sure: Annotated[
         Path | None,
@@ -45,6 +85,17 @@ def predict(
             help="Write a GeoPackage of the places where the model is least sure, to correct "
             "first; also writes the confidence."
         ),
+    ] = None,
+    polygons: Annotated[
+        Path | None,
+        typer.Option(help="Also write the map as polygons, a GeoPackage or FlatGeobuf (.fgb)."),
+    ] = None,
+    min_area: MinArea = 0.0,
+    simplify: Simplify = 0.0,
+    zones: ZonesFile = None,
+    zones_layer: ZonesLayer = None,
+    stac: Annotated[
+        Path | None, typer.Option(help="Also write a STAC item, the map's entry in a catalogue.")
     ] = None,
     statistics: Annotated[
         Path | None,
@@ -62,6 +113,13 @@ def predict(
     ] = RuntimeName.AUTO,
     keep_dtm: KeepDtm = None,
     largest_building: LargestBuilding = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            help="Keep finished rows of a large map beside it until it stands, and go on from "
+            "those that an interrupted run has left."
+        ),
+    ] = True,
     as_json: Json = False,
     *,
     options: "ReadingOptions",
@@ -72,54 +130,62 @@ def predict(
     beside it, and the square metres of each class.
     """
     from mfnet.model.atomic_files import beside, check_outputs
-    from mfnet.model.cli.console import emit, progress, show_areas, tell_remarks
-    from mfnet.model.raster.pairs.inspection import inspect_pair
-    from mfnet.model.raster.products.uncertainty_windows import write_least_sure
+    from mfnet.model.cli.console import emit, show_areas, show_quality
+    from mfnet.model.cli.map_run import MapRun
+    from mfnet.model.errors import BadOption
+    from mfnet.model.inference.segment_options import SegmentOptions
+    from mfnet.model.raster.files.mosaic import files_of
+    from mfnet.model.raster.pairs.area_of_interest import Area
+    from mfnet.model.raster.vectors.polygon_writers import writer_of
 
     config = checked_model(model, models_dir)
-    check_outputs((ortho, height, dtm, out), (least_sure,))
-    # Damage in the last block should be found before hours of computing, not after.
-    with progress("checking", "bytes", as_json=as_json) as advance:
-        report = inspect_pair(
-            ortho, height, dtm=dtm, model=config, options=options, progress=advance
-        )
-    tell_remarks(report)
-    from mfnet.model.inference.runtimes.choose import open_runtime
-    from mfnet.model.inference.segment import segment
-    from mfnet.model.inference.segment_options import SegmentOptions
-
-    files = {"classes": out, "statistics": statistics or beside(out, "statistics.json")}
-    if confidence or least_sure is not None:
-        files["confidence"] = beside(out, "confidence.tif")
-    how = SegmentOptions(
-        stride=stride,
-        blend=blend.value,
-        batch_size=batch_size,
-        device=device.value,
-        precision=precision.value,
-        runtime=runtime.value,
+    sure = confidence or least_sure is not None
+    wanted = {
+        "classes": out,
+        "statistics": statistics or beside(out, "statistics.json"),
+        "confidence": beside(out, "confidence.tif") if sure else None,
+        "quality": beside(out, "quality.tif") if quality else None,
+        "least_sure": least_sure,
+        "polygons": polygons,
+        "zones": None if zones is None else beside(out, "zones.gpkg"),
+        "stac": stac,
+    }
+    files = {role: path for role, path in wanted.items() if path is not None}
+    rasters = [path for path in (ortho, height, dtm) if path is not None]
+    tiles = [file for path in rasters for file in files_of(path)]
+    check_outputs((*rasters, *tiles, zones, aoi), files.values())
+    if polygons is not None:
+        writer_of(polygons)
+    elif min_area or simplify:
+        raise BadOption("--min-area and --simplify are for polygons: --polygons FILE")
+    run = MapRun(
+        *(ortho, height, dtm, files, model, models_dir, config, options),
+        how=SegmentOptions(
+            stride=PAPER_STRIDE if protocol and stride is None else stride,
+            blend=Blend.MEAN.value if protocol else blend.value,
+            batch_size=batch_size,
+            device=device.value,
+            precision=precision.value,
+            runtime=runtime.value,
+            sieve=sieve,
+        ),
+        area=None if aoi is None else Area(aoi, aoi_layer),
+        zones=None if zones is None else open_zones(zones, zones_layer, "zones-layer"),
+        min_area_m2=min_area,
+        simplify_m=simplify,
+        resume=resume,
+        as_json=as_json,
     )
-    network = open_runtime(model, models_dir, how)
-    with progress("segmenting", "windows", as_json=as_json) as advance:
-        summary = segment(
-            ortho,
-            height,
-            network,
-            out,
-            dtm=dtm,
-            statistics=files["statistics"],
-            confidence=files.get("confidence"),
-            reading=options,
-            options=how,
-            progress=advance,
-        )
-    if least_sure is not None:
-        files["least_sure"] = least_sure
-        write_least_sure(files["confidence"], least_sure)
+    report = run.check()
+    summary = run.map(report.gsd_m)
+    rests_on = run.write_products(summary)
     names = {role: str(path) for role, path in files.items()}
     if as_json:
-        emit({"event": "result", "files": names, "statistics": summary})
+        told = {} if rests_on is None else {"quality": rests_on}
+        emit({"event": "result", "files": names, "statistics": summary} | told)
         return
     show_areas(summary)
+    if rests_on is not None:
+        show_quality(rests_on)
     for name in names.values():
         typer.echo(name)

@@ -9,16 +9,20 @@ class SegmentOptions:
 
     Attributes:
         stride: Pixels between windows; the model's own if not given.
-        blend: `mean` or `hann`: how windows are weighed where they overlap.
+        blend: How windows are weighed where they overlap: `hann`, less towards their rims, or
+            `mean`, alike, as in the paper.
         batch_size: Windows a call of the network; by the device if not given.
         device: `auto`, `cpu` or `cuda`.
         precision: `auto`, `fp32` or `bf16`.
         runtime: `auto`, `torch` or `openvino`.
+        sieve: Areas of one class with fewer pixels take the class of their largest neighbour; none
+            if not given.
     """
 
     stride: int | None = None
-    blend: str = "mean"
+    blend: str = "hann"
     batch_size: int | None = None
     device: str = "auto"
     precision: str = "auto"
     runtime: str = "auto"
+    sieve: int | None = None

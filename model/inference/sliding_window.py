@@ -41,6 +41,13 @@ class Source(Protocol):
     def read(self, row: int, rows: int) -> Rows: ...
 
 
+class Wanted(Protocol):
+    """Which pixels a map is wanted of."""
+
+    def mask(self, row: int, rows: int) -> NDArray[np.bool_]:
+        """(rows, W) of full-width rows; beyond the raster nowhere."""
+
+
 Predict = Callable[[Mapping[str, Array]], Array]
 """Normalised windows by modality, (B, C, S, S), to logits, (B, K, S, S)."""
 
@@ -59,6 +66,8 @@ class Sweep:
         arrays: Where windows are cut, summed and decided.
         confidence: Also say how sure the network is.
         temperature: What mean logits are divided by for it.
+        wanted: Windows without a wanted pixel are not computed, and other pixels are nodata; all
+            are wanted if it is not given. What is wanted gets the same classes either way.
         progress: Called with the windows done and their total.
         cancelled: Asked before each batch.
 
@@ -70,11 +79,12 @@ class Sweep:
     predict: Predict
     scalings: Mapping[str, Scaling]
     classes: int
-    blend: str = "mean"
+    blend: str = "hann"
     batch_size: int = 8
     arrays: Arrays = field(default_factory=HostArrays)
     confidence: bool = False
     temperature: float = 1.0
+    wanted: Wanted | None = None
     progress: Callable[[int, int], None] = lambda done, total: None
     cancelled: Callable[[], bool] = lambda: False
 
@@ -112,15 +122,20 @@ class Sweep:
         for arrival in ahead(self._arrivals(source)):
             step = arrival.step
             strip.advance(step, arrival.values.wait(), arrival.unknown.wait(), arrival.valid_hW)
+            needed = self._needed(strip, step.top)
             for first in range(0, len(self.plan.lefts), batch):
                 lefts = self.plan.lefts[first : first + batch]
-                self._add_windows(sums, strip, step.top, lefts, batch)
+                here = [left for left in lefts if left in needed]
+                self._add_windows(sums, strip, step.top, here, batch)
                 done += len(lefts)
                 self.progress(done, len(self.plan))
             for piece in sums.pieces(step.wanted):
                 sums_KhW = sums.sums(piece)[:, :, : self.plan.width]
                 weights_hW = sums.weights(piece)[:, : self.plan.width]
-                yield Finished(piece.start, sums_KhW, weights_hW, strip.valid(piece))
+                valid_hW = strip.valid(piece)
+                if self.wanted is not None:
+                    valid_hW = valid_hW & self.wanted.mask(piece.start, len(piece))
+                yield Finished(piece.start, sums_KhW, weights_hW, valid_hW)
             sums.clear(range(step.top, step.final))
 
     def _arrivals(self, source: Source) -> Generator["_Arrival", None, None]:
@@ -136,12 +151,22 @@ class Sweep:
                 valid_hW=rows.valid[first],
             )
 
+    def _needed(self, strip: Strip, top: int) -> set[int]:
+        """Columns of the windows that have data, and a wanted pixel."""
+        lefts = [left for left in self.plan.lefts if strip.has_data(left)]
+        if self.wanted is not None and lefts:
+            wanted_W = self.wanted.mask(top, self.plan.window).any(axis=0)
+            before = np.concatenate([[0], wanted_W.cumsum()])
+            stops = np.minimum(np.array(lefts) + self.plan.window, self.plan.width)
+            counts = before[stops] - before[lefts]
+            lefts = [left for left, count in zip(lefts, counts, strict=True) if count]
+        return set(lefts)
+
     def _add_windows(
         self, sums: RowBand, strip: Strip, top: int, lefts: Sequence[int], batch: int
     ) -> None:
         if self.cancelled():
             raise Cancelled("cancelled by the caller")
-        lefts = [left for left in lefts if strip.has_data(left)]
         if not lefts:
             return
         try:

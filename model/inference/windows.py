@@ -69,6 +69,15 @@ class WindowPlan:
         """First column of each column of windows, ascending."""
         return _offsets(self.width, self.window, self.stride)
 
+    def columns_for(self, columns: range) -> range:
+        """Columns of all windows that touch some."""
+        touched = [
+            left
+            for left in self.lefts
+            if left < columns.stop and left + self.window > columns.start
+        ]
+        return range(touched[0], min(touched[-1] + self.window, self.width))
+
     def batch(self, most: int) -> int:
         """Windows a batch, at most so many: a row of windows in equal shares."""
         return math.ceil(len(self.lefts) / math.ceil(len(self.lefts) / most))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 
-from mfnet.model.errors import BadCheckpoint, DownloadFailed
+from mfnet.model.errors import BadCheckpoint, DownloadFailed, MfnetError
 from mfnet.model.weights.file_hash import sha256_of
 
 _CHUNK_BYTES = 1 << 20
@@ -14,8 +14,10 @@ _CHUNK_BYTES = 1 << 20
 def download(
     url: str,
     target: Path,
-    sha256: str,
+    sha256: str | None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    altered: type[MfnetError] = BadCheckpoint,
 ) -> None:
     """Fetches a file unless it is there already.
 
@@ -24,14 +26,16 @@ def download(
     Args:
         url: Where the file is.
         target: Where it shall be; complete and verified, or not there.
-        sha256: Of the whole file, hexadecimal.
+        sha256: Of the whole file, hexadecimal; None where none was published, and then what has
+            the length that the server says is taken for whole.
         progress: Called with the bytes had and their total.
+        altered: What is raised where the file is another.
 
     Raises:
         DownloadFailed: No connection, or it ended early.
-        BadCheckpoint: What came is not the file that was asked for; it is removed.
+        MfnetError: `altered`: what came is not the file that was asked for; it is removed.
     """
-    if target.exists() and sha256_of(target) == sha256:
+    if target.exists() and sha256 in (None, sha256_of(target)):
         return
     part = target.with_name(target.name + ".part")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -45,9 +49,9 @@ def download(
             url=url,
             bytes=had,
         ) from error
-    if (got := sha256_of(part)) != sha256:
+    if sha256 is not None and (got := sha256_of(part)) != sha256:
         part.unlink()
-        raise BadCheckpoint(
+        raise altered(
             f"{url} has sha256 {got}; expected {sha256}: removed", got=got, expected=sha256
         )
     part.replace(target)

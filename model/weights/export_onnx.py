@@ -15,14 +15,21 @@ from torch import Tensor, nn
 from mfnet.model.atomic_files import replacing
 from mfnet.model.config import ModelConfig
 from mfnet.model.network.mfnet import MFNet
-from mfnet.model.weights.onnx_file import CONFIG_KEY, SOURCE_KEY
+from mfnet.model.weights.onnx_file import CONFIG_KEY, SOURCE_KEY, sealed
 
 LOGITS = "logits"
 STACKED = "pixels"
 """Name of the only input of a stacked network."""
 
 
-def export_onnx(net: MFNet, path: Path, *, source_sha256: str = "", stacked: bool = False) -> None:
+def export_onnx(
+    net: MFNet,
+    path: Path,
+    *,
+    source_sha256: str = "",
+    stacked: bool = False,
+    simplify: bool = True,
+) -> None:
     """Writes a network atomically, one window a call.
 
     Args:
@@ -31,6 +38,8 @@ def export_onnx(net: MFNet, path: Path, *, source_sha256: str = "", stacked: boo
         source_sha256: Of the file that the network was loaded from.
         stacked: One input of all modalities' bands, reflectance before metres, 0 to 255 each, as
             the QGIS plugin Deepness gives them, with the metadata that it reads.
+        simplify: Fold constants and merge operations, half of the time that this takes. OpenVINO
+            does it for itself, to the same bytes; plain ONNX Runtime is an eighth slower without.
     """
     config = net.config
     module = _Stacked(net) if stacked else _Separate(net)
@@ -42,6 +51,7 @@ def export_onnx(net: MFNet, path: Path, *, source_sha256: str = "", stacked: boo
             dynamo=True,
             input_names=module.names,
             output_names=[LOGITS],
+            optimize=simplify,
             verbose=False,
         )
     assert program is not None
@@ -53,7 +63,7 @@ def export_onnx(net: MFNet, path: Path, *, source_sha256: str = "", stacked: boo
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
     with replacing(path) as part:
-        part.write_bytes(model.SerializeToString(deterministic=True))
+        part.write_bytes(sealed(model.SerializeToString(deterministic=True)))
         part.chmod(0o644)
 
 

@@ -1,9 +1,11 @@
-"""ONNX files: their metadata read without a library, and whether a stranger's file is harmless.
+"""ONNX files: their metadata read without a library, and whether a file is whole and harmless.
 
 Layout: onnx/onnx.proto of the ONNX project. A ModelProto is a protobuf message; metadata_props is
-its field 14, of entries with a key (1) and a value (2).
+its field 14, of entries with a key (1) and a value (2). Fields may follow in any order, so the last
+entry of our files is the sha256 of all bytes before it.
 """
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -12,7 +14,9 @@ from mfnet.model.errors import BadCheckpoint
 
 CONFIG_KEY = "mfnet"
 SOURCE_KEY = "mfnet_source_sha256"
-"""Keys of the metadata: the ModelConfig as JSON; the sha256 of the file that it was made from."""
+WHOLE_KEY = "mfnet_sha256"
+"""Keys of the metadata: the ModelConfig as JSON; the sha256 of the file that it was made from; that
+of all bytes before this entry."""
 
 MAX_BYTES = 2 << 30
 """protobuf's own limit of a message."""
@@ -20,6 +24,7 @@ MAX_BYTES = 2 << 30
 _METADATA_PROPS = 14
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MAX_ENTRY_BYTES = 16 << 20
+_BLOCK_BYTES = 1 << 20
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -34,6 +39,29 @@ def read_metadata(path: Path) -> dict[str, str]:
     except (OSError, ValueError, IndexError) as error:
         raise BadCheckpoint(f"{path.name} is no readable ONNX file", path=path.name) from error
     return dict(entries)
+
+
+def sealed(content: bytes) -> bytes:
+    """A serialized model, with the entry that says whether it is whole behind it."""
+    return content + _seal(hashlib.sha256(content).hexdigest())
+
+
+def check_whole(path: Path) -> None:
+    """Refuses a file that is not as it was written.
+
+    Raises:
+        BadCheckpoint: It was altered, cut, or never sealed.
+    """
+    digest, left = hashlib.sha256(), path.stat().st_size - len(sealed(b""))
+    with path.open("rb") as file:
+        while left > 0 and (block := file.read(min(left, _BLOCK_BYTES))):
+            digest.update(block)
+            left -= len(block)
+        seal = file.read()
+    if seal != _seal(digest.hexdigest()):
+        raise BadCheckpoint(
+            f"{path.name} is not as it was exported: export the model again", path=path.name
+        )
 
 
 def check_harmless(path: Path) -> None:
@@ -90,6 +118,16 @@ def _fields(file: BinaryIO, path: Path, wanted: int) -> Iterator[int]:
             file.seek(8 if kind == _FIXED64 else 4, 1)
         else:
             raise ValueError(f"no such wire type: {kind}")
+
+
+def _seal(digest: str) -> bytes:
+    entry = _bytes_field(1, WHOLE_KEY.encode()) + _bytes_field(2, digest.encode())
+    return _bytes_field(_METADATA_PROPS, entry)
+
+
+def _bytes_field(number: int, content: bytes) -> bytes:
+    """A field of bytes shorter than 128, with a number below 16."""
+    return bytes([number << 3 | _BYTES, len(content)]) + content
 
 
 def _entry(file: BinaryIO, stop: int) -> tuple[str, str]:

@@ -1,38 +1,122 @@
-"""Who asks: `Authorization: Bearer KEY`, and what that key may see.
+"""Who asks: `Authorization: Bearer KEY`, or Basic with the key as the password for programs that
+know nothing else, and what that key may see.
 
-A user sees what was made with the same key; an admin sees everybody's. What a caller may not see
+A user sees what was made with the same key; an admin sees everybody's; a reader sees what the key
+that it is of sees, and changes nothing. What a caller may not see
 does not exist for them: 404. What everybody may know of and only an admin may do: 403.
 """
 
+import base64
+from contextlib import suppress
 from typing import Annotated
 
-from fastapi import Depends
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Depends, Request
+from fastapi.security import (
+    HTTPAuthorizationCredentials,
+    HTTPBasic,
+    HTTPBasicCredentials,
+    HTTPBearer,
+)
+from fastapi.security.utils import get_authorization_scheme_param
 
 from mfnet.service.api.dependencies import ServicesOf
-from mfnet.service.db.repositories.keys import KeyRepository
+from mfnet.service.api.shared_links import SHARED, Shared
+from mfnet.service.db.repositories.keys import Holder, KeyRepository
+from mfnet.service.db.session import AWAY
 from mfnet.service.errors import Forbidden, Unauthorized
 from mfnet.service.operations.caller import Caller
+from mfnet.service.operations.context import Services
+from mfnet.service.operations.uploads import quotas
+
+_READING = ("GET", "HEAD", "OPTIONS")
+
+
+class _Basic(HTTPBasic):
+    """The framework's reads names in ASCII alone; what cannot be read is no key."""
+
+    async def __call__(self, request: Request) -> HTTPBasicCredentials | None:  # type: ignore[override]
+        scheme, given = get_authorization_scheme_param(request.headers.get("authorization"))
+        if scheme.lower() != "basic":
+            return None
+        try:
+            name, _, password = base64.b64decode(given).decode().partition(":")
+        except ValueError:
+            return None
+        return HTTPBasicCredentials(username=name, password=password)
+
 
 _bearer = HTTPBearer(auto_error=False, description="an API key, from `mfnet keys create`")
 
 
-def caller(
-    services: ServicesOf,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-) -> Caller:
+_basic = _Basic(auto_error=False, description="any name, and an API key as the password")
+
+
+async def _basic_password(
+    credentials: Annotated[HTTPBasicCredentials | None, Depends(_basic)],
+) -> str | None:
+    return credentials.password if credentials is not None else None
+
+
+async def secret(
+    request: Request,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    basic: Annotated[str | None, Depends(_basic_password)],
+) -> str:
+    """What the request brings as its key, not looked at yet.
+
+    Raises:
+        Unauthorized: Nothing.
+    """
+    found = bearer.credentials if bearer is not None else basic
+    if not found and SHARED not in request.scope:
+        raise Unauthorized(
+            "expected the header: Authorization: Bearer KEY, or Basic with the key as the password"
+        )
+    return found or ""
+
+
+SecretOf = Annotated[str, Depends(secret)]
+
+
+def caller(request: Request, services: ServicesOf, secret: SecretOf) -> Caller:
     """The request's caller; read from the database each time, so a revoked key is dead at once.
 
     Raises:
-        Unauthorized: No key, an unknown one or a revoked one.
+        Unauthorized: No key, an unknown one, one that is revoked or has expired.
+        Forbidden: A reader's key, for a request that changes something.
+        QuotaRequests: It asks too often.
     """
-    if credentials is None:
-        raise Unauthorized("expected the header: Authorization: Bearer KEY")
+    shared: Shared | None = request.scope.get(SHARED)
     with services.database.reading() as session:
-        key = KeyRepository(session).find(credentials.credentials)
-    if key is None:
+        if not secret and shared is not None:
+            by_link = _by_link(KeyRepository(session), shared)
+            quotas.count_request(services, by_link)
+            return by_link
+        found = KeyRepository(session).find(secret)
+    return holder(request, services, found)
+
+
+def _by_link(keys: KeyRepository, shared: Shared) -> Caller:
+    """Whoever has a link: sees the job as its owner does, while the owner's key is valid."""
+    if not keys.is_alive(shared.owner):
+        raise Unauthorized("this link has ended; ask whoever gave it for another")
+    return Caller(shared.owner, "a link", shared.owner)
+
+
+def holder(request: Request, services: Services, found: Holder | None) -> Caller:
+    """The caller, from the holder of their key; raises what `caller` does."""
+    if found is None:
         raise Unauthorized("this key is not valid; ask whoever runs this service for another")
-    return Caller(key.id, f"{key.name} ({key.id})", None if key.role == "admin" else key.id)
+    key = found.key
+    if key.role == "reader" and request.method not in _READING:
+        raise Forbidden("this key reads alone; expected one that may change things")
+    scope = None if found.role == "admin" else found.owner
+    caller = Caller(found.owner, f"{key.name} ({key.id})", scope)
+    quotas.count_request(services, caller)
+    if services.last_use.is_due(key.id):
+        with suppress(*AWAY), services.database.writing() as session:
+            KeyRepository(session).note_use(key.id)
+    return caller
 
 
 CallerOf = Annotated[Caller, Depends(caller)]

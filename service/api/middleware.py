@@ -1,21 +1,26 @@
-"""What surrounds every request: an id, safe headers, a limit on small bodies, a last resort.
+"""What surrounds every request: an id, safe headers, HEAD, a limit on small bodies, a last resort.
 
 Plain ASGI, because the bodies that pass through are as large as rasters.
 """
 
 import logging
 import uuid
+from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mfnet.service.api import problem_details
+from mfnet.service.api.answers import problem_details
+from mfnet.service.runtime import logging_setup
 
 logger = logging.getLogger(__name__)
 
 MAX_JSON_BYTES = 64 * 1024
 """More than any request that is no upload needs."""
+
+AS_HEAD = "mfnet.head"
+"""Key of a request's scope: true where a HEAD is answered as the GET whose headers it asks for."""
 
 _SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -24,6 +29,24 @@ _SAFE_HEADERS = {
     # Answers belong to the holder of a key; no shared cache may keep one.
     "Cache-Control": "private, no-cache",
 }
+
+
+CROSS_ORIGIN: dict[str, Any] = {
+    "allow_methods": ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"],
+    "allow_headers": [
+        *("Authorization", "Content-Type", "Content-Digest", "Idempotency-Key", "Prefer"),
+        *("Range", "If-Range", "If-None-Match", "If-Modified-Since"),
+        *("Tus-Resumable", "Upload-Length", "Upload-Metadata", "Upload-Offset", "Upload-Checksum"),
+    ],
+    "expose_headers": [
+        *("Location", "ETag", "Accept-Ranges", "Content-Range", "Content-Disposition", "Link"),
+        *("Retry-After", "Preference-Applied", "X-Request-ID"),
+        *("Tus-Resumable", "Upload-Length", "Upload-Offset", "Upload-Expires"),
+    ],
+    "max_age": 600,
+}
+"""What a page of an allowed origin may send and read. No credentials that a browser keeps: such a
+page has to bring a key of its own."""
 
 
 class Edge:
@@ -50,19 +73,40 @@ class Edge:
                     headers.setdefault(name, value)
             await send(message)
 
-        try:
-            await self.app(scope, receive, send_with_headers)
-        except Exception:
-            logger.exception("request %s failed", request_id)
-            if started:
-                raise
-            response = problem_details.internal_error(request_id)
-            await response(scope, receive, send_with_headers)
+        with logging_setup.about(request=request_id):
+            try:
+                await self.app(scope, receive, send_with_headers)
+            except Exception:
+                logger.exception("request %s failed", request_id)
+                if started:
+                    raise
+                response = problem_details.internal_error(request_id)
+                await response(scope, receive, send_with_headers)
+
+
+class Addresses:
+    """Lets every GET route answer HEAD, without its body, and a slash at the end of an address; and
+    says which prefix a proxy has put in front of all of them.
+    """
+
+    def __init__(self, app: ASGIApp, root_path: str) -> None:
+        self.app = app
+        self._root_path = root_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self._root_path:
+            scope = {**scope, "root_path": self._root_path}
+        if scope["type"] == "http" and scope["method"] != "PUT":  # where the slash has a meaning
+            if len(route_path(scope)) > 1:
+                scope = {**scope, "path": scope["path"].rstrip("/") or "/"}
+            if scope["method"] == "HEAD":  # the server below us sends no body
+                scope = {**scope, "method": "GET", AS_HEAD: True}
+        await self.app(scope, receive, send)
 
 
 class SmallBodies:
-    """Refuses a body over `MAX_JSON_BYTES` on every route but `PUT /uploads/…`, which has its own
-    limit. The framework reads a JSON body whole before it asks who sends it.
+    """Refuses a body over `MAX_JSON_BYTES` on every route but those that take uploads, which have
+    their own limit. The framework reads a JSON body whole before it asks who sends it.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -86,8 +130,15 @@ class SmallBodies:
         await self.app(scope, _refuse if int(declared) > left else receive_limited, send)
 
 
+def route_path(scope: Scope) -> str:
+    """The path below the prefix that a proxy may have left in front of it."""
+    path, prefix = str(scope["path"]), scope.get("root_path", "")
+    return path.removeprefix(prefix) if path.startswith(f"{prefix}/") else path
+
+
 def _is_upload(scope: Scope) -> bool:
-    return bool(scope["method"] == "PUT" and scope["path"].startswith("/uploads/"))
+    sends = scope["method"] in ("PUT", "PATCH", "POST")
+    return bool(sends and route_path(scope).startswith("/uploads/"))
 
 
 async def _refuse() -> Message:

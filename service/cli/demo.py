@@ -27,15 +27,18 @@ def demo(
 ) -> None:
     """Run the whole workflow through a real service: upload, map, download. A minute on a laptop.
 
-    Training never saw the town that is drawn.
+    Training never saw the town that is drawn. On Windows, where the service does not run, the map
+    is made without it.
     """
     import signal
     import sys
+    from functools import partial
 
     from rich.console import Console
 
     from mfnet.service.demo.server import DemoFailed
-    from mfnet.service.demo.walkthrough import Rasters, draw_town, tell
+    from mfnet.service.demo.walkthrough import Rasters, draw_town, map_by_service, map_here
+    from mfnet.service.runtime.posix import is_posix
 
     if (ortho is None) != (height is None):
         raise typer.BadParameter("an orthophoto needs its height raster: mfnet demo ORTHO HEIGHT")
@@ -46,10 +49,11 @@ def demo(
     try:
         if ortho is None or height is None:
             console.print(f"Drawing a town of {size} × {size} pixels")
-            rasters = draw_town(out, size, seed)
+            prepare = partial(draw_town, out, size, seed)
         else:
-            rasters = Rasters(ortho, height, dtm)
-        tell(rasters, out, model or ("town-small" if ortho is None else "town"), console)
+            prepare = partial(Rasters, ortho, height, dtm)
+        make_map = map_by_service if is_posix() else map_here
+        make_map(prepare, out, model or ("town-small" if ortho is None else "town"), console)
     except DemoFailed as failed:
         typer.echo(f"mfnet: {failed}", err=True)
         raise typer.Exit(failed.status) from None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mfnet.service.cli.settings_options import DataDir, settings_of
+from mfnet.service.cli.settings_options import DataDir, refusals_told, settings_of
 
 if TYPE_CHECKING:
     from mfnet.service.db.tables import Model
@@ -148,7 +148,8 @@ def _services(data_dir: Path | None) -> Iterator["Services"]:
     from mfnet.service.operations.context import make_services
 
     services = make_services(settings_of(data_dir=data_dir))
-    services.database.upgrade()
+    with refusals_told():
+        services.database.upgrade()
     services.registry.enter_installed()
     try:
         yield services

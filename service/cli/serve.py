@@ -2,6 +2,7 @@
 second one from the first retraining on, so that no map waits for it."""
 
 import logging
+import math
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from mfnet.service.db.repositories.audit import COMMAND_LINE, AuditLog
 from mfnet.service.db.repositories.keys import KeyRepository
 from mfnet.service.db.repositories.stalled_jobs import Backlog
 from mfnet.service.db.session import AWAY, Database
@@ -41,17 +43,22 @@ def serve(settings: Settings, *, worker: bool, tell: Tell) -> None:
 
     from mfnet.service.app import create_app
 
-    logging_setup.configure(settings.log_level)
+    logging_setup.configure(settings.log_level, settings.log_format)
     config = uvicorn.Config(
         partial(create_app, settings),
         factory=True,
         host=settings.host,
         port=settings.port,
         log_config=None,
+        timeout_graceful_shutdown=math.ceil(settings.grace_s),  # of streams without an end, too
     )
     # Before anything is touched: a service that already runs here holds the port.
     listening = listening_socket(config)
-    secret = _prepare(settings)
+    try:
+        secret = _prepare(settings)
+    except BaseException:
+        listening.close()
+        raise
     server = uvicorn.Server(config)
     # uvicorn raises the signal again after its shutdown: by then it must not end us at once.
     signal.signal(signal.SIGTERM, _exit)
@@ -168,7 +175,11 @@ def _prepare(settings: Settings) -> str | None:
     try:
         with database.writing() as session:
             keys = KeyRepository(session)
-            return None if keys.all() else keys.create("first", "admin")[1]
+            if keys.all():
+                return None
+            key, secret = keys.create("first", "admin")
+            AuditLog(session).note(COMMAND_LINE, "key created", key.id, role="admin", name="first")
+            return secret
     finally:
         database.close()
 

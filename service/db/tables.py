@@ -46,19 +46,39 @@ class Key(Table):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
-    role: Mapped[str]  # user | admin
+    role: Mapped[str]  # reader | user | admin
     sha256: Mapped[str] = mapped_column(unique=True)
     prefix: Mapped[str]  # the first characters, so that its owner recognises it in a list
     created: Mapped[float]
     revoked: Mapped[float | None] = mapped_column(default=None)
     served: Mapped[float | None] = mapped_column(default=None)  # a worker last began work of its
+    expires: Mapped[float | None] = mapped_column(default=None)
+    used: Mapped[float | None] = mapped_column(default=None)  # last, to a minute
+    of_key: Mapped[str | None] = mapped_column(default=None)  # whose things a reader sees
+    webhook_secret: Mapped[str | None] = mapped_column(default=None)  # its callbacks are signed so
+
+
+class AuditEntry(Table):
+    """Something that an admin did."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[float]
+    who: Mapped[str]  # the name and id of a key, or "command line"
+    action: Mapped[str]
+    subject: Mapped[str]
+    detail: Mapped[dict[str, Any]]
 
 
 class Upload(Table):
     """A file that came whole and was found usable; it lies under its id (see `Storage`)."""
 
     __tablename__ = "uploads"
-    __table_args__ = (Index("uploads_of_owner", "owner", "created"),)
+    __table_args__ = (
+        Index("uploads_of_owner", "owner", "created"),
+        Index("uploads_by_content", "owner", "sha256"),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     owner: Mapped[str] = mapped_column(ForeignKey("keys.id"))
@@ -91,13 +111,16 @@ class Job(Table):
     request_sha256: Mapped[str | None] = mapped_column(default=None)  # of the inputs as sent
 
     epoch: Mapped[int] = mapped_column(default=0)  # rises with each claim, never falls
-    attempts: Mapped[int] = mapped_column(default=0)  # claims that were not handed back
+    # Claims that were not handed back, since the last of its parts was finished.
+    attempts: Mapped[int] = mapped_column(default=0)
     worker: Mapped[str | None] = mapped_column(default=None)
     lease_until: Mapped[float | None] = mapped_column(default=None)
     result_epoch: Mapped[int | None] = mapped_column(default=None)  # names the results' folder
     parts_key: Mapped[str | None] = mapped_column(default=None)  # what its parts must agree in
 
-    progress: Mapped[int] = mapped_column(default=0)  # 0 to 100
+    progress: Mapped[int] = mapped_column(default=0)  # 0 to 100, never falls
+    seconds_left: Mapped[float | None] = mapped_column(default=None)  # at `updated`
+    device: Mapped[str | None] = mapped_column(default=None)  # what computed the result
     message: Mapped[str] = mapped_column(default="")
     error: Mapped[dict[str, Any] | None] = mapped_column(default=None)  # jobs.Failure
     # How its rasters are read, and what is odd about them; None where there is nothing to say.
@@ -109,6 +132,20 @@ class Job(Table):
     started: Mapped[float | None] = mapped_column(default=None)
     updated: Mapped[float]
     finished: Mapped[float | None] = mapped_column(default=None)
+
+
+class Callback(Table):
+    """Who is to be told of a job (service/operations/callbacks.py)."""
+
+    __tablename__ = "callbacks"
+    __table_args__ = (Index("callbacks_by_time", "next_at"),)
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    subscriber: Mapped[dict[str, Any]]  # addresses by what is told, and `base`, the service's own
+    told: Mapped[str]  # the state that was told last, or "done"
+    attempts: Mapped[int]  # at telling the present one
+    next_at: Mapped[float]
+    failure: Mapped[str | None] = mapped_column(default=None)  # of the last attempt
 
 
 class Part(Table):
@@ -130,6 +167,7 @@ class Part(Table):
     lease_until: Mapped[float | None] = mapped_column(default=None)
     progress: Mapped[int] = mapped_column(default=0)  # 0 to 100
     finished: Mapped[float | None] = mapped_column(default=None)
+    device: Mapped[str | None] = mapped_column(default=None)  # what computed it
 
 
 class Model(Table):

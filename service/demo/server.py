@@ -34,15 +34,18 @@ class DemoFailed(Exception):
 
 
 @contextmanager
-def serving() -> Iterator[httpx.Client]:
+def serving(data_dir: Path | None = None) -> Iterator[httpx.Client]:
     """Run `mfnet serve`; yields a client that holds the service's first key.
+
+    Args:
+        data_dir: Its data folder; one that goes with it, if not given.
 
     Raises:
         DemoFailed: It does not start; the message ends with what it logged.
     """
     with tempfile.TemporaryDirectory(prefix="mfnet-demo-") as folder:
         log = Path(folder) / "log"
-        server = _start(Path(folder) / "data", log)
+        server = _start(data_dir or Path(folder) / "data", log)
         try:
             url, key = _first_lines(server, log)
             headers = {"Authorization": f"Bearer {key}"}

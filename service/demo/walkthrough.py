@@ -2,6 +2,7 @@
 
 Draws a town (or takes the user's pair), starts `mfnet serve` on a free port with a data folder of
 its own, and does over HTTP what any client does. The server ends with the story, however it ends.
+Where the service cannot run, `mfnet predict` makes the map.
 """
 
 import hashlib
@@ -9,6 +10,8 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,11 +62,11 @@ def draw_town(out: Path, size: int, seed: int) -> Rasters:
     return Rasters(out / "ortho.tif", out / "ndsm.tif", truth=out / "truth.tif")
 
 
-def tell(rasters: Rasters, out: Path, model: str, console: Console) -> None:
-    """Map the rasters through a service of our own, and show the result.
+def map_by_service(prepare: Callable[[], Rasters], out: Path, model: str, console: Console) -> None:
+    """Map rasters through a service of our own, and show the result.
 
     Args:
-        rasters: What is mapped.
+        prepare: Gives what is mapped; called while the service starts.
         out: Folder for the results; exists.
         model: A model's name.
         console: Where the story is told.
@@ -72,21 +75,54 @@ def tell(rasters: Rasters, out: Path, model: str, console: Console) -> None:
         DemoFailed: With what the service said.
     """
     console.print("Starting the service: API, SQLite, queue and one worker")
-    with serving() as client:
-        console.print(f"  listening on {client.base_url}")
-        sent = {
-            role: _upload(client, path, console)
-            for role in _ROLES
-            if (path := getattr(rasters, role)) is not None
-        }
-        job = _submit(client, {**sent, "model": model}, console)
-        _watch(client, job, console)
-        names = _download(client, job, out, console)
+    with ThreadPoolExecutor(1) as beside:
+        preparing = beside.submit(prepare)
+        with serving() as client:
+            console.print(f"  listening on {client.base_url}")
+            names = _map(client, preparing.result(), out, model, console)
     console.print("The service has ended; nothing is left running")
-    _conclude(rasters, out, names, console)
+    _conclude(preparing.result(), out, names, console)
+
+
+def map_here(prepare: Callable[[], Rasters], out: Path, model: str, console: Console) -> None:
+    """Map rasters without a service, and show the result.
+
+    Args:
+        prepare: Gives what is mapped.
+        out: Folder for the results; exists.
+        model: A model's name.
+        console: Where the story is told.
+
+    Raises:
+        DemoFailed: With what the command said.
+    """
+    console.print("The service does not run on this system: mfnet predict makes the map")
+    rasters = prepare()
+    files = {
+        "classes.tif": ["-o", out / "classes.tif"],
+        "statistics.json": ["--statistics", out / "statistics.json"],
+    }
+    options = [option for given in files.values() for option in given]
+    further = ["--dtm", rasters.dtm] if rasters.dtm else []
+    _mfnet("predict", rasters.ortho, rasters.height, *further, *options, "--model", model)
+    _conclude(rasters, out, list(files), console)
 
 
 # ---- what a client does -------------------------------------------------------------------------
+
+
+def _map(
+    client: httpx.Client, rasters: Rasters, out: Path, model: str, console: Console
+) -> list[str]:
+    """From the rasters to the results' names."""
+    sent = {
+        role: _upload(client, path, console)
+        for role in _ROLES
+        if (path := getattr(rasters, role)) is not None
+    }
+    job = _submit(client, {**sent, "model": model}, console)
+    _watch(client, job, console)
+    return _download(client, job, out, console)
 
 
 def _upload(client: httpx.Client, path: Path, console: Console) -> str:
@@ -143,13 +179,15 @@ def _download(client: httpx.Client, job: str, out: Path, console: Console) -> li
 def _conclude(rasters: Rasters, out: Path, names: list[str], console: Console) -> None:
     statistics = json.loads((out / "statistics.json").read_text())
     _show_areas(statistics, console)
-    if rasters.truth is not None:
-        said = json.loads(_mfnet("accuracy", out / "classes.tif", rasters.truth, "--json"))
-        console.print(
-            f"Against the town's truth: {said['oa']:.1%} of the pixels are right (OA), "
-            f"mIoU {said['miou']:.3f} over the foreground classes"
-        )
-    _draw_panel(rasters, out)
+    with ThreadPoolExecutor(1) as beside:
+        drawing = beside.submit(_draw_panel, rasters, out)
+        if rasters.truth is not None:
+            said = json.loads(_mfnet("accuracy", out / "classes.tif", rasters.truth, "--json"))
+            console.print(
+                f"Against the town's truth: {said['oa']:.1%} of the pixels are right (OA), "
+                f"mIoU {said['miou']:.3f} over the foreground classes"
+            )
+        drawing.result()
     console.print("Files:")
     for path in (*(out / name for name in names), out / "panel.png"):
         console.print(f"  {path}", markup=False)

@@ -15,7 +15,8 @@ The job of a large raster is cut into *parts*. Whoever has claimed it is its *le
 worker without other work claim its parts, with a token and a lease of their own; when all are
 finished the leader joins them and publishes. A leader that vanishes leaves the finished parts to
 the next one; a helper that vanishes leaves one part to be done again. A part whose last attempt
-fails, fails the job.
+fails, fails the job. An attempt in which a part was finished does not count against the job: a job
+is given up that ends its workers without getting on.
 """
 
 from collections.abc import Iterable
@@ -25,6 +26,7 @@ from typing import Any, NamedTuple
 
 SEGMENT = "segment"
 RETRAIN = "retrain"
+ECHO = "echo"
 """Processes: what a job may be of."""
 
 

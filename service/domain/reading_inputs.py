@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mfnet.service.domain.job_uploads import AUTO, derives_terrain
+
 Band = Annotated[int, Field(ge=1, le=64)]
 
 
@@ -58,6 +60,12 @@ class ReadingInputs(BaseModel):
         title="Height offset",
         description="metres to add to heights above ground; 0: they are right as they are",
     )
+    height_shift: tuple[float, float] | None = Field(
+        default=None,
+        title="Height shift",
+        description="columns and rows of the orthophoto by which the heights lie too far right "
+        "and down",
+    )
     height_nodata: Annotated[float, Field(allow_inf_nan=False)] | Literal["none"] | None = Field(
         default=None,
         title="Missing height",
@@ -75,13 +83,29 @@ NAMES = tuple(ReadingInputs.model_fields)
 
 
 def reading_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Those that a job was given."""
-    return {name: inputs[name] for name in NAMES if inputs.get(name) is not None}
+    """Those that a job was given; a terrain that is derived is one band, in metres."""
+    given = {name: inputs[name] for name in NAMES if inputs.get(name) is not None}
+    if derives_terrain(inputs):
+        given.pop("dtm_band", None)
+        given["dtm_unit"] = "m"
+    return given
 
 
-def as_arguments(reading: Mapping[str, Any]) -> list[str]:
-    """The same for `mfnet inspect`."""
-    return [_argument(name, value) for name, value in reading.items()]
+FURTHER = ("largest_building", "align", "aoi_layer", "zones_layer")
+"""Inputs beside these and the uploads that `mfnet inspect` has as options."""
+
+
+def inspection_options(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """What a pair is inspected with before it is mapped with these inputs."""
+    given = reading_of(inputs)
+    if derives_terrain(inputs):
+        given["dtm"] = AUTO
+    return given | {name: inputs[name] for name in FURTHER if inputs.get(name) not in (None, False)}
+
+
+def as_arguments(options: Mapping[str, Any]) -> list[str]:
+    """Options as `mfnet inspect` takes them."""
+    return [_argument(name, value) for name, value in options.items()]
 
 
 def _argument(name: str, value: Any) -> str:

@@ -1,19 +1,24 @@
 """Requests to the engine, made from a job's row: ids of uploads become paths."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from mfnet.service.db.repositories.uploads import UploadRepository
 from mfnet.service.db.session import Database
 from mfnet.service.db.tables import Job, Part, Upload
 from mfnet.service.domain.job import Failure, cut
-from mfnet.service.domain.reading_inputs import NAMES, reading_of
+from mfnet.service.domain.job_uploads import derives_terrain, uploads_of
+from mfnet.service.domain.map_outputs import TERRAIN, further_files
+from mfnet.service.domain.reading_inputs import reading_of
 from mfnet.service.engine.outcomes import AttemptFailed
 from mfnet.service.engine.protocol import JoinRequest, KeyRequest, MapRequest, PartRequest
 from mfnet.service.files.storage import Storage
 from mfnet.service.settings import Settings
 
-_RASTERS = ("ortho", "height", "dtm")  # the inputs that are ids of uploads
+_OPTIONS = ("stride", "blend", "sieve", "confidence")
+_OF_FILES = ("largest_building", "aoi_layer", "zones_layer")
+_OF_POLYGONS = ("min_area", "simplify")
 
 
 class JobRequests:
@@ -34,27 +39,30 @@ class JobRequests:
 
     def map(self, job: Job) -> MapRequest:
         """Computes the whole map."""
-        return MapRequest(**self._common(job), out=self._storage.begin(job.id, job.epoch))
+        out = self._storage.begin(job.id, job.epoch)
+        return MapRequest(**self._common(job, out), out=out)
 
     def key(self, job: Job) -> KeyRequest:
         """Asks what the parts of the map have to agree in."""
-        return KeyRequest(**self._common(job))
+        return KeyRequest(**self._common(job, self._storage.parts(job.id)))
 
     def part(self, job: Job, part: Part) -> PartRequest:
         """Computes a part."""
         assert job.parts_key is not None
+        parts = self._storage.parts(job.id)
         return PartRequest(
-            **self._common(job),
-            parts=self._storage.parts(job.id),
+            **self._common(job, parts),
+            parts=parts,
             rows=(part.first_row, part.stop_row),
             key=job.parts_key,
         )
 
     def join(self, job: Job, parts: Sequence[Part]) -> JoinRequest:
         """Makes the map of its finished parts."""
+        folder = self._storage.parts(job.id)
         return JoinRequest(
-            **self._common(job),
-            parts=self._storage.parts(job.id),
+            **self._common(job, folder),
+            parts=folder,
             cuts=tuple((part.first_row, part.stop_row) for part in parts),
             out=self._storage.begin(job.id, job.epoch),
         )
@@ -66,23 +74,29 @@ class JobRequests:
             return []
         return cut(raster["height"], raster["width"], self._settings.part_pixels)
 
-    def _common(self, job: Job) -> dict[str, Any]:
-        """The fields that all requests about a job's map have."""
+    def _common(self, job: Job, folder: Path) -> dict[str, Any]:
+        """The fields that all requests about a job's map have.
+
+        Args:
+            job: The job.
+            folder: Where a terrain model that is derived is kept.
+        """
         uploads = {
             name: self._upload(name, upload_id)
-            for name in _RASTERS
-            if (upload_id := job.inputs.get(name)) is not None
+            for name, upload_id in uploads_of(job.inputs).items()
         }
+        derived = {"terrain": folder / TERRAIN} if derives_terrain(job.inputs) else {}
         return {
             **{name: self._storage.upload(upload.id) for name, upload in uploads.items()},
+            **derived,
+            **{name: job.inputs.get(name) for name in _OF_FILES},
+            **{name: job.inputs.get(name, 0) for name in _OF_POLYGONS},
             "names": {upload.id: upload.name for upload in uploads.values()},
             **self._model(job),
             "models_dir": self._settings.models_dir.resolve(),
-            "options": {
-                name: value
-                for name, value in job.inputs.items()
-                if name not in (*_RASTERS, *NAMES, "model", "model_sha256")
-            },
+            "preview": self._storage.preview(job.id),
+            "further": further_files(job.inputs),
+            "options": {name: job.inputs[name] for name in _OPTIONS if name in job.inputs},
             "reading": reading_of(job.inputs),
         }
 

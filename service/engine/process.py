@@ -23,6 +23,9 @@ from mfnet.service.settings import environment_without_secrets
 
 _log = logging.getLogger(__name__)
 
+ENVIRONMENT = gdal_env.allowing(gdal_env.FENCE, *gdal_env.VECTORS, gdal_env.POLYGONIZING)
+"""Of an engine, beside its parent's."""
+
 
 class EngineDied(Exception):
     """The child ended, or wrote what is no reply, in the middle of a request."""
@@ -100,7 +103,7 @@ class Engine:
             text=True,
             encoding="utf-8",
             errors="replace",  # what is no text is no reply either, and shall be seen as such
-            env=environment_without_secrets() | gdal_env.FENCE,
+            env=environment_without_secrets() | ENVIRONMENT,
             start_new_session=True,
         )
         # Each child has a queue of its own, so that nothing of a former one is left in it.

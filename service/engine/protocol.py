@@ -27,18 +27,36 @@ class _Segmentation(_Message):
         ortho: The orthophoto's file.
         height: The height raster's.
         dtm: The terrain model's.
+        terrain: Where the terrain model is that is derived of `height`, or is to be put.
+        largest_building: For that, in metres.
+        aoi: Polygons that the map is made inside of; `aoi_layer` of them.
+        zones: Polygons that areas are summed in; `zones_layer` of them.
+        preview: Folder for pictures of finished rows.
+        min_area: Of polygons, in square metres.
+        simplify: Them, by about so many metres.
+        further: Files to make beside the map, by `service/domain/map_outputs.py`.
         names: What their senders call them, by the files' own names.
         model: Name or file of the model.
         model_sha256: Of the file, where the model is a registered one.
         model_ref: NAME@VERSION of a registered model.
         models_dir: Folder of installed models.
-        options: Stride, blend, device, precision, confidence.
+        options: Stride, blend, sieve, device, precision, confidence.
         reading: How the rasters are to be read.
     """
 
     ortho: Path
     height: Path
     dtm: Path | None = None
+    terrain: Path | None = None
+    largest_building: float | None = None
+    aoi: Path | None = None
+    aoi_layer: str | None = None
+    zones: Path | None = None
+    zones_layer: str | None = None
+    preview: Path | None = None
+    min_area: float = 0
+    simplify: float = 0
+    further: tuple[str, ...] = ()
     names: dict[str, str] = {}
     model: str
     model_sha256: str | None = None

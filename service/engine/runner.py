@@ -4,16 +4,21 @@ It may be ended at any moment: results are written below the folder that the req
 count only once the worker has published them. See `protocol` for what goes in and out.
 """
 
+import json
 import os
 import queue
+import shutil
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any
 
+from mfnet.service.domain import map_outputs
 from mfnet.service.engine.protocol import (
     REQUEST,
     Done,
@@ -28,7 +33,9 @@ from mfnet.service.engine.protocol import (
     RetrainRequest,
     SegmentRequest,
 )
+from mfnet.service.files.sync import publish_once
 from mfnet.service.runtime.parent_death import end_with_parent
+from mfnet.service.runtime.processor_name import processor_name
 
 Result = dict[str, Any]
 Send = Callable[[Reply], None]
@@ -57,7 +64,7 @@ class Segmenter:
         """Carries out one request.
 
         Returns:
-            The statistics of a map, the key of parts, or nothing of interest.
+            The statistics of a map, the key of parts, or nothing of interest; and the `device`.
         """
         from mfnet.model.inference.segment import Segmentation
         from mfnet.model.inference.segment_options import SegmentOptions
@@ -68,19 +75,24 @@ class Segmenter:
         options = SegmentOptions(**how)
         runtime = self._load(request, options)
         reading = ReadingOptions(**request.reading)
-        with RasterPair.open(
-            request.ortho, request.height, dtm=request.dtm, options=reading
-        ) as pair:
+        dtm = _terrain(request, reading, send)
+        with (
+            RasterPair.open(request.ortho, request.height, dtm=dtm, options=reading) as pair,
+            _preview(request, pair.grid, runtime.config.classes) as show,
+        ):
             pair.report = pair.report.renamed(request.names)
             job = Segmentation(
                 pair,
                 runtime,
                 options,
                 confidence=_wants_confidence(request),
+                wanted=_area(request, pair.grid),
                 progress=lambda done, total: send(Progress(done=done, total=total)),
+                finished=show,
                 tags=_tags(request),
             )
-            return _carry_out(request, job)
+            found = _carry_out(request, job, runtime.config, send)
+        return {**found, "device": _device(runtime)}
 
     def _load(self, request: SegmentRequest, options: Any) -> Any:
         """The model on its device; a model that is loaded costs the next request nothing."""
@@ -138,13 +150,20 @@ def retrain(request: RetrainRequest, send: Send) -> Result:
 
 
 def _export(model: Path, models_dir: Path) -> None:
-    """Writes the candidate's export beside it: workers without torch run that."""
+    """Writes the candidate's export beside it, for workers without torch.
+
+    Hours of training are not lost where that fails; workers with torch run the model all the same.
+    """
     from mfnet.model.weights.checkpoint import load_model
     from mfnet.model.weights.export_onnx import export_onnx
     from mfnet.model.weights.file_hash import sha256_of
 
-    net = load_model(model, models_dir)
-    export_onnx(net, model.with_suffix(".onnx"), source_sha256=sha256_of(model))
+    try:
+        net = load_model(model, models_dir)
+        sha256, export = sha256_of(model), model.with_suffix(".onnx")
+        export_onnx(net, export, source_sha256=sha256, simplify=False)
+    except Exception:
+        traceback.print_exc()  # for the log
 
 
 def answer(request: Request, segmenter: Segmenter, send: Send) -> Done | Failed:
@@ -155,6 +174,7 @@ def answer(request: Request, segmenter: Segmenter, send: Send) -> Done | Failed:
     # there is the caller's choice: what is wrong now is wrong with this machine.
     ours = (
         *(errors.UnknownModel, errors.BadCheckpoint, errors.BaseMissing, errors.ModelAltered),
+        errors.MissingExtra,
         *(errors.RasterMissing, errors.InputChanged, errors.OutputNotWritable),
     )
     try:
@@ -168,6 +188,59 @@ def answer(request: Request, segmenter: Segmenter, send: Send) -> Done | Failed:
         # Anything may come out of drivers and decoders. What exactly is for the log alone.
         traceback.print_exc()
         return _fault(error)
+
+
+def _terrain(request: SegmentRequest, reading: Any, send: Send) -> Path | None:
+    """The terrain model; where it is to be derived, it is made by whoever comes first."""
+    from mfnet.model.raster.pairs.derive_terrain import LARGEST_M, derive_terrain
+
+    if (wanted := request.terrain) is None:
+        return request.dtm
+    if not wanted.exists():
+        send(Progress(done=0, total=0, what="deriving the terrain"))
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".terrain-", dir=wanted.parent) as folder:
+            made = Path(folder) / wanted.name
+            largest_m = request.largest_building or LARGEST_M
+            derive_terrain(request.height, made, options=reading, largest_m=largest_m)
+            publish_once(made, wanted)
+    if isinstance(request, JoinRequest):
+        shutil.copyfile(wanted, request.out / wanted.name)
+    return wanted
+
+
+@contextmanager
+def _preview(request: SegmentRequest, grid: Any, scheme: Any) -> Iterator[Callable[[Any], None]]:
+    """Shows finished rows while the others are computed; no map fails with its preview."""
+    from mfnet.model.raster.products.pictures.row_preview import RowPreview
+
+    if request.preview is None:
+        yield lambda band: None
+        return
+    preview = RowPreview(request.preview, grid.height, grid.width, scheme)
+
+    def show(band: Any) -> None:
+        with suppress(OSError):
+            preview.add(band.row, band.classes_hW)
+
+    yield show
+    with suppress(OSError):
+        preview.flush()
+
+
+def _area(request: SegmentRequest, grid: Any) -> Any:
+    """The part of the map that is wanted; its remarks name the file as its sender does."""
+    from mfnet.model.raster.pairs.area_of_interest import Area, AreaOfInterest
+    from mfnet.model.raster.pairs.report import renamed
+
+    if request.aoi is None:
+        return None
+    wanted = AreaOfInterest.open(Area(request.aoi, request.aoi_layer), grid)
+    wanted.remarks = [
+        remark.model_copy(update={"message": renamed(remark.message, request.names)})
+        for remark in wanted.remarks
+    ]
+    return wanted
 
 
 def _check_sha256(path: Path, expected: str | None) -> None:
@@ -192,7 +265,14 @@ def _tags(request: SegmentRequest) -> dict[str, str]:
     return {"MFNET_MODEL": request.model_ref, "MFNET_MODEL_SHA256": request.model_sha256}
 
 
-def _carry_out(request: SegmentRequest, job: Any) -> Result:
+def _device(runtime: Any) -> str:
+    """What computes, by its name."""
+    if runtime.device == "cpu":
+        return processor_name()
+    return str(runtime.conditions["processor"])
+
+
+def _carry_out(request: SegmentRequest, job: Any, config: Any, send: Send) -> Result:
     match request:
         case KeyRequest():
             return {"key": job.key}
@@ -206,6 +286,10 @@ def _carry_out(request: SegmentRequest, job: Any) -> Result:
         case MapRequest():
             statistics = job.map(**_files(request))
     _write_least_sure(request)
+    _write_quality(request, job.pair, send)
+    _write_further(request, config.classes, job.pair.heights, send)
+    if map_outputs.ITEM in request.further:
+        _write_item(request, statistics, config)
     return statistics
 
 
@@ -215,6 +299,75 @@ def _write_least_sure(request: MapRequest | JoinRequest) -> None:
 
     if (confidence := _files(request)["confidence"]) is not None:
         write_least_sure(confidence, request.out / "least_sure.gpkg")
+
+
+def _write_quality(request: MapRequest | JoinRequest, pair: Any, send: Send) -> None:
+    """Where the map rests on colour alone, is unsure, or has gaps; and how much of it."""
+    from mfnet.model.raster.pairs.quality import write_quality
+
+    raster, figures = (request.out / name for name in map_outputs.QUALITY)
+    if not set(map_outputs.QUALITY) & set(request.further):
+        return
+    reasons = write_quality(
+        *(pair, raster),
+        confidence=_files(request)["confidence"],
+        wanted=_area(request, pair.grid),
+        progress=_telling(send, "quality, rows"),
+    )
+    figures.write_text(json.dumps(reasons, indent=2))
+
+
+def _telling(send: Send, what: str) -> Callable[[int, int], None]:
+    """Tells what is made of the map; the windows are all done, and progress does not fall back."""
+    return lambda done, total: send(
+        Progress(done=total, total=total, what=f"{what}: {done} of {total}")
+    )
+
+
+def _write_further(
+    request: MapRequest | JoinRequest, scheme: Any, heights: Any, send: Send
+) -> None:
+    """What is made of the finished map: polygons, and areas in zones."""
+    from mfnet.model.raster.products.areas.zone_areas import read_zones, write_zone_areas
+    from mfnet.model.raster.products.polygons.map_polygons import write_map_polygons
+
+    classes = request.out / "classes.tif"
+    if map_outputs.POLYGONS in request.further:
+        polygons = request.out / map_outputs.POLYGONS
+        write_map_polygons(
+            *(classes, polygons, scheme),
+            min_area_m2=request.min_area,
+            simplify_m=request.simplify,
+            heights=heights,
+            progress=_telling(send, "polygons, rows"),
+        )
+    of_zones = [request.out / name for name in map_outputs.ZONES if name in request.further]
+    if of_zones and request.zones is not None:
+        zones = read_zones(request.zones, request.zones_layer)
+        write_zone_areas(classes, zones, of_zones, scheme, progress=_telling(send, "zones"))
+
+
+def _write_item(request: MapRequest | JoinRequest, statistics: Result, config: Any) -> None:
+    """The map's entry in a catalogue, with what there is beside it."""
+    from mfnet.model.raster.products.stac_item import ModelAsset, write_stac_item
+
+    names = {"classes": "classes.tif", "statistics": "statistics.json"}
+    names |= {
+        "quality": map_outputs.QUALITY[0],
+        "polygons": map_outputs.POLYGONS,
+        "terrain": map_outputs.TERRAIN,
+    }
+    names |= dict(zip(("confidence", "least_sure"), map_outputs.CONFIDENCE, strict=True))
+    names |= dict(zip(("zones", "zones_table"), map_outputs.ZONES, strict=True))
+    files = {role: request.out / name for role, name in names.items()}
+    there = {role: path for role, path in files.items() if path.exists()}
+    model = ModelAsset(Path(request.model).name)
+    if request.model_ref is not None:  # from jobs/ID/results/item.json
+        name, _, version = request.model_ref.partition("@")
+        href = f"../../../models/{name}/versions/{version}"
+        model = ModelAsset(href, "application/json")
+    seen = request.ortho.stat().st_mtime
+    write_stac_item(request.out / map_outputs.ITEM, statistics, config, there, model, seen)
 
 
 def _files(request: MapRequest | JoinRequest) -> dict[str, Path | None]:

@@ -77,6 +77,8 @@ def _scheme(tiles: Sequence[Tile]) -> dict[str, Any]:
 def _tile(tile: Tile, uploads: UploadRepository, storage: Storage) -> dict[str, Any]:
     rasters = {"ortho": tile.ortho, "height": tile.height, "dtm": tile.dtm}
     files = {role: storage.upload(ref) for role, ref in rasters.items() if ref is not None}
+    if (derived := storage.derived_terrain(tile.id)).exists():
+        files["dtm"] = derived
     files["labels"] = storage.labels(tile.id)
     known = {role: uploads.get(ref) for role, ref in rasters.items() if ref is not None}
     sha256 = {role: upload.sha256 for role, upload in known.items() if upload is not None}

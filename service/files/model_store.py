@@ -56,7 +56,7 @@ class ModelFiles:
             part.replace(self.path(sha256))
         finally:
             part.unlink(missing_ok=True)
-        self._keep_export(source, sha256)
+        self.keep_export(source, sha256)
         sync(self._folder)
         return sha256
 
@@ -81,11 +81,11 @@ class ModelFiles:
             self.check(sha256)
         except OSError:
             self.add(source, sha256)
-        self._keep_export(source, sha256)
+        self.keep_export(source, sha256)
         sync(self._folder)
 
-    def _keep_export(self, source: Path, sha256: str) -> None:
-        """Copies what lies beside a model that is kept; a model does without it."""
+    def keep_export(self, source: Path, sha256: str) -> None:
+        """Copies the export that lies beside a file that is kept; a model does without it."""
         export, target = source.with_suffix(".onnx"), self.path(sha256).with_suffix(".onnx")
         if not export.is_file() or target.is_file():
             return

@@ -1,4 +1,4 @@
-"""Forcing what was written to the disk."""
+"""Forcing what was written to the disk, and to its name."""
 
 import os
 from pathlib import Path
@@ -11,3 +11,20 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def publish_once(made: Path, target: Path) -> None:
+    """Gives a finished file its name, unless another process was sooner: then its file stays.
+
+    Args:
+        made: The file, in the same file system; it may stay where it is.
+        target: Its name. Whoever has opened it never finds another file there.
+    """
+    sync(made)
+    try:
+        os.link(made, target)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without links
+        made.rename(target)
+    sync(target.parent)

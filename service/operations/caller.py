@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Caller:
-    """The holder of a valid key.
+    """The holder of a valid key, or of a reader of it.
 
     Attributes:
         key_id: Owner of what this request creates.

@@ -4,9 +4,12 @@ from dataclasses import dataclass
 
 from mfnet.service.db.session import Database
 from mfnet.service.files.storage import Storage
-from mfnet.service.operations.file_inspection import Inspector
+from mfnet.service.operations.inspection.file_inspection import Inspector
 from mfnet.service.operations.model_registry import Registry
+from mfnet.service.operations.pictures.map_tiles import TileDrawer
 from mfnet.service.queue import JobNotifier, make_celery
+from mfnet.service.runtime.last_use import LastUse
+from mfnet.service.runtime.request_rates import RequestRates
 from mfnet.service.settings import Settings
 
 _INSPECTIONS_AT_ONCE = 2
@@ -22,6 +25,10 @@ class Services:
     notifier: JobNotifier
     inspector: Inspector
     registry: Registry
+    rates: RequestRates
+    last_use: LastUse
+    tiles: TileDrawer
+    link_secret: bytes
 
 
 def make_services(settings: Settings) -> Services:
@@ -40,4 +47,8 @@ def make_services(settings: Settings) -> Services:
         notifier=JobNotifier(make_celery(settings)),
         inspector=inspector,
         registry=Registry(database, storage.models, inspector),
+        rates=RequestRates(settings.quota_requests),
+        last_use=LastUse(),
+        tiles=TileDrawer(storage),
+        link_secret=storage.link_secret(),
     )

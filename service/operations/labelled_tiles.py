@@ -7,17 +7,20 @@ map was made of may not: labels without them teach nothing.
 
 import hashlib
 import json
+import shutil
 import uuid
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from mfnet.service.db.repositories.audit import AuditLog
 from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.repositories.tiles import TileRepository
 from mfnet.service.db.repositories.uploads import UploadRepository
 from mfnet.service.db.tables import Job, Tile, Upload
 from mfnet.service.domain.job import RETRAIN, SEGMENT, State
+from mfnet.service.domain.job_uploads import RASTERS, derives_terrain, uploads_of
 from mfnet.service.domain.reading_inputs import reading_of
 from mfnet.service.errors import (
     NoSuchJob,
@@ -34,7 +37,6 @@ from mfnet.service.operations.caller import Caller
 from mfnet.service.operations.context import Services
 from mfnet.service.schemas.tiles import Correction
 
-_RASTERS = ("ortho", "height", "dtm")
 _UNFINISHED = (State.ACCEPTED, State.RUNNING)
 _MANY = 10_000
 
@@ -81,12 +83,14 @@ def remove(services: Services, caller: Caller, tile_id: str) -> None:
     """
     with services.database.writing() as session:
         tiles = TileRepository(session)
-        found(tiles.get(tile_id, caller.scope), tile_id)
+        tile = found(tiles.get(tile_id, caller.scope), tile_id)
         taking = JobRepository(session).page(limit=_MANY, states=_UNFINISHED, processes=[RETRAIN])
         for job in taking:
             if tile_id in (job.inputs.get("tiles") or ()):
                 raise TileInUse(f"job {job.id} learns from the tile; dismiss it first", job=job.id)
         tiles.remove(tile_id)
+        if tile.owner != caller.key_id:
+            AuditLog(session).note(caller.name, "tile removed", tile_id, owner=tile.owner)
     services.storage.remove_tile(tile_id)
 
 
@@ -128,9 +132,7 @@ def _rasters(session: Session, job: Job) -> dict[str, Upload]:
     """The uploads that the map was made of, by role."""
     uploads = UploadRepository(session)
     known = {}
-    for role in _RASTERS:
-        if (ref := job.inputs.get(role)) is None:
-            continue
+    for role, ref in uploads_of(job.inputs, RASTERS).items():
         upload = uploads.get(ref)
         if upload is None:
             raise _gone(job, role)
@@ -161,10 +163,23 @@ def _make(
         if refused.code == "output.disk_full":
             raise StorageFull(f"no room for the labels of tile {tile_id}") from refused
         raise
+    if derives_terrain(job.inputs):
+        _keep_terrain(services, tile_id, job)
     sync(out.parent)  # the files themselves were, by whoever wrote them
     sync(out.parent.parent)
     with out.open("rb") as file:
         return {"report": report, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def _keep_terrain(services: Services, tile_id: str, job: Job) -> None:
+    """The terrain that was derived for the map: the tile outlives the job."""
+    assert job.result_epoch is not None
+    kept = services.storage.derived_terrain(tile_id)
+    try:
+        shutil.copyfile(services.storage.folder(job.id, job.result_epoch) / kept.name, kept)
+    except FileNotFoundError:
+        raise _gone(job, "dtm") from None
+    sync(kept)
 
 
 def _columns(job: Job, rasters: dict[str, Upload]) -> dict[str, Any]:

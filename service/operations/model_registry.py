@@ -173,6 +173,8 @@ class Registry:
         known = {model.sha256 for model in self.versions(name)}
         sha256 = digest(path)
         if sha256 in known:
+            # An export may have come later, or with a newer version of this program.
+            self._files.keep_export(path, sha256)
             return
         self._files.add(path, sha256)
         config, size = self._inspector.config(path), path.stat().st_size

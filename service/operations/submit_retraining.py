@@ -1,6 +1,7 @@
 """From an admin's request to a retraining: the parent, the labelled tiles, the job."""
 
 from pathlib import Path
+from typing import Any
 
 from mfnet.service.db.repositories.tiles import TileRepository
 from mfnet.service.db.tables import Job, Model
@@ -18,7 +19,11 @@ _MANIFEST = "manifest.toml"
 
 
 def submit(
-    services: Services, caller: Caller, inputs: RetrainInputs, idempotency_key: str | None
+    services: Services,
+    caller: Caller,
+    inputs: RetrainInputs,
+    idempotency_key: str | None,
+    chosen: dict[str, Any] | None = None,
 ) -> Job:
     """A new job, or the one that an earlier request with the same key made.
 
@@ -31,7 +36,7 @@ def submit(
         BadTrainingFolder: The folder is not below the root, or holds no manifest.
         IdempotencyMismatch: The earlier request had other inputs.
     """
-    request = Request(caller, RETRAIN, inputs, idempotency_key)
+    request = Request(caller, RETRAIN, inputs, idempotency_key, chosen)
     if (first := request.first(services)) is not None:
         return first
     parent = find_model(services, inputs.model)
@@ -43,7 +48,7 @@ def submit(
             "there is no labelled tile of the model's classes to learn from; expected corrections "
             "of maps (`tiles`), or a folder of tiles with a manifest on the server (`folder`)"
         )
-    kept = inputs.model_dump() | {"tiles": tiles, "folder": folder}
+    kept = inputs.model_dump() | {"tiles": tiles, "folder": folder} | (chosen or {})
     return request.accept(services, kept, parent)
 
 

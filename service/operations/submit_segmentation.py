@@ -1,45 +1,68 @@
 """Submits a segmentation: finds the uploads, inspects the pair, stores the job, notifies."""
 
 import hashlib
+import json
+import logging
 from typing import Any
 
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
+from mfnet.service.db.repositories.audit import AuditLog
 from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.repositories.uploads import UploadRepository
 from mfnet.service.db.tables import Job, Model, Upload
-from mfnet.service.domain.job import SEGMENT
+from mfnet.service.domain.job import RETRAIN, SEGMENT
+from mfnet.service.domain.job_uploads import uploads_of
 from mfnet.service.domain.model_version import Ref
-from mfnet.service.domain.reading_inputs import reading_of
-from mfnet.service.errors import IdempotencyMismatch, NoSuchModel, NoSuchUpload, Refused
+from mfnet.service.domain.reading_inputs import inspection_options
+from mfnet.service.errors import IdempotencyMismatch, NoSuchModel, Refused, UploadNotFound
+from mfnet.service.operations.callbacks import new_secret
 from mfnet.service.operations.caller import Caller
 from mfnet.service.operations.context import Services
+from mfnet.service.operations.uploads import quotas
 from mfnet.service.schemas.jobs import SegmentInputs
+
+_log = logging.getLogger(__name__)
 
 
 def submit(
-    services: Services, caller: Caller, inputs: SegmentInputs, idempotency_key: str | None
+    services: Services,
+    caller: Caller,
+    inputs: SegmentInputs,
+    idempotency_key: str | None,
+    chosen: dict[str, Any] | None = None,
 ) -> Job:
     """A new job, or the one that an earlier request with the same key made.
 
+    Args:
+        services: Of the API.
+        caller: Whose job.
+        inputs: As they were sent.
+        idempotency_key: The caller's name for the request, where there is one.
+        chosen: `outputs` and `response` of the request, which the results look at.
+
     Raises:
-        NoSuchUpload: An input names no upload that the caller may see.
+        UploadNotFound: An input names no upload that the caller may see.
         Refused: The pair or the model is at fault; no GPU has been touched.
         IdempotencyMismatch: The earlier request had other inputs.
     """
     # The names of uploads as they were sent: a newer file of that name is no other request.
-    request = Request(caller, SEGMENT, inputs, idempotency_key)
+    request = Request(caller, SEGMENT, inputs, idempotency_key, chosen)
     if (first := request.first(services)) is not None:
         return first
     with services.database.reading() as session:
         rasters = _rasters(session, caller, inputs)
     model = find_model(services, inputs.model)
-    report = _inspect(services, rasters, model, reading_of(inputs.model_dump()))
+    report = _inspect(services, rasters, model, inputs)
     kept = inputs.model_dump(exclude_none=True) | {
         role: upload.id for role, upload in rasters.items()
     }
-    return request.accept(services, kept, model, remarks=report["remarks"], drift=_drift(report))
+    kept |= chosen or {}
+    remarks = report["remarks"]
+    if inputs.align and (told := _settle_shift(kept, report)) is not None:
+        remarks = [*remarks, told]
+    return request.accept(services, kept, model, remarks=remarks, drift=_drift(report))
 
 
 class Request:
@@ -50,27 +73,36 @@ class Request:
         process: Which.
         inputs: As they were sent.
         idempotency_key: The caller's name for it, where there is one.
+        chosen: What else was sent and is kept with the job.
     """
 
     def __init__(
-        self, caller: Caller, process: str, inputs: BaseModel, idempotency_key: str | None
+        self,
+        caller: Caller,
+        process: str,
+        inputs: BaseModel,
+        idempotency_key: str | None,
+        chosen: dict[str, Any] | None = None,
     ) -> None:
         self._caller = caller
         self._process = process
         self._key = idempotency_key
-        self._sha256 = hashlib.sha256(inputs.model_dump_json().encode()).hexdigest()
+        sent = inputs.model_dump_json() + (json.dumps(chosen, sort_keys=True) if chosen else "")
+        self._sha256 = hashlib.sha256(sent.encode()).hexdigest()
 
     def first(self, services: Services) -> Job | None:
         """The job that an earlier request with the same key made, if it had the same inputs.
 
         Raises:
             IdempotencyMismatch: It had others.
+            QuotaJobs: There is none, and no other may wait.
         """
-        if self._key is None:
-            return None
         with services.database.reading() as session:
-            first = JobRepository(session).submitted(self._caller.key_id, self._key)
-        return None if first is None else self._repeated(first)
+            first = self._key and JobRepository(session).submitted(self._caller.key_id, self._key)
+            if not first:
+                quotas.check_waiting(services, session, self._caller)
+                return None
+        return self._repeated(first)
 
     def accept(
         self,
@@ -92,9 +124,12 @@ class Request:
 
         Raises:
             IdempotencyMismatch: Another request with the same key came at the same time.
+            QuotaJobs: So did others, and no more may wait.
         """
-        kept = kept | {"model": f"{model.name}@{model.version}", "model_sha256": model.sha256}
+        told = {"model": f"{model.name}@{model.version}"}
+        kept = kept | told | {"model_sha256": model.sha256}
         with services.database.writing() as session:
+            quotas.check_waiting(services, session, self._caller)
             job, new = JobRepository(session).submit(
                 self._caller.key_id,
                 self._process,
@@ -103,9 +138,13 @@ class Request:
                 self._sha256,
                 remarks=remarks,
                 drift=drift,
+                webhook_secret=new_secret(),
             )
+            if new and self._process == RETRAIN:
+                AuditLog(session).note(self._caller.name, "retraining asked for", job.id, **told)
         if not new:  # the same request came twice at once
             return self._repeated(job)
+        _log.info("job %s: accepted", job.id)
         services.notifier.notify(job.id, self._process)
         return job
 
@@ -133,15 +172,12 @@ def find_model(services: Services, ref: str) -> Model:
 
 def _rasters(session: Session, caller: Caller, inputs: SegmentInputs) -> dict[str, Upload]:
     """The uploads that the inputs name, by role."""
-    named = {"ortho": inputs.ortho, "height": inputs.height, "dtm": inputs.dtm}
     uploads = UploadRepository(session)
     found = {}
-    for role, ref in named.items():
-        if ref is None:
-            continue
+    for role, ref in uploads_of(inputs.model_dump()).items():
         upload = uploads.get(ref, caller.scope) or uploads.named(caller.key_id, ref)
         if upload is None:
-            raise NoSuchUpload(
+            raise UploadNotFound(
                 f"inputs.{role}: no upload {ref!r}; send the file first: PUT /uploads/NAME",
                 role=role,
                 upload=ref,
@@ -151,15 +187,25 @@ def _rasters(session: Session, caller: Caller, inputs: SegmentInputs) -> dict[st
 
 
 def _inspect(
-    services: Services, rasters: dict[str, Upload], model: Model, reading: dict[str, Any]
+    services: Services, rasters: dict[str, Upload], model: Model, inputs: SegmentInputs
 ) -> dict[str, Any]:
     paths = {role: services.storage.upload(upload.id) for role, upload in rasters.items()}
     file = services.storage.models.path(model.sha256)
     names = {upload.id: upload.name for upload in rasters.values()}
     names |= {str(file): model.name, file.name: model.name}
-    return services.inspector.pair(
-        paths["ortho"], paths["height"], paths.get("dtm"), str(file), reading, names
-    )
+    asked = inspection_options(inputs.model_dump())
+    sums = {role: upload.sha256 for role, upload in rasters.items()}
+    return services.inspector.pair(paths, str(file), asked, names, sums)
+
+
+def _settle_shift(kept: dict[str, Any], report: dict[str, Any]) -> dict[str, str] | None:
+    """Keeps the shift that was measured, once for all parts; what to tell where none could be."""
+    shift = report["reading"]["options"].get("height_shift")
+    if shift is None:
+        message = "inputs.align: nobody can tell how far the heights lie beside the orthophoto"
+        return {"code": "pair.shift_unknown", "message": message}
+    kept["height_shift"] = shift
+    return None
 
 
 def _drift(report: dict[str, Any]) -> dict[str, Any] | None:

@@ -32,3 +32,16 @@ FENCE = {
 
 What is left is enough to write results, too: a warp needs no VRT driver.
 """
+
+VECTORS = ("ESRI Shapefile", "FlatGeobuf")
+"""Drivers for a child that reads polygons, too: these formats name no other files."""
+
+
+POLYGONIZING = "Memory"
+"""Driver that rasterio makes polygons of a raster with; it opens no files."""
+
+
+def allowing(fence: dict[str, str], *drivers: str) -> dict[str, str]:
+    """A fence of a process that may use some more drivers."""
+    skipped = [name for name in fence["GDAL_SKIP"].split(",") if name not in drivers]
+    return fence | {"GDAL_SKIP": ",".join(skipped)}

@@ -3,14 +3,28 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from mfnet.service.domain.job import State
+from mfnet.service.domain.job_uploads import UPLOADS
 from mfnet.service.domain.model_version import REF
 from mfnet.service.domain.reading_inputs import ReadingInputs
+from mfnet.service.schemas.execution import Execution
 
 ModelRef = Annotated[str, Field(pattern=f"^{REF}$")]
 UploadRef = Annotated[str, Field(min_length=1, max_length=200)]
+RasterInput = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=2000,
+        json_schema_extra={"contentMediaType": "image/tiff; application=geotiff"},
+    ),
+]
+"""An upload's id, name or address."""
+PolygonsInput = Annotated[str, Field(min_length=1, max_length=2000)]
+"""The same, of polygons: GeoPackage, GeoJSON, FlatGeobuf, a Shapefile in a zip."""
+LayerName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,200}$")]
 
 
 class Link(BaseModel):
@@ -20,6 +34,13 @@ class Link(BaseModel):
     rel: str | None = None
     type: str | None = None
     title: str | None = None
+
+
+class InlineOutput(BaseModel):
+    """An output that stands in the results themselves."""
+
+    value: Any
+    mediaType: str
 
 
 # ---- processes ------------------------------------------------------------------------------
@@ -68,15 +89,47 @@ class ProcessList(BaseModel):
 class SegmentInputs(ReadingInputs):
     """What a segmentation takes."""
 
-    ortho: UploadRef = Field(
-        title="Orthophoto", description="id of an upload, or the name of your newest one so called"
+    ortho: RasterInput = Field(
+        title="Orthophoto",
+        description="id or address of an upload, or the name of your newest one so called",
     )
-    height: UploadRef = Field(
+    height: RasterInput = Field(
         title="Height raster",
         description="an upload with heights above ground (nDSM) in metres, or a surface with `dtm`",
     )
-    dtm: UploadRef | None = Field(
-        default=None, title="Terrain", description="an upload to subtract from `height`"
+    dtm: RasterInput | None = Field(
+        default=None,
+        title="Terrain",
+        description="an upload to subtract from `height`; or `auto`: derive the terrain from it",
+    )
+    largest_building: float | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        title="Largest building",
+        description="metres; with a terrain that is derived, what is wider stays terrain",
+    )
+    aoi: PolygonsInput | None = Field(
+        default=None,
+        title="Area of interest",
+        description="an upload of polygons, in any CRS: the map is made inside of them alone",
+    )
+    aoi_layer: LayerName | None = Field(
+        default=None, title="Its layer", description="of `aoi`, where it has several"
+    )
+    zones: PolygonsInput | None = Field(
+        default=None,
+        title="Zones",
+        description="an upload of polygons such as parcels: what each class covers in them is a "
+        "result",
+    )
+    zones_layer: LayerName | None = Field(
+        default=None, title="Their layer", description="of `zones`, where it has several"
+    )
+    align: bool = Field(
+        default=False,
+        title="Align",
+        description="measure how far the heights lie beside the orthophoto, and move them back",
     )
     model: ModelRef = Field(
         default="town",
@@ -92,18 +145,78 @@ class SegmentInputs(ReadingInputs):
         "without it",
     )
     blend: Literal["mean", "hann"] = Field(
-        default="mean", title="Blending", description="how overlapping windows are weighted"
+        default="hann",
+        title="Blending",
+        description="how overlapping windows are weighted: less towards their rims, or alike",
+    )
+    sieve: int | None = Field(
+        default=None,
+        ge=2,
+        le=100_000_000,
+        title="Sieve",
+        description="islands under so many pixels get the class of their largest neighbour",
     )
     confidence: bool = Field(
         default=False, title="Confidence", description="write confidence.tif, too"
     )
+    quality: bool = Field(
+        default=False,
+        title="Quality",
+        description="write quality.tif, too: what each pixel of the map rests on, and why it has "
+        "gaps",
+    )
+    polygons: bool = Field(
+        default=False, title="Polygons", description="write the map as polygons.gpkg, too"
+    )
+    min_area: float = Field(
+        default=0,
+        ge=0,
+        le=1e12,
+        title="Smallest polygon",
+        description="square metres; polygons that are smaller are left out",
+    )
+    simplify: float = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        title="Simplify polygons",
+        description="metres; borders are straightened by about so much, and stay shared",
+    )
+    stac: bool = Field(
+        default=False,
+        title="STAC item",
+        description="write item.json, too: the map's entry in a catalogue",
+    )
 
 
-class Execute(BaseModel):
-    """A request to run the segmentation. Members that OGC clients add beside these are ignored:
-    every job is asynchronous and writes all of its outputs."""
+class Execute(Execution):
+    """A request to run the segmentation; every job of it is asynchronous."""
+
+    uploads = frozenset(UPLOADS)
 
     inputs: SegmentInputs
+
+
+class EchoInputs(BaseModel):
+    """What comes back."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    message: str = Field(max_length=10_000, title="Message", description="what comes back")
+    pause: float = Field(
+        default=0,
+        ge=0,
+        le=30,
+        strict=True,
+        title="Pause",
+        description="seconds until it comes back",
+    )
+
+
+class ExecuteEcho(Execution):
+    """A request for an echo, to try a client with."""
+
+    inputs: EchoInputs
 
 
 # ---- jobs -----------------------------------------------------------------------------------
@@ -126,17 +239,36 @@ class StatusInfo(BaseModel):
     processID: str
     status: State
     message: str
-    progress: int = Field(ge=0, le=100)
+    progress: int = Field(ge=0, le=100, description="never falls, whatever becomes of a worker")
+    secondsLeft: int | None = Field(
+        default=None, ge=0, description="when it was `updated`; not while nobody can tell"
+    )
+    device: str | None = Field(default=None, description="what computed the result")
     created: datetime
-    started: datetime | None
-    finished: datetime | None
+    started: datetime | None = None
+    finished: datetime | None = None
     updated: datetime
-    exception: dict[str, Any] | None = Field(description="why the job failed, as problem+json")
+    expires: datetime | None = Field(
+        default=None, description="when it is removed with its results, where it is"
+    )
+    inputs: dict[str, Any] = Field(description="of the request; uploads by their ids")
+    exception: dict[str, Any] | None = Field(
+        default=None, description="why the job failed, as problem+json"
+    )
     remarks: list[Remark] = Field(
         description="how the rasters are read, what is odd about them, and what of them the model "
         "has never seen"
     )
     links: list[Link]
+
+
+class CallbackInfo(BaseModel):
+    """How it goes with telling a job's subscriber."""
+
+    told: str = Field(description="the state that was told last; done: nothing more will be told")
+    attempts: int = Field(description="at telling the present state, which failed")
+    next: datetime | None = Field(default=None, description="not before then is it tried again")
+    failure: str | None = Field(default=None, description="of the last attempt")
 
 
 class JobList(BaseModel):

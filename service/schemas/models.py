@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from mfnet.service.domain.model_version import ModelState
+from mfnet.service.schemas.execution import Execution
 from mfnet.service.schemas.jobs import ModelRef
 
 TileRef = Annotated[str, Field(min_length=1, max_length=64)]
@@ -89,11 +90,10 @@ class RetrainInputs(BaseModel):
         title="Parent",
         description="the model to go on from: its name, for the version in use; or NAME@VERSION",
     )
-    tiles: list[TileRef] | Literal["all"] = Field(
+    tiles: Annotated[list[TileRef], Field(max_length=10_000)] | Literal["all"] = Field(
         default=[],
         title="Labelled tiles",
         description="ids of corrections, or all of the model's classes",
-        max_length=10_000,
     )
     folder: str | None = Field(
         default=None,
@@ -142,7 +142,7 @@ class RetrainInputs(BaseModel):
     )
 
 
-class ExecuteRetrain(BaseModel):
+class ExecuteRetrain(Execution):
     """A request to retrain a model; for admins."""
 
     inputs: RetrainInputs

@@ -17,7 +17,7 @@ class Correction(BaseModel):
 
     labels: UploadRef = Field(
         description="an upload, by id or name: the map corrected (GeoTIFF), or polygons over it "
-        "(GeoPackage)"
+        "(GeoPackage, GeoJSON, FlatGeobuf, or a Shapefile in a zip)"
     )
     column: ColumnName = Field(default="class", description="of polygons: holds the class")
     layer: ColumnName | None = Field(default=None, description="of polygons; the only one without")

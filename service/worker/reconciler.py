@@ -15,15 +15,18 @@ and work goes on while the API is away. Several at once do no harm.
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from kombu.exceptions import OperationalError as BrokerAway
 
+from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.repositories.parts import PartRepository
 from mfnet.service.db.repositories.stalled_jobs import Backlog
+from mfnet.service.db.repositories.uploads import UploadRepository
 from mfnet.service.db.session import AWAY, Database
 from mfnet.service.domain.job import SEGMENT
-from mfnet.service.files.storage import Storage
+from mfnet.service.files import unsettled
+from mfnet.service.files.storage import PART, Storage
 from mfnet.service.queue import JobNotifier
 from mfnet.service.settings import Settings
 from mfnet.service.worker.supervisor import Supervisor
@@ -87,6 +90,7 @@ class Reconciler:
         if time.monotonic() >= self._tidy_at:
             self._tidy_at = time.monotonic() + _TIDY_S
             self._tidy()
+            self._remove_outdated()
         self._answer(due)
 
     def _notify(self, due: Sequence[str]) -> None:
@@ -103,15 +107,39 @@ class Reconciler:
     def _tidy(self) -> None:
         """Remove what an API that was killed had of an upload, and a worker of an ended job.
 
-        Files of which no row speaks stay: the database may be the wrong one, or an older backup.
+        Files of which no row speaks stay, unless a mark says that somebody was changing them: the
+        database may be the wrong one, or an older backup.
         """
         self._storage.remove_parts(_TIDY_S)
+        self._storage.incoming.remove_idle(self._settings.incoming_hours * 3600)
+        unsettled.settle(self._storage.uploads, self._known_uploads, PART, _TIDY_S)
         there = self._storage.jobs()
+        removed = [job_id for job_id in there if self._storage.is_removed(job_id)]
         with self._database.reading() as session:
             ended = Backlog(session).ended()
+            known = Backlog(session).known(removed)
         for job_id in there:
             if job_id in ended:
                 self._storage.keep_only(job_id, ended[job_id])
+        for job_id in set(removed) - known:
+            self._storage.keep_only(job_id, None)
+
+    def _remove_outdated(self) -> None:
+        """Remove jobs that have been kept for as long as was told."""
+        if not self._settings.keep_days:
+            return
+        with self._database.reading() as session:
+            outdated = Backlog(session).outdated(self._settings.keep_days)
+        for job_id in outdated:
+            self._storage.mark_removed(job_id)
+            with self._database.writing() as session:
+                JobRepository(session).remove(job_id)
+            self._storage.keep_only(job_id, None)
+            _log.info("job %s: removed %g days after its end", job_id, self._settings.keep_days)
+
+    def _known_uploads(self, ids: Collection[str]) -> Collection[str]:
+        with self._database.reading() as session:
+            return UploadRepository(session).known(ids)
 
     def _answer(self, due: Sequence[str]) -> None:
         """Work, if a job waits although this worker was idle the last time too."""

@@ -14,6 +14,8 @@ from mfnet.service.db.repositories.uploads import UploadRepository
 from mfnet.service.db.session import Database
 from mfnet.service.db.tables import Job
 from mfnet.service.domain.job import SEGMENT, Failure, State
+from mfnet.service.domain.job_uploads import RASTERS, derives_terrain, uploads_of
+from mfnet.service.domain.map_outputs import TERRAIN
 from mfnet.service.domain.model_version import Ref
 from mfnet.service.domain.reading_inputs import reading_of
 from mfnet.service.engine.client import EngineClient
@@ -28,7 +30,6 @@ RECENT = 3
 """Maps of users for which it is shown what would change."""
 _LOOKED_AT = 1000
 _MARGIN_PX = 64  # between the blocks of a tile that are for different ends
-_RASTERS = ("ortho", "height", "dtm")
 _OPTIONS = ("stride", "blend")
 _TASK = ("recipe", "changes", "steps", "minutes", "margin")
 
@@ -127,22 +128,27 @@ class Retraining:
 
     def _recent(self, model: str) -> list[RecentMap]:
         """The newest maps by versions of a model, each place once, whose rasters are still here."""
-        places: dict[tuple[str | None, ...], Job] = {}
+        places: dict[tuple[tuple[str, str], ...], Job] = {}
         with self._database.reading() as session:
             jobs, uploads = JobRepository(session), UploadRepository(session)
             done = jobs.page(limit=_LOOKED_AT, states=[State.SUCCESSFUL], processes=[SEGMENT])
             for job in done:
                 if Ref.read(job.inputs["model"]).name != model:
                     continue
-                rasters = tuple(job.inputs.get(role) for role in _RASTERS)
-                if all(uploads.get(raster) for raster in rasters if raster is not None):
-                    places.setdefault(rasters, job)
+                rasters = uploads_of(job.inputs, RASTERS)
+                if all(uploads.get(raster) for raster in rasters.values()):
+                    places.setdefault(tuple(rasters.items()), job)
                 if len(places) == RECENT:
                     break
         return [self._map(job) for job in places.values()]
 
     def _map(self, job: Job) -> RecentMap:
-        rasters = {r: self._storage.upload(job.inputs[r]) for r in _RASTERS if r in job.inputs}
+        rasters = {
+            role: self._storage.upload(upload)
+            for role, upload in uploads_of(job.inputs, RASTERS).items()
+        }
+        if derives_terrain(job.inputs) and job.result_epoch is not None:
+            rasters["dtm"] = self._storage.folder(job.id, job.result_epoch) / TERRAIN
         options = {name: job.inputs[name] for name in _OPTIONS if name in job.inputs}
         return RecentMap(job=job.id, **rasters, options=options, reading=reading_of(job.inputs))
 

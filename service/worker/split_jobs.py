@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -11,6 +12,7 @@ from mfnet.service.db.repositories.fair_queue import TurnRepository
 from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.repositories.parts import PartRepository
 from mfnet.service.db.tables import Job, Part
+from mfnet.service.domain.forecast import Forecast
 from mfnet.service.domain.job import FINAL, Failure, State, abandoned, parts_percent, percent
 from mfnet.service.engine.client import EngineClient
 from mfnet.service.engine.job_requests import JobRequests
@@ -18,6 +20,7 @@ from mfnet.service.engine.outcomes import AttemptFailed, Heartbeat, LeaseLost, S
 from mfnet.service.files.storage import Storage
 from mfnet.service.settings import Settings
 from mfnet.service.worker.db_retry import Transactions
+from mfnet.service.worker.first_jobs import FirstJobs
 
 _log = logging.getLogger(__name__)
 # Codes of mfnet.model.errors, which the service does not import.
@@ -50,6 +53,7 @@ class SplitJobs:
         storage: Where parts lie.
         worker: Our name, for people to read.
         notify: Tells other workers of a job.
+        first_jobs: Hears what becomes of parts.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class SplitJobs:
         storage: Storage,
         worker: str,
         notify: Callable[[str], object],
+        first_jobs: FirstJobs,
     ) -> None:
         self._settings = settings
         self._database = transactions
@@ -69,11 +74,13 @@ class SplitJobs:
         self._storage = storage
         self._worker = worker
         self._notify = notify
+        self._first_jobs = first_jobs
         self._unsuited: set[tuple[str, str | None]] = set()  # job, key: as our engine has said
+        self._forecast = Forecast()  # of the job that we lead
 
     # ---- leading ---------------------------------------------------------------------------
 
-    def lead(self, job: Job, cuts: Sequence[range]) -> None:
+    def lead(self, job: Job, cuts: Sequence[range]) -> dict[str, Any]:
         """See to it that all parts of a job that we have claimed are finished, and join them.
 
         Where model or inputs change meanwhile, the attempt fails, and the next one starts anew.
@@ -82,10 +89,14 @@ class SplitJobs:
             job: With our epoch.
             cuts: The rows of its parts, if it is cut for the first time.
 
+        Returns:
+            The map's statistics, and the `device` that computed it; several by their names.
+
         Raises:
             TurnOver: Between two parts; the finished ones stay.
             AttemptFailed, LeaseLost, Leaving: As any attempt.
         """
+        self._forecast = Forecast()
         self._begin(job, cuts)
         turn = True
         while any(part.finished is None for part in self._parts(job)):
@@ -97,7 +108,7 @@ class SplitJobs:
             else:
                 self._wait_for_others(job)
             turn = self._database.read(lambda session: self._is_turn(session, job))
-        self._join(job)
+        return self._join(job)
 
     def _begin(self, job: Job, cuts: Sequence[range]) -> None:
         """Have the parts in the database, for engines of our kind."""
@@ -126,9 +137,12 @@ class SplitJobs:
                 break
         self._leading(job)(0, 0)
 
-    def _join(self, job: Job) -> None:
+    def _join(self, job: Job) -> dict[str, Any]:
         try:
-            self._client.run(self._requests.join(job, self._parts(job)), self._leading(job))
+            parts = self._parts(job)
+            found = self._client.run(self._requests.join(job, parts), self._leading(job))
+            devices = {part.device for part in parts if part.device is not None}
+            return {**found, "device": ", ".join(sorted(devices)) or None}
         except AttemptFailed as failed:
             if failed.failure.code == _MISSING:  # a restored disk, or one that is not shared
                 self._database.change(lambda session: PartRepository(session).reopen(job.id))
@@ -144,7 +158,9 @@ class SplitJobs:
             known = [(p.stop_row - p.first_row, p.progress) for p in parts.of(job.id)]
             finished = sum(progress == 100 for _, progress in known)
             message = f"{finished} of {len(known)} parts" if known else ""
-            if not JobRepository(session).renew(job, lease_s, parts_percent(known), message):
+            progress = parts_percent(known)
+            left_s = self._forecast.left_s(progress, 100)
+            if not JobRepository(session).renew(job, lease_s, progress, message, left_s):
                 return False
             if not mine:
                 raise _PartLost
@@ -197,7 +213,7 @@ class SplitJobs:
             AttemptFailed: Our engine cannot, or what it computes would not fit to the other parts.
         """
         try:
-            self._client.run(self._requests.part(job, part), heartbeat)
+            found = self._client.run(self._requests.part(job, part), heartbeat)
         except (ShuttingDown, LeaseLost):
             self._database.change(lambda session: PartRepository(session).hand_back(part))
             raise
@@ -207,7 +223,9 @@ class SplitJobs:
                 raise
             self._fail(job, part, failed.failure)
         else:
-            if not self._database.change(lambda session: PartRepository(session).finish(part)):
+            self._first_jobs.succeeded()
+            device = found.get("device")
+            if not self._database.change(lambda s: PartRepository(s).finish(part, device)):
                 self._tidy(job)
 
     def _fail(self, job: Job, part: Part, failure: Failure) -> None:
@@ -215,6 +233,7 @@ class SplitJobs:
         if not failure.input_fault:
             # Whatever state the child is in, the next attempt gets a fresh one.
             self._client.stop()
+            self._first_jobs.failed(job.owner, failure.message)
         allowed = self._settings.attempts
         state = self._database.change(lambda s: PartRepository(s).fail(part, failure, allowed))
         if state is State.FAILED:

@@ -11,14 +11,18 @@ from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.repositories.parts import PartRepository
 from mfnet.service.db.session import Database
 from mfnet.service.db.tables import Job, Part
+from mfnet.service.domain.forecast import Forecast
 from mfnet.service.domain.job import FINAL, RETRAIN, Failure, State, percent
+from mfnet.service.domain.map_outputs import remarks_after
 from mfnet.service.engine.client import EngineClient
 from mfnet.service.engine.job_requests import JobRequests
 from mfnet.service.engine.outcomes import AttemptFailed, LeaseLost, ShuttingDown
 from mfnet.service.engine.process import Engine
 from mfnet.service.files.storage import Storage
+from mfnet.service.runtime import logging_setup
 from mfnet.service.settings import Settings
 from mfnet.service.worker.db_retry import Transactions
+from mfnet.service.worker.first_jobs import FirstJobs
 from mfnet.service.worker.run_retraining import Retraining
 from mfnet.service.worker.split_jobs import SplitJobs, Yielded
 
@@ -28,6 +32,9 @@ _FAULT = Failure("internal", "The service failed; its log says why.", {})
 
 class Supervisor:
     """Works on one job, or one part of a job, at a time.
+
+    Attributes:
+        first_jobs: Whether it is good for anything; where it is not it takes no more work.
 
     Args:
         settings: Lease, heartbeat, attempts.
@@ -58,15 +65,23 @@ class Supervisor:
         self._requests = JobRequests(settings, database, storage)
         self._client = EngineClient(settings, engine, shutdown)
         self._retraining = Retraining(settings, database, storage, self._client)
+        self.first_jobs = FirstJobs()
         self._split_jobs = SplitJobs(
-            settings, self._database, self._requests, self._client, storage, worker, notify
+            settings,
+            self._database,
+            self._requests,
+            self._client,
+            storage,
+            worker,
+            notify,
+            self.first_jobs,
         )
         self._at_work = threading.Lock()
 
     @property
     def idle(self) -> bool:
-        """No job is at hand."""
-        return not self._at_work.locked()
+        """No job is at hand, and one could be taken."""
+        return not self._at_work.locked() and not self.first_jobs.poisoned.is_set()
 
     def can_help(self, job_id: str, parts_key: str | None) -> bool:
         """Whether we may help with parts of this job, as far as we know."""
@@ -79,8 +94,12 @@ class Supervisor:
         """
         with self._at_work:
             more = True
-            while more and not self._shutdown.is_set():
+            while more and not self._shutdown.is_set() and not self.first_jobs.poisoned.is_set():
                 more = self._work()
+
+    def close(self) -> None:
+        """Blocks until no job is at hand, once a shutdown is asked for; none is taken after it."""
+        self._at_work.acquire()
 
     def _work(self) -> bool:
         """Works on one job, or one part; whether there may be more that nobody will notify of."""
@@ -88,9 +107,14 @@ class Supervisor:
         if taken is None:
             return False
         job, part = taken
-        if part is not None:
-            self._help(job, part)
-            return True
+        with logging_setup.about(job=job.id):
+            if part is not None:
+                self._help(job, part)
+                return True
+            return self._do(job)
+
+    def _do(self, job: Job) -> bool:
+        """One attempt at a job; whether others may wait."""
         _log.info("job %s: attempt %d as epoch %d", job.id, job.attempts, job.epoch)
         try:
             return self._see_through(job)
@@ -147,35 +171,50 @@ class Supervisor:
     # ---- one attempt -----------------------------------------------------------------------
 
     def _attempt(self, job: Job) -> None:
+        forecast = Forecast()
+
         def heartbeat(done: int, total: int, what: str | None = None) -> None:
-            self._beat(job, done, total, what)
+            self._beat(job, done, total, what, forecast.left_s(done, total))
 
         if job.process == RETRAIN:
             self._publish(job, self._retraining.run(job, heartbeat))
+            self.first_jobs.succeeded()
             return
         cuts = self._requests.cuts(job)
         if cuts or job.parts_key is not None:
-            self._split_jobs.lead(job, cuts)
+            found = self._split_jobs.lead(job, cuts)
         else:
-            self._client.run(self._requests.map(job), heartbeat)
-        self._publish(job, lambda _: "done")
+            found = self._client.run(self._requests.map(job), heartbeat)
 
-    def _beat(self, job: Job, done: int, total: int, what: str | None) -> None:
-        lease_s, progress = self._settings.lease_s, percent(done, total)
-        message = what or (f"window {done} of {total}" if total else "")
-        self._database.renew(lambda s: JobRepository(s).renew(job, lease_s, progress, message))
+        def enter(session: Session) -> str:
+            if (remarks := remarks_after(job.remarks, found)) is not None:
+                JobRepository(session).tell(job, remarks)
+            return "done"
 
-    def _publish(self, job: Job, enter: Callable[[Session], str]) -> None:
+        self._publish(job, enter, found.get("device"))
+        self.first_jobs.succeeded()
+
+    def _beat(
+        self, job: Job, done: int, total: int, what: str | None, left_s: float | None
+    ) -> None:
+        told = percent(done, total), what or (f"window {done} of {total}" if total else ""), left_s
+        lease_s = self._settings.lease_s
+        self._database.renew(lambda s: JobRepository(s).renew(job, lease_s, *told))
+
+    def _publish(
+        self, job: Job, enter: Callable[[Session], str], device: str | None = None
+    ) -> None:
         """Make our files the result, and whatever comes with it, in one transaction.
 
         Args:
             job: With our epoch.
             enter: Writes what comes with it; returns the job's last message.
+            device: What computed them.
         """
         self._storage.seal(job.id, job.epoch)
 
         def publish(session: Session) -> bool:
-            if not JobRepository(session).publish(job, enter(session)):
+            if not JobRepository(session).publish(job, enter(session), device):
                 raise LeaseLost  # undoes what has been entered
             return True
 
@@ -190,6 +229,7 @@ class Supervisor:
         if not failure.input_fault:
             # Whatever state the child is in, the next attempt gets a fresh one.
             self._client.stop()
+            self.first_jobs.failed(job.owner, failure.message)
         allowed = 0 if last else self._settings.attempts
         state = self._database.change(lambda s: JobRepository(s).fail(job, failure, allowed))
         _log.warning("job %s: epoch %d failed: %s", job.id, job.epoch, failure.message)

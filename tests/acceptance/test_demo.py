@@ -9,6 +9,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -38,7 +39,9 @@ def demo(mark: str, out: Path, *arguments: object) -> Iterator[subprocess.Popen]
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", mark: "1"}
     both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    with subprocess.Popen(command, env=environment, **both) as process:
+    # A shell that runs the tests in the background has them ignore Ctrl-C, which is inherited.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, env=environment, preexec_fn=heed, **both) as process:
         try:
             yield process
         finally:
@@ -80,7 +83,7 @@ def test_the_story_of_a_town(tmp_path: Path, mark: str):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_it_leaves_nothing_running(tmp_path: Path, mark: str, number: signal.Signals):
-    with demo(mark, tmp_path / "out", "--size", 256) as told:
+    with demo(mark, tmp_path / "out", "--size", 1024) as told:
         assert any("listening on" in line for line in told.stdout)
         started = len(running(mark))
         told.send_signal(number)

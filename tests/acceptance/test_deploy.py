@@ -5,13 +5,20 @@ import json
 import os
 import re
 import shutil
+import stat
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from deployment.compose import PASSWORDS, ROOT, interpolated, parsed
+from deployment.compose import ROOT, parsed
 from deployment.compose import services as services_of_compose
+
+from mfnet.service.settings import Settings
+
+OVERLAYS = [f"deploy/compose.{name}.yml" for name in ("gpu", "tls", "acme")]
+ACME = {"ACME_DOMAIN": "maps.example", "ACME_EMAIL": "a@maps.example"}
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +38,83 @@ def test_compose_holds_the_six_services_each_restarted_and_watched(
 
 def test_only_the_proxy_is_reachable_from_outside(services: dict[str, Any]) -> None:
     assert [name for name, service in services.items() if "ports" in service] == ["proxy"]
-    assert parsed()["networks"]["back"] == {"internal": True}
-    assert all(s["networks"] == ["back"] for n, s in services.items() if n != "proxy")
+    assert services["proxy"]["ports"] == ["127.0.0.1:8080:8080"]
+    networks = parsed()["networks"]
+    assert {name for name, network in networks.items() if network == {"internal": True}} == {
+        *("web", "state")
+    }
+    assert [name for name, s in services.items() if "outside" in s["networks"]] == ["proxy"]
+    reached = {n for n, s in services.items() if set(s["networks"]) & {"outside", "web"}}
+    assert reached == {"proxy", "api"}, "the proxy reaches the API and nothing else"
 
 
-@pytest.mark.parametrize("name", PASSWORDS)
-def test_compose_refuses_to_start_without_a_password(name: str) -> None:
-    with pytest.raises(KeyError, match=name):
-        interpolated(parsed(), {**PASSWORDS, name: ""})
+@pytest.mark.parametrize("path", ["docker-compose.yml", "deploy/compose.acme.yml"])
+def test_no_container_may_do_what_it_need_not(path: str) -> None:
+    for name, service in services_of_compose(path, **ACME).items():
+        if "image" not in service:
+            continue  # an overlay's additions
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert set(service["deploy"]["resources"]["limits"]) == {"memory", "pids"}, name
+        assert service["logging"]["options"]["max-size"], name
+
+
+def test_each_service_is_given_its_own_secrets_alone_and_as_files(
+    services: dict[str, Any],
+) -> None:
+    given = {name: service.get("secrets", []) for name, service in services.items()}
+    assert (given.pop("proxy"), given.pop("redis")) == ([], ["redis_password"])
+    assert given.pop("postgres") == ["postgres_password"]
+    for name, secrets in given.items():
+        for secret in secrets:
+            field = secret["target"].removeprefix("mfnet_")
+            assert field in Settings.model_fields, name
+        assert {secret["source"] for secret in secrets} == set(parsed()["secrets"])
+    assert not re.search(r"\$\{\w*PASSWORD", (ROOT / "docker-compose.yml").read_text())
+
+
+def test_the_script_makes_secrets_once_and_takes_over_those_of_an_older_env(tmp_path: Path) -> None:
+    (tmp_path / "deploy").mkdir()
+    script = shutil.copy(ROOT / "deploy/secrets.sh", tmp_path / "deploy")
+    (tmp_path / ".env").write_text("HTTP_PORT=81\nREDIS_PASSWORD=old\nPOSTGRES_PASSWORD=\n")
+    for _ in range(2):
+        subprocess.run([script], check=True, stdout=subprocess.DEVNULL)
+    secrets = tmp_path / "secrets"
+    assert stat.S_IMODE(secrets.stat().st_mode) == 0o700
+    assert {path.name for path in secrets.iterdir()} == set(parsed()["secrets"])
+    for name, secret in parsed()["secrets"].items():
+        assert secret["file"] == f"./secrets/{name}"
+        assert stat.S_IMODE((secrets / name).stat().st_mode) == 0o444
+    assert (secrets / "redis_password").read_text() == "old"
+    assert re.fullmatch("[0-9a-f]{48}", (secrets / "postgres_password").read_text())
+    assert (tmp_path / ".env").read_text() == "HTTP_PORT=81\n"
+
+
+def test_the_script_pins_every_image_of_others(tmp_path: Path) -> None:
+    (tmp_path / "deploy").mkdir()
+    (tmp_path / "bin").mkdir()
+    script = shutil.copy(ROOT / "deploy/pin-images.sh", tmp_path / "deploy")
+    docker = tmp_path / "bin" / "docker"
+    docker.write_text(
+        '#!/bin/sh\nfor last; do :; done\n[ "$1" = pull ] || echo "${last%:*}@sha256:abc"\n'
+    )
+    docker.chmod(0o755)
+    path = os.pathsep.join([str(docker.parent), os.environ["PATH"]])
+    for _ in range(2):
+        subprocess.run(
+            [script], check=True, env={"PATH": path}, stdout=subprocess.DEVNULL, cwd=tmp_path
+        )
+    pinned = dict(line.split("=", 1) for line in (tmp_path / ".env").read_text().splitlines())
+    text = (ROOT / "docker-compose.yml").read_text()
+    text += (ROOT / "deploy/compose.acme.yml").read_text()
+    defaults = dict(re.findall(r"\$\{(\w+_IMAGE):-([^}]+)\}", text))
+    assert pinned == {name: f"{image}@sha256:abc" for name, image in defaults.items()}
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert f"ARG PYTHON_IMAGE={defaults['PYTHON_IMAGE']}\n" in dockerfile
+    images = set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE))
+    stages = set(re.findall(r"^FROM \S+ AS (\S+)", dockerfile, re.MULTILINE))
+    assert images - stages == {"${PYTHON_IMAGE}"}
 
 
 def test_state_lies_on_volumes(services: dict[str, Any]) -> None:
@@ -69,9 +145,21 @@ def test_image_runs_unprivileged_what_compose_runs(target: str, services: dict[s
 
 def test_image_gets_only_dependencies_with_known_hashes() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
-    assert "--require-hashes -r requirements.lock" in dockerfile
+    assert "--require-hashes -r requirements-service.lock" in dockerfile
     assert "--require-hashes -r requirements-train.lock" in dockerfile
     assert "--no-deps --no-build-isolation ." in dockerfile
+
+
+def test_image_copies_only_what_docker_is_given() -> None:
+    given = (ROOT / ".dockerignore").read_text().splitlines()
+    copied = re.findall(
+        r"^COPY (?!--from)(.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE
+    )
+    names = [name for line in copied for name in line.split()]
+    assert "requirements-train.lock" in names
+    for name in names:
+        assert (ROOT / name).exists(), name
+        assert f"!{name}" in given, f"{name} is kept from Docker by .dockerignore"
 
 
 def test_images_hold_what_a_wheel_needs_and_prove_it_while_they_are_built() -> None:
@@ -93,7 +181,7 @@ def test_gpu_overlay_gives_the_worker_a_device() -> None:
     assert device["capabilities"] == ["gpu"]
 
 
-@pytest.mark.parametrize("overlay", [None, "deploy/compose.gpu.yml"])
+@pytest.mark.parametrize("overlay", [None, *OVERLAYS])
 def test_docker_accepts_the_compose_file(overlay: str | None) -> None:
     docker = shutil.which("docker")
     if (
@@ -105,7 +193,7 @@ def test_docker_accepts_the_compose_file(overlay: str | None) -> None:
     done = subprocess.run(
         [docker, "compose", *files, "config", "--quiet"],
         cwd=ROOT,
-        env={**os.environ, **PASSWORDS},
+        env={**os.environ, **ACME},
         capture_output=True,
         text=True,
     )

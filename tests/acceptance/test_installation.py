@@ -102,6 +102,10 @@ def test_the_wheel_holds_what_is_needed_beside_code(wheel: Path) -> None:
         "training/datasets/splits/*.json",
         "service/db/migrations/**/*.py",
         "service/db/migrations/*.mako",
+        "service/web/*.*",
+        "service/web/app/*.js",
+        "service/web/text/*.json",
+        "service/web/vendor/*/*",
     ):
         wanted = {f"mfnet/{path.relative_to(ROOT).as_posix()}" for path in ROOT.glob(pattern)}
         assert wanted, pattern

@@ -105,7 +105,7 @@ class Service:
     def run(self, process: str, inputs: dict[str, Any]) -> dict[str, Any]:
         """A job, to its successful end."""
         job = self.post(f"/processes/{process}/execution", {"inputs": inputs})["id"]
-        until(lambda: self.client.get(f"/jobs/{job}").json()["finished"], PATIENCE_S)
+        until(lambda: self.client.get(f"/jobs/{job}").json().get("finished"), PATIENCE_S)
         ended = dict(self.client.get(f"/jobs/{job}").json())
         assert ended["status"] == "successful", f"{ended}\n{self._log.read_text()[-3000:]}"
         return ended
@@ -166,7 +166,7 @@ def test_a_model_is_retrained_promoted_defended_and_rolled_back(
     labels = service.upload(tmp_path / "town" / "truth.tif")
     tile = service.post(f"/jobs/{before['id']}/corrections", {"labels": labels})
     good = service.run(
-        "retrain", {**RETRAINING, "tiles": [tile["id"]], "folder": "good", "steps": 30}
+        "retrain", {**RETRAINING, "tiles": [tile["id"]], "folder": "good", "steps": 20}
     )
     gate = json.loads(service.result(good, "gate.json"))
     assert good["message"].startswith("town-small@2 is in use"), gate["verdict"]
@@ -191,7 +191,7 @@ def test_a_model_is_retrained_promoted_defended_and_rolled_back(
         assert (there == raster.read(1))[there != 255].all()  # as it was foretold
 
     # Labels that name the wrong classes: the gate holds.
-    poisoned = service.run("retrain", {**RETRAINING, "folder": "poisoned", "steps": 15})
+    poisoned = service.run("retrain", {**RETRAINING, "folder": "poisoned", "steps": 8})
     assert poisoned["message"].startswith("town-small@3 stays a candidate:")
     assert "falls from" in poisoned["message"]
     assert service.states() == {1: "retired", 2: "active", 3: "candidate"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mfnet.model.classes import ISPRS, MMHUNAN, ClassScheme, LandClass
+from mfnet.model.classes import ISPRS, MMHUNAN, ClassScheme, LandClass, scheme_of
 from mfnet.model.errors import BadOption
 
 SCHEMES = st.sampled_from((ISPRS, MMHUNAN))
@@ -63,3 +63,9 @@ def test_what_fits_two_classes_is_neither_unless_it_is_a_name() -> None:
     with pytest.raises(BadOption, match=r"class '0' may be flat_roof or pitched"):
         scheme.find("0")
     assert scheme.find(0) == 0
+
+
+def test_names_for_programs_differ_whatever_the_titles_are() -> None:
+    scheme = scheme_of(["class 1", "草地", "Wald", "Wald!", "wald-2"], "own")
+    assert scheme.names == ("class_1", "class_1_2", "wald", "wald_2", "wald_2_2")
+    assert len({each.color for each in scheme.classes}) == 5

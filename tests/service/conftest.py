@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from databases import copy_migrated, migrated_template
+from databases import copy_migrated, emptied, migrated_template
 
 from mfnet.service.db.repositories.keys import KeyRepository
 from mfnet.service.db.session import Database
@@ -70,8 +70,13 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         copy_migrated(tmp_path / "test.sqlite3")
         yield f"sqlite:///{tmp_path / 'test.sqlite3'}"
         return
-    server = request.getfixturevalue("postgres")
-    with _created(server, migrated_template(server)) as url:
+    yield emptied(request.getfixturevalue("migrated_url"))
+
+
+@pytest.fixture(scope="session")
+def migrated_url(postgres: str) -> Iterator[str]:
+    """The address of the PostgreSQL database that one test uses after the other."""
+    with _created(postgres, migrated_template(postgres)) as url:
         yield url
 
 

@@ -27,6 +27,29 @@ def migrated_template(server: str) -> str:
     return name
 
 
+def emptied(url: str) -> str:
+    """Removes all rows of a PostgreSQL database, and whoever is still connected to it.
+
+    That is quicker than making a database. Returns the address.
+    """
+    address = url.replace("postgresql+psycopg:", "postgresql:")
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        # Of no use to rows that all go: the order that foreign keys ask for.
+        connection.execute("SET session_replication_role = replica")
+        tables = connection.execute(
+            "SELECT quote_ident(tablename) FROM pg_tables "
+            "WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+        ).fetchall()
+        deletions = (f"DELETE FROM {name}" for (name,) in tables)
+        connection.execute(";".join(deletions).encode())
+        connection.execute("SELECT setval(seqrelid::regclass, seqstart, false) FROM pg_sequence")
+    return url
+
+
 @cache
 def _migrated_file() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="mfnet-migrated-"))

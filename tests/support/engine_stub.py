@@ -60,7 +60,11 @@ def answer(request: Request) -> Done | Failed:
     if model in ("refuse", "fault"):
         return failed(f"stub.{model}", mistake=model == "refuse")
     done = STEPS_OF_A_JOB[request.step](request)
-    return done if isinstance(done, Failed) else Done(result={"pid": os.getpid(), **done})
+    return (
+        done
+        if isinstance(done, Failed)
+        else Done(result={"pid": os.getpid(), "device": "stub", **done})
+    )
 
 
 def whole(request: MapRequest) -> dict[str, Any]:

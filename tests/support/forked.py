@@ -1,7 +1,7 @@
-"""Worker processes forked from one that has imported what they need: a start costs little.
+"""Processes forked from one that has imported what they need: a start costs little.
 
-They are processes like those of the command line, which other tests start, with an environment, a
-log and an engine of their own; they can be stopped and killed.
+Workers are processes like those of the command line, which other tests start, with an environment,
+a log and an engine of their own; they can be stopped and killed. `command_line` forks commands.
 """
 
 import os
@@ -12,8 +12,13 @@ from pathlib import Path
 
 import psutil
 
-_fork = get_context("forkserver")
-_fork.set_forkserver_preload(["mfnet.service.worker.main", "mfnet.service.cli.settings_options"])
+context = get_context("forkserver")
+context.set_forkserver_preload(
+    [
+        *("mfnet.service.worker.main", "mfnet.service.cli.settings_options"),
+        *("mfnet.model.cli.main", "mfnet.model.raster.pairs.inspection"),
+    ]
+)
 
 
 class Worker(psutil.Process):
@@ -33,7 +38,7 @@ class Worker(psutil.Process):
 
 def start_worker(data_dir: Path, environment: dict[str, str], log: Path) -> Worker:
     """What `mfnet worker --data-dir DATA_DIR` starts."""
-    process = _fork.Process(target=_work, args=(data_dir, environment, log))
+    process = context.Process(target=_work, args=(data_dir, environment, log))
     process.start()
     return Worker(process)
 

@@ -79,13 +79,24 @@ class WorkerHost:
         folder: Of the data.
         redis: The broker; a file in the folder without it.
         engine: The program that computes.
+        database_url: Of a database; SQLite in the folder without it.
     """
 
-    def __init__(self, folder: Path, redis: Redis | None, engine: list[str] | None = None) -> None:
-        self.settings = Settings(data_dir=folder, redis_url=redis.url if redis else None)
+    def __init__(
+        self,
+        folder: Path,
+        redis: Redis | None,
+        engine: list[str] | None = None,
+        database_url: str | None = None,
+    ) -> None:
+        self.settings = Settings(
+            data_dir=folder, redis_url=redis.url if redis else None, database_url=database_url
+        )
         self.storage = Storage(folder)
-        copy_migrated(folder / "mfnet.sqlite3")
+        if database_url is None:
+            copy_migrated(folder / "mfnet.sqlite3")
         self.database = Database(self.settings.database)
+        self.database.upgrade()
         self.notifier = JobNotifier(make_celery(self.settings))
         self.workers: list[Worker] = []
         self.log = folder / "workers.log"
@@ -112,6 +123,8 @@ class WorkerHost:
         environment = {**os.environ, **{f"MFNET_{name}": v for name, v in chosen.items()}}
         if self.settings.redis_url:
             environment["REDIS_URL"] = self.settings.redis_url
+        if self.settings.database_url:
+            environment["DATABASE_URL"] = self.settings.database_url
         worker = start_worker(self.settings.data_dir, environment, self.log)
         self.workers.append(worker)
         return worker

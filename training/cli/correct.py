@@ -12,7 +12,10 @@ def correct(
     classes: Annotated[Path, typer.Argument(help="The map, from `mfnet predict`.")],
     correction: Annotated[
         Path,
-        typer.Argument(help="The map corrected, a GeoTIFF; or polygons over it, a GeoPackage."),
+        typer.Argument(
+            help="The map corrected, a GeoTIFF; or polygons over it: GeoPackage, GeoJSON, "
+            "Shapefile (or zipped), FlatGeobuf."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Label raster to write, a COG.")],
     statistics: Annotated[

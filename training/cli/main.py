@@ -9,12 +9,16 @@ import typer
 from mfnet.model.cli.models import USER_MODELS, ModelsDir
 from mfnet.model.engine_options import Device
 from mfnet.training.cli.correct import correct
+from mfnet.training.cli.data import app as data_app
+from mfnet.training.cli.suggest import suggest
 
 if TYPE_CHECKING:
     from mfnet.training.config.recipe import Recipe
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(correct)
+app.command()(suggest)
+app.add_typer(data_app, name="data")
 
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; default: all.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, no progress bar.")]
@@ -35,11 +39,17 @@ def town(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")] = 0,
     size: Annotated[int, typer.Option(min=64, max=8192, help="Side in pixels.")] = 1024,
     gsd: Annotated[float, typer.Option(min=0.02, max=2.0, help="Metres per pixel.")] = 0.125,
+    as_json: AsJson = False,
 ) -> None:
     """Draw a synthetic town: ortho.tif, ndsm.tif and truth.tif."""
+    import json
+
     from mfnet.training.synthetic.town import draw_town, write_town
 
     write_town(out_dir, draw_town(seed, size, gsd))
+    if as_json:
+        typer.echo(json.dumps({"files": ["ortho.tif", "ndsm.tif", "truth.tif"]}))
+        return
     typer.echo(f"{out_dir}: ortho.tif, ndsm.tif, truth.tif ({size} × {size} pixels of {gsd} m)")
 
 
@@ -97,7 +107,7 @@ def train(
     from mfnet.training.experiments.single_run import run_train
 
     if recipe.is_dir():
-        what = _of_folder(recipe, models_dir, changes or [], parent)
+        what = _of_folder(recipe, models_dir, changes or [], parent, as_json=as_json)
     else:
         changed = [*(changes or []), *([f"network.parent={parent}"] if parent else [])]
         what = read_recipe(find_recipe(recipe), changed)
@@ -114,14 +124,20 @@ def train(
         typer.echo(found)
 
 
-def _of_folder(folder: Path, models_dir: Path, changes: list[str], parent: str | None) -> "Recipe":
+def _of_folder(
+    folder: Path, models_dir: Path, changes: list[str], parent: str | None, *, as_json: bool
+) -> "Recipe":
     """The recipe for a folder of tiles; tells what was found in it where it has no manifest."""
+    from mfnet.model.cli.console import progress
     from mfnet.training.datasets.discovery.write_manifest import discover
     from mfnet.training.datasets.sources.folder_manifest import NAME, read_manifest
     from mfnet.training.experiments.folder_recipe import folder_recipe
 
     if not (folder / NAME).is_file():
-        found = discover(folder, lambda count: typer.echo(f"{count:,} files …", err=True))
+        with progress("reading labels", "files", as_json=as_json) as reading:
+            found = discover(
+                folder, lambda count: typer.echo(f"{count:,} files …", err=True), reading
+            )
         for line in found.lines():
             typer.echo(line, err=True)
         typer.echo(f"wrote {folder / NAME}; correct it where it is wrong", err=True)

@@ -78,7 +78,7 @@ class PlacesRecipe(TownRecipe):
 
 
 class PaperRecipe(_Shown):
-    """A data set of the paper, as its owners hand it out."""
+    """A published data set, as its owners hand it out."""
 
     kind: str
     folder: Path
@@ -134,6 +134,39 @@ class HunanRecipe(PaperRecipe):
     )
 
 
+class FlairRecipe(PaperRecipe):
+    """FLAIR of IGN: red, green, blue, near infrared and heights above ground at 0.2 m."""
+
+    kind: Literal["flair"] = Field(description="the data set")
+    folder: Path = Field(default=Path("data/flair"), description="where the files are")
+    gsd_m: float = Field(default=0.2, gt=0, description="side of a pixel, in metres")
+    bands: Literal["rgb", "irrg"] = Field(default="rgb", description="colours to take")
+    heights: Literal["metres"] = Field(
+        default="metres", description="metres above ground, in steps of 0.2 m up to 51 m"
+    )
+
+
+class GeoNrwRecipe(PaperRecipe):
+    """GeoNRW: red, green, blue and elevation at 1 m."""
+
+    kind: Literal["geonrw"] = Field(description="the data set")
+    folder: Path = Field(default=Path("data/geonrw"), description="where the files are")
+    gsd_m: float = Field(default=1.0, gt=0, description="side of a pixel, in metres")
+    heights: Literal["per-raster", "metres"] = Field(
+        default="metres",
+        description="metres above each raster's lowest; or 0 to 1 between lowest and highest",
+    )
+
+
+class Dfc2019Recipe(PaperRecipe):
+    """DFC2019 (US3D), track 1: red, green, blue and heights above ground at about 0.3 m."""
+
+    kind: Literal["dfc2019"] = Field(description="the data set")
+    folder: Path = Field(default=Path("data/dfc2019"), description="where the files are")
+    gsd_m: float = Field(default=0.3, gt=0, description="side of a pixel, in metres")
+    heights: Literal["metres"] = Field(default="metres", description="metres above ground")
+
+
 class FolderRecipe(_Shown):
     """A folder of one's own GeoTIFFs, with a manifest."""
 
@@ -163,6 +196,9 @@ DataRecipe = Annotated[
     | Annotated[VaihingenRecipe, Tag("vaihingen")]
     | Annotated[PotsdamRecipe, Tag("potsdam")]
     | Annotated[HunanRecipe, Tag("mmhunan")]
+    | Annotated[FlairRecipe, Tag("flair")]
+    | Annotated[GeoNrwRecipe, Tag("geonrw")]
+    | Annotated[Dfc2019Recipe, Tag("dfc2019")]
     | Annotated[FolderRecipe, Tag("folder")],
     Discriminator(_kind),
 ]
@@ -174,6 +210,9 @@ KINDS: dict[str, type[BaseModel]] = {
     "vaihingen": VaihingenRecipe,
     "potsdam": PotsdamRecipe,
     "mmhunan": HunanRecipe,
+    "flair": FlairRecipe,
+    "geonrw": GeoNrwRecipe,
+    "dfc2019": Dfc2019Recipe,
     "folder": FolderRecipe,
 }
 

@@ -15,6 +15,7 @@ from mfnet.model.network.tuning import TUNINGS
 from mfnet.model.weights.sam_base import PUBLISHED
 from mfnet.training.config.data import DataRecipe, check_data, data_part
 from mfnet.training.config.optimizer_recipe import OptimizerRecipe, require_one_a_class
+from mfnet.training.config.published_schemes import DFC2019, FLAIR, GEONRW
 from mfnet.training.config.recipe_toml import read_toml, write_toml
 from mfnet.training.config.table import RecipePart
 
@@ -24,6 +25,9 @@ _SCHEMES = {
     "vaihingen": ISPRS,
     "potsdam": ISPRS,
     "mmhunan": MMHUNAN,
+    "flair": FLAIR,
+    "geonrw": GEONRW,
+    "dfc2019": DFC2019,
 }
 """By kind of data; a folder's manifest has its own."""
 
@@ -55,8 +59,8 @@ class NetworkRecipe(RecipePart):
     )
     rescale: bool = Field(
         default=False,
-        description="the model sees rasters at about `data.gsd_m`, brought there by factors of "
-        "two; for training on tiles of all pixel sizes",
+        description="the network sees tiles and rasters at about `data.gsd_m`, brought there by "
+        "factors of two",
     )
     train_encoder: bool = Field(
         default=False, description="train every weight of the encoder; false: it stays frozen"
@@ -90,6 +94,11 @@ class EvaluationRecipe(RecipePart):
         gt=0,
         description="pixels between the windows of whole rasters; left out, the model's own",
     )
+    blend: Literal["hann", "mean"] = Field(
+        default="hann",
+        description="how overlapping windows are weighted: less towards their rims; or alike, as "
+        "in the paper",
+    )
 
 
 class Recipe(RecipePart):
@@ -105,6 +114,11 @@ class Recipe(RecipePart):
     evaluation: EvaluationRecipe = EvaluationRecipe()
     log_every: int = Field(default=20, gt=0, description="steps between lines of the log")
     check_every: int = Field(default=250, gt=0, description="steps between checks and checkpoints")
+
+    @property
+    def seen_at_m(self) -> float | None:
+        """Side of the pixels that the network sees all tiles in, about; None: their own."""
+        return self.data.gsd_m if self.network.rescale else None
 
     def toml(self) -> str:
         """The recipe with every key, as a file that `read_recipe` reads."""
@@ -126,7 +140,7 @@ class Recipe(RecipePart):
             window_px=self.network.window_px,
             detail_channels=self.network.detail_channels,
             rescale=self.network.rescale,
-            stride_px=self.network.window_px // 2,
+            stride_px=self.network.window_px * 3 // 4,
             gsd_m=self.data.gsd_m,
             **facts,
         )

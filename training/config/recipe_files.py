@@ -1,5 +1,6 @@
 """Recipes by name: those that come along, also from an installed wheel."""
 
+import re
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def find_recipe(name_or_path: str | Path) -> Path:
 
 
 def title_of(path: Path) -> str:
-    """What a recipe is for: the first sentence of the comment at its head."""
+    """What a recipe is for: the comment at its head, up to a full stop, colon or bracket."""
     lines = path.read_text(encoding="utf-8").splitlines()
     head = [line.lstrip("# ") for line in lines[:6] if line.startswith("#")]
-    return " ".join(head).split(". ")[0].rstrip(".")
+    return re.split(r"[.:]\s| \(", " ".join(head))[0].rstrip(".")

@@ -12,10 +12,9 @@ from rasterio.windows import Window
 
 from mfnet.model.classes import NODATA, ClassScheme
 from mfnet.model.errors import CrsMissing, EmptyCorrection, NoOverlap, OtherGrid, WrongClasses
-from mfnet.model.raster.files.geopackage_reader import GeoPackage
 from mfnet.model.raster.files.geotiff import GeoTiff, Role
 from mfnet.model.raster.georeferencing.grid import Grid
-from mfnet.model.raster.pairs.align import Placement, place
+from mfnet.model.raster.pairs.alignment.align import Placement, place
 from mfnet.training.datasets.readers.label_encoding import Numbers
 from mfnet.training.datasets.readers.label_polygons import PolygonLabels, read_polygons
 from mfnet.training.datasets.readers.label_rasters import examine
@@ -96,7 +95,7 @@ class CorrectedPolygons:
     """Places of the map that were drawn anew.
 
     Args:
-        path: A GeoPackage, in any CRS.
+        path: A vector file (see `polygon_formats`), in any CRS.
         grid: The map's.
         scheme: The map's.
         column: Holds each polygon's class.
@@ -115,8 +114,7 @@ class CorrectedPolygons:
         self, path: Path, grid: Grid, scheme: ClassScheme, column: str, layer: str | None
     ) -> None:
         polygons = read_polygons(path, layer, column, scheme)
-        with GeoPackage(path) as package:
-            self._remarks = package.remarks()
+        self._remarks = polygons.remarks
         self._labels = PolygonLabels(polygons, grid)
         self.count = len(polygons.shapes)
         self.outside = self.count - self._labels.touching()
@@ -137,7 +135,7 @@ class CorrectedPolygons:
     def finish(self) -> list[str]:
         """Tells of polygons that lie elsewhere, and of a file that may not be whole."""
         if not self.outside:
-            return self._remarks
+            return [*self._remarks]
         told = f"{self.outside} of {self.count} polygons lie beside the map and are left out"
         return [told, *self._remarks]
 

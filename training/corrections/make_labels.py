@@ -1,23 +1,22 @@
 """A user's correction of a map becomes labels: compared with the map, and written on its grid."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 from rasterio.windows import Window
 
 from mfnet.model.atomic_files import check_outputs
-from mfnet.model.classes import NODATA, ClassScheme, LandClass
-from mfnet.model.errors import DataMissing, EmptyCorrection, TooSmall
+from mfnet.model.classes import NODATA, ClassScheme
+from mfnet.model.errors import EmptyCorrection, TooSmall
 from mfnet.model.raster.files.gdal_access import gdal
-from mfnet.model.raster.files.geopackage_reader import is_geopackage
 from mfnet.model.raster.files.geotiff import GeoTiff, Role
 from mfnet.model.raster.georeferencing.grid import Grid
 from mfnet.model.raster.products.cog import BLOCK_PX, CogWriter
+from mfnet.model.raster.products.map_scheme import read_scheme
+from mfnet.model.raster.vectors.polygon_formats import is_polygons
 from mfnet.training.corrections.correction_files import (
     Corrected,
     CorrectedPolygons,
@@ -66,8 +65,8 @@ def correct(
     Args:
         classes: The map, as `segment` wrote it.
         statistics: The map's, which say what its numbers mean.
-        correction: The whole map corrected, a GeoTIFF on its grid; or polygons in a GeoPackage,
-            which say something of the pixels whose centres lie in them.
+        correction: The whole map corrected, a GeoTIFF on its grid; or polygons in a vector
+            file, which say something of the pixels whose centres lie in them.
         out: The label raster to write, a COG on the map's grid; 255 is not to be learned.
         column: Of polygons, holds the class: its name or number.
         layer: Of polygons; the only one if not given.
@@ -108,32 +107,10 @@ def correct(
             source.close()
 
 
-def read_scheme(statistics: Path) -> ClassScheme:
-    """What a map's numbers mean, from its statistics.
-
-    Raises:
-        DataMissing: They are not there, or no statistics of a map.
-    """
-    try:
-        told: dict[str, Any] = json.loads(statistics.read_text(encoding="utf-8"))
-        known = LandClass.model_fields
-        classes = [
-            LandClass(**{key: value for key, value in item.items() if key in known})
-            for item in told["classes"]
-        ]
-        return ClassScheme(name=told["scheme"], classes=tuple(classes))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
-        raise DataMissing(
-            f"{statistics}: no statistics of a map ({type(error).__name__}); expected the JSON "
-            "that was written with it: see --statistics",
-            file=str(statistics),
-        ) from error
-
-
 def _opened(
     correction: Path, the_map: GeoTiff, scheme: ClassScheme, column: str, layer: str | None
 ) -> Corrected:
-    if is_geopackage(correction):
+    if is_polygons(correction):
         return CorrectedPolygons(correction, the_map.grid, scheme, column, layer)
     return CorrectedRaster(correction, the_map.grid, scheme)
 

@@ -124,7 +124,7 @@ def _pixels(
     window_px = runtime.config.window_px
     # Regions of several windows, where tiles are large enough: windows then overlap, as in a map.
     wanted_px = REGION_WINDOWS * window_px
-    large = [a for a in areas if min(a.window.height, a.window.width) >= wanted_px]
+    large = [area for area in areas if area.holds(wanted_px)]
     areas, side_px = (large, wanted_px) if large else (areas, window_px)
     rng = np.random.default_rng(0)
     regions = list(some_windows(areas, side_px, REGIONS))

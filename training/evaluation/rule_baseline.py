@@ -6,7 +6,13 @@ from typing import Any
 
 from mfnet.model.classes import ClassScheme
 from mfnet.model.inference.runtimes.rule import RuleRuntime, rule_config, suits
-from mfnet.training.config.data import DataRecipe, HunanRecipe, PotsdamRecipe, VaihingenRecipe
+from mfnet.training.config.data import (
+    DataRecipe,
+    FlairRecipe,
+    HunanRecipe,
+    PotsdamRecipe,
+    VaihingenRecipe,
+)
 from mfnet.training.datasets.tiles.interface import Area
 from mfnet.training.evaluation.class_metrics import Confusion
 from mfnet.training.evaluation.evaluate import evaluate
@@ -56,6 +62,6 @@ def _infrared(data: DataRecipe, area: Area) -> bool:
     """Whether an area's bands are near infrared, red, green. One's own tiles are taken as RGB."""
     if isinstance(data, VaihingenRecipe):
         return True
-    if isinstance(data, PotsdamRecipe):
+    if isinstance(data, PotsdamRecipe | FlairRecipe):
         return data.bands == "irrg"
     return bool(getattr(area.tile, "infrared", False))

@@ -8,10 +8,9 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from rasterio.windows import Window
 
 from mfnet.model.network.mfnet import MFNet
-from mfnet.training.datasets.tiles.interface import Area, Pool
+from mfnet.training.datasets.tiles.interface import Area, Pool, places
 from mfnet.training.datasets.tiles.samples import Sample, collate
 from mfnet.training.evaluation.class_metrics import Confusion
 
@@ -34,11 +33,11 @@ def check(net: MFNet, validation: Pool, windows: int) -> dict[str, Any]:
 
 def some_windows(areas: Sequence[Area], window_px: int, count: int) -> Iterator[Sample]:
     """Up to a number of the areas' windows that lie side by side, spread evenly, as they are."""
-    places = list(_places(areas, window_px))
-    wanted = min(count, len(places))
+    found = [(area, *place) for area in areas for place in places(area, window_px)]
+    wanted = min(count, len(found))
     for number in range(wanted):
-        area, row, col = places[number * len(places) // wanted]
-        yield area.tile.read(Window(col, row, window_px, window_px))
+        area, row, col = found[number * len(found) // wanted]
+        yield area.read(row, col, window_px)
 
 
 def mapped(net: MFNet, window: Sample) -> NDArray[Any]:
@@ -49,11 +48,3 @@ def mapped(net: MFNet, window: Sample) -> NDArray[Any]:
         logits_BKHW = net({name: images.to(device) for name, images in batch.inputs.items()})
     classes: NDArray[Any] = logits_BKHW.argmax(1)[0].cpu().numpy()
     return classes
-
-
-def _places(areas: Sequence[Area], window_px: int) -> Iterator[tuple[Area, int, int]]:
-    for area in areas:
-        rows, cols = area.positions(window_px)
-        for row in range(0, rows, window_px):
-            for col in range(0, cols, window_px):
-                yield area, area.window.row_off + row, area.window.col_off + col

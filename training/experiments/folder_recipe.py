@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from mfnet.model.weights.catalog import find, read_config
+from mfnet.training.config.parent_network import network_of
 from mfnet.training.config.recipe import Recipe, parse_recipe
+from mfnet.training.config.recipe_toml import write_toml
 
 PARENT = "town"
 """The model to go on from where nobody names another."""
@@ -25,43 +27,34 @@ def folder_recipe(
 
     Raises:
         UnknownModel: There is no such parent.
+        BadRecipe: It cannot be trained further; or a change that is none.
     """
-    config = read_config(find(parent or PARENT, models_dir))
-    ndsm = next(m for m in config.modalities if m.name == "ndsm")
+    name = parent or PARENT
+    config = read_config(find(name, models_dir))
     steps = min(max(STEPS_A_TILE * tiles, FEWEST_STEPS), MOST_STEPS)
-    text = f"""
-name = "{_name(folder)}"
-log_every = 10
-check_every = {max(steps // 8, 25)}
-
-[network]
-encoder = "small"
-tuning = "{config.tuning}"
-fusion = "{config.fusion}"
-detail_channels = {config.detail_channels}
-window_px = {config.window_px}
-height_range_m = [{ndsm.low}, {ndsm.high}]
-train_encoder = true
-parent = "{parent or PARENT}"
-
-[data]
-kind = "folder"
-folder = "{folder.resolve().as_posix()}"
-sampling = "classes"
-
-[optimizer]
-steps = {steps}
-batch_size = 4
-learning_rate = 3e-4
-warmup_steps = 30
-dice = 0.5
-averaging = 0.99
-precision = "{"bf16" if has_bf16() else "fp32"}"
-
-[evaluation]
-windows = 32
-"""
-    return parse_recipe(text, changes)
+    values = {
+        "name": _name(folder),
+        "log_every": 10,
+        "check_every": max(steps // 8, 25),
+        "network": network_of(config, name),
+        "data": {
+            "kind": "folder",
+            "folder": str(folder.resolve()),
+            "sampling": "classes",
+            **({"gsd_m": config.gsd_m} if config.rescale else {}),
+        },
+        "optimizer": {
+            "steps": steps,
+            "batch_size": 4,
+            "learning_rate": 3e-4,
+            "warmup_steps": 30,
+            "dice": 0.5,
+            "averaging": 0.99,
+            "precision": "bf16" if has_bf16() else "fp32",
+        },
+        "evaluation": {"windows": 32},
+    }
+    return parse_recipe(write_toml(values), changes)
 
 
 def has_bf16() -> bool:

@@ -71,9 +71,14 @@ def run_train(
     origin = find_origin(recipe, models_dir)  # before the data, which take minutes: may be refused
     if (out / STATE).is_file() and not resume:
         raise BadOption(f"{out} holds a run: go on with --resume, or choose another --out")
-    data = open_data(recipe.data, recipe.network.window_px, workers=_workers(threads))
+    data = open_data(
+        recipe.data,
+        recipe.network.window_px,
+        workers=_workers(threads),
+        seen_at_m=recipe.seen_at_m,
+    )
     with joined(device) as processes:
-        run = start(recipe, data.scheme, origin, processes)
+        run = start(recipe, data.scheme, origin, processes, data.train)
         remarks = (*data.remarks, *run.remarks)
         _open_folder(out, run, remarks)
         with _told(as_json, processes) as tell:
@@ -155,7 +160,11 @@ def run_calibrate(
         )
     _require_suitable(net, recipe.data)
     areas = open_areas(
-        recipe.data, recipe.network.window_px, "validation", workers=_workers(threads)
+        recipe.data,
+        recipe.network.window_px,
+        "validation",
+        workers=_workers(threads),
+        seen_at_m=net.config.gsd_m if net.config.rescale else None,
     )
     fitted = calibrate(net, areas, device=device)
     if fitted is None:
@@ -221,6 +230,7 @@ def _measure(
             class_scheme(recipe.data),
             gsd_m=recipe.data.gsd_m,
             stride=stride or recipe.evaluation.stride_px,
+            blend=recipe.evaluation.blend,
             device=device,
             progress=advance,
         ).summary()

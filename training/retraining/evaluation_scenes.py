@@ -10,6 +10,7 @@ from typing import get_args
 from mfnet.model.classes import ISPRS, ClassScheme
 from mfnet.model.config import ModelConfig
 from mfnet.model.errors import BadManifest, SceneAmongTiles
+from mfnet.model.raster.vectors.polygon_formats import SUFFIXES
 from mfnet.model.weights.file_hash import sha256_of
 from mfnet.training.datasets.sources.folder_manifest import NAME, Kind, read_manifest
 from mfnet.training.datasets.sources.labelled_folder import Folder
@@ -71,7 +72,7 @@ def file_hashes(folder: Path, told: Told = lambda name: None) -> dict[str, str]:
 
     Returns:
         By `manifest.toml` and `TILE/KIND`: ortho, height, dtm and labels, which are `polygons`
-        where they lie in a GeoPackage.
+        where they lie in a vector file.
     """
     sha256_once = cache(sha256_of)  # polygons may serve many tiles
     found = {NAME: sha256_of(folder / NAME)}
@@ -80,7 +81,7 @@ def file_hashes(folder: Path, told: Told = lambda name: None) -> dict[str, str]:
             path: Path | None = getattr(tile, kind)
             if path is None:
                 continue
-            polygons = kind == "labels" and path.suffix.lower() == ".gpkg"
+            polygons = kind == "labels" and path.suffix.lower() in SUFFIXES
             name = f"{tile.name}/{'polygons' if polygons else kind}"
             told(name)
             found[name] = tile.sha256.get(kind) or sha256_once(folder / path)

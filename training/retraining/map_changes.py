@@ -14,6 +14,7 @@ from mfnet.model.inference.segment import Segmentation
 from mfnet.model.inference.segment_options import SegmentOptions
 from mfnet.model.raster.pairs.pair import RasterPair
 from mfnet.model.raster.products.map_diff import write_changes
+from mfnet.model.raster.products.pictures.row_preview import draw_classes
 from mfnet.model.raster.values.reading_options import ReadingOptions
 from mfnet.model.weights.checkpoint import load_model
 
@@ -51,7 +52,7 @@ def show_changes(
     models_dir: Path,
     progress: Callable[[int, int], None],
 ) -> None:
-    """Maps each place by both models; writes `changes-<job>.tif` and `changes.json`.
+    """Maps each place by both models; writes `changes-<job>.tif`, `.png` and `changes.json`.
 
     A map that cannot be made any more is left out, and the JSON says so: its rasters may have been
     removed, or be too large. A retraining of hours is not lost for it.
@@ -101,4 +102,6 @@ def _show(
                 Segmentation(pair, runtime, options, progress=progress).map(path)
                 made.append(path)
         scheme = runtimes[0].config.classes
-        return write_changes(made[0], made[1], target, scheme)
+        changes = write_changes(made[0], made[1], target, scheme)
+        draw_classes(target, target.with_suffix(".png"), scheme)
+        return changes

@@ -173,7 +173,7 @@ def _read(
     """What to measure on, what to learn from, and the latter's files; refused before a step."""
     progress.before("the labelled tiles")
     scenes = open_scenes(task.scenes, config, progress.before)
-    splits = open_data(recipe.data, recipe.network.window_px, workers=1)
+    splits = open_data(recipe.data, recipe.network.window_px, seen_at_m=recipe.seen_at_m)
     require_same(config.classes, splits.scheme, "the labelled tiles")
     tiles = [file_hashes(folder, progress.before) for folder in task.tiles]
     require_unseen(scenes.sha256, tiles)

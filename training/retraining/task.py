@@ -2,17 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from mfnet.model.config import ENCODERS, ModelConfig
+from mfnet.model.config import ModelConfig
 from mfnet.model.errors import BadRecipe
-from mfnet.model.weights.sam_base import PUBLISHED
 from mfnet.training.config.data import FolderRecipe
+from mfnet.training.config.parent_network import network_of
 from mfnet.training.config.recipe import Recipe, parse_recipe
+from mfnet.training.config.recipe_files import recipe_files
 from mfnet.training.config.recipe_toml import read_toml, write_toml
 from mfnet.training.retraining.map_changes import RecentMap
 
-RECIPES = Path(__file__).parents[1] / "recipes"
 MOST_UNCHECKED, MOST_UNTOLD = 50, 5
 """Steps between two checks, and between two lines of the log, where minutes are limited."""
 
@@ -53,18 +52,18 @@ def recipe_for(task: Task, config: ModelConfig) -> Recipe:
         BadRecipe: There is no such recipe, a change is none, or the parent's encoder has a shape
             that no recipe can name.
     """
-    path = RECIPES / f"{task.recipe}.toml"
-    known = sorted(path.stem for path in RECIPES.glob("*.toml"))
+    known = recipe_files()
     if task.recipe not in known:
         raise BadRecipe(f"there is no recipe {task.recipe!r}; expected one of {', '.join(known)}")
     steps = [] if task.steps is None else [f"optimizer.steps={task.steps}"]
-    values = read_toml(path.read_text(encoding="utf-8"), [*task.changes, *steps])
+    text = known[task.recipe].read_text(encoding="utf-8")
+    values = read_toml(text, [*task.changes, *steps])
     shown = {k: v for k, v in values["data"].items() if k in ("augmentation", "sampling")}
     folder, *also = map(str, task.tiles)
     gsd = {} if config.gsd_m is None else {"gsd_m": config.gsd_m}
     values |= {
         "name": config.name,
-        "network": _network_of(config, task.parent),
+        "network": network_of(config, task.parent),
         "data": {"kind": "folder", "folder": folder, "also": also, **gsd, **shown},
     }
     recipe = parse_recipe(write_toml(values))
@@ -91,24 +90,3 @@ def _often(recipe: Recipe) -> dict[str, int]:
     """
     most = {"check_every": MOST_UNCHECKED, "log_every": MOST_UNTOLD}
     return {key: min(getattr(recipe, key), steps) for key, steps in most.items()}
-
-
-def _network_of(config: ModelConfig, parent: Path) -> dict[str, Any]:
-    """A recipe's table `network` for a parent's network."""
-    names = [name for name, encoder in ENCODERS.items() if encoder == config.encoder]
-    if not names:
-        raise BadRecipe(
-            f"the encoder of {config.name!r} is none of {', '.join(ENCODERS)}; expected one of "
-            "these, to be trained further"
-        )
-    ranges = [(m.low, m.high) for m in config.modalities if m.name == "ndsm"]
-    return {
-        "encoder": names[0],
-        "tuning": config.tuning,
-        "fusion": config.fusion,
-        "modalities": [modality.name for modality in config.modalities],
-        **({"height_range_m": list(ranges[0])} if ranges else {}),
-        "window_px": config.window_px,
-        "train_encoder": names[0] not in PUBLISHED,  # SAM's stays as it is
-        "parent": str(parent),
-    }

@@ -1,5 +1,6 @@
 """The weights that a run starts from: SAM's, another model's, its encoder's alone, or none."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +15,8 @@ from mfnet.model.weights.checkpoint import load_model, new_model
 from mfnet.model.weights.file_hash import sha256_of
 from mfnet.model.weights.sam_base import installed_base
 from mfnet.training.config.recipe import Recipe
-
-HEAD = "decoder.head.3.weight"
-"""The one parameter of the decoder whose shape the classes decide, (K, C, 1, 1)."""
-
-DETAIL = "detail."
-"""Parameters of the head at full resolution: kept where the parent has the same, else new."""
+from mfnet.training.datasets.tiles.interface import Pool
+from mfnet.training.trainer.parent_classes import inherited_weights, parent_classes
 
 
 @dataclass(frozen=True)
@@ -70,13 +67,16 @@ def find_origin(recipe: Recipe, models_dir: Path | None = None) -> Origin:
     return Origin(models_dir, base)
 
 
-def first_network(recipe: Recipe, scheme: ClassScheme, origin: Origin) -> tuple[MFNet, list[str]]:
+def first_network(
+    recipe: Recipe, scheme: ClassScheme, origin: Origin, pool: Pool | None = None
+) -> tuple[MFNet, list[str]]:
     """The network at step 0, on the CPU.
 
     Args:
         recipe: Its seed decides what no file gives.
         scheme: The data's classes.
         origin: From `find_origin`.
+        pool: What is learned from: shows which classes are the parent's by other names.
 
     Returns:
         The network, and what a person should know of it.
@@ -85,7 +85,7 @@ def first_network(recipe: Recipe, scheme: ClassScheme, origin: Origin) -> tuple[
     config = recipe.model_config_for(base=origin.base, classes=scheme)
     if origin.parent is not None:
         net = MFNet(config)
-        return net, _inherit(net, load_model(origin.parent, origin.models_dir))
+        return net, _inherit(net, load_model(origin.parent, origin.models_dir), pool)
     net = new_model(config, origin.models_dir)
     if origin.encoder is not None:
         encoder = load_model(origin.encoder, origin.models_dir).encoder
@@ -93,32 +93,27 @@ def first_network(recipe: Recipe, scheme: ClassScheme, origin: Origin) -> tuple[
     return net, []
 
 
-def _inherit(net: MFNet, parent: MFNet) -> list[str]:
-    """Takes over a parent's weights; returns what differs.
-
-    The last layer has a row a class. Rows of classes that the parent knows by name are kept, the
-    others start at random.
-    """
-    state = parent.state_dict()
-    rows, theirs = net.get_parameter(HEAD).detach().clone(), parent.config.classes.names
-    kept = [name for name in net.config.classes.names if name in theirs]
-    for name in kept:
-        rows[net.config.classes.names.index(name)] = state[HEAD][theirs.index(name)]
-    own = {name: own for name, own in net.state_dict().items() if name.startswith(DETAIL)}
-    same = all(name in state and state[name].shape == own[name].shape for name in own)
-    inherited = {name: tensor for name, tensor in state.items() if not name.startswith(DETAIL)}
-    detail = {name: state[name] for name in own} if same else own
-    net.load_state_dict({**inherited, **detail, HEAD: rows})
-    return [*_of_classes(net.config, parent.config, kept), *_of_ranges(net.config, parent.config)]
+def _inherit(net: MFNet, parent: MFNet, pool: Pool | None) -> list[str]:
+    """Takes over a parent's weights; returns what differs."""
+    classes = parent_classes(net.config.classes, parent, pool)
+    net.load_state_dict(inherited_weights(net, parent, classes))
+    return [
+        *_of_classes(net.config, parent.config, classes),
+        *_of_ranges(net.config, parent.config),
+    ]
 
 
-def _of_classes(config: ModelConfig, parent: ModelConfig, kept: list[str]) -> list[str]:
+def _of_classes(config: ModelConfig, parent: ModelConfig, classes: Mapping[str, str]) -> list[str]:
     if config.classes.names == parent.classes.names:
         return []
-    new = [name for name in config.classes.names if name not in kept]
+    kept = [name for name, theirs in classes.items() if name == theirs]
+    near = [f"{name} ({theirs})" for name, theirs in classes.items() if name != theirs]
+    new = [name for name in config.classes.names if name not in classes]
+    seen = f", begins with what the parent sees there for {', '.join(near)}" if near else ""
     return [
         f"the classes are {config.classes.name!r}, the parent's {parent.classes.name!r}: the head "
-        f"is new for {', '.join(new) or 'none of them'}, and kept for {', '.join(kept) or 'none'}"
+        f"is new for {', '.join(new) or 'none of them'}{seen}, and kept for "
+        f"{', '.join(kept) or 'none'}"
     ]
 
 
@@ -138,6 +133,11 @@ def _require_same_network(parent: ModelConfig, recipe: Recipe) -> None:
         for key in ("encoder", "tuning", "fusion", "decode_channels")
         if getattr(mine, key) != getattr(parent, key)
     ]
+    if parent.detail_channels and parent.detail_channels != mine.detail_channels:
+        # A head may be added to a parent without one; one that it has is not dropped unasked.
+        differing.append(
+            f"detail_channels is {mine.detail_channels}, the parent's {parent.detail_channels}"
+        )
     names = [[modality.name for modality in config.modalities] for config in (mine, parent)]
     if names[0] != names[1]:
         differing.append(

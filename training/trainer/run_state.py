@@ -14,6 +14,7 @@ from mfnet.model.classes import ClassScheme
 from mfnet.model.errors import BadRecipe
 from mfnet.model.network.mfnet import MFNet
 from mfnet.training.config.recipe import Recipe
+from mfnet.training.datasets.tiles.interface import Pool
 from mfnet.training.optim.lr_schedule import rate_factor
 from mfnet.training.optim.optimizer import build_optimizer
 from mfnet.training.optim.weight_averaging import WeightAverage
@@ -77,7 +78,11 @@ def changed_facts(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 def start(
-    recipe: Recipe, scheme: ClassScheme, origin: Origin, processes: Processes | None = None
+    recipe: Recipe,
+    scheme: ClassScheme,
+    origin: Origin,
+    processes: Processes | None = None,
+    pool: Pool | None = None,
 ) -> Run:
     """A run at step 0.
 
@@ -86,13 +91,14 @@ def start(
         scheme: The data's classes.
         origin: From `find_origin`.
         processes: This one on the CPU if not given.
+        pool: What is learned from, as `first_network` takes it.
 
     Raises:
         BadRecipe: The processes cannot share a batch's parts evenly.
     """
     processes = processes or Processes(torch.device("cpu"))
     _require_even_shares(recipe, processes)
-    net, remarks = first_network(recipe, scheme, origin)
+    net, remarks = first_network(recipe, scheme, origin, pool)
     net.to(processes.device)
     if not recipe.network.train_encoder:
         net.freeze()

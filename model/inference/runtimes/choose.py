@@ -47,9 +47,10 @@ def open_runtime(
     name = _chosen(options.runtime, options.device, path, portable)
     if name == "openvino":
         from mfnet.model.inference.runtimes.openvino_runtime import OpenVinoRuntime
-        from mfnet.model.weights.onnx_file import check_harmless
+        from mfnet.model.weights.onnx_file import check_harmless, check_whole
 
         assert portable is not None
+        check_whole(portable)
         if portable.parent != PACKAGED:
             check_harmless(portable)
         return OpenVinoRuntime(portable, options.precision, cache_dir() / "openvino")
@@ -81,11 +82,15 @@ def _chosen(runtime: str, device: str, path: Path, portable: Path | None) -> str
     if runtime == "openvino" and device == "cuda":
         raise BadOption("OpenVINO runs on the processor; use device cpu or runtime torch")
     if runtime == "auto":
+        # An export runs on the processor alone, also where there is a GPU that nobody asked for.
+        export_alone = path.suffix == ".onnx" and device != "cuda"
         fits = openvino and portable is not None and not wants_cuda
-        runtime = "openvino" if fits else "torch"
+        runtime = "openvino" if fits or export_alone else "torch"
     if runtime == "openvino":
         if not openvino:
-            raise MissingExtra("OpenVINO is not installed: pip install openvino")
+            raise MissingExtra(
+                "OpenVINO, which runs exported models, is missing: pip install openvino"
+            )
         if portable is None:
             raise BadOption(
                 f"OpenVINO runs exported models; {path.stem} is not exported: "
@@ -99,7 +104,9 @@ def _chosen(runtime: str, device: str, path: Path, portable: Path | None) -> str
             f"mfnet models export {path.stem} {path.stem}.onnx"
         )
     if path.suffix == ".onnx":
-        raise BadOption(f"{path.name} is exported: torch cannot run it; use runtime openvino")
+        raise BadOption(
+            f"{path.name} is an export, which torch cannot run; use runtime openvino on device cpu"
+        )
     return "torch"
 
 

@@ -4,7 +4,7 @@ Shapes: B batch, K classes, S side of a window.
 """
 
 from collections.abc import Mapping
-from typing import Protocol, Self
+from typing import Protocol
 
 from mfnet.model.config import ModelConfig
 from mfnet.model.inference.arrays.interface import Array, Arrays
@@ -45,7 +45,7 @@ class Runtime(Protocol):
     def conditions(self) -> Mapping[str, str | int]:
         """What else logits may depend on in their last bits: versions, processor, threads."""
 
-    def at(self, gsd_m: float | None) -> Self:
+    def at(self, gsd_m: float | None) -> "Runtime":
         """The same for pixels of this size in metres; itself where that does not matter."""
 
     def __call__(self, inputs: Mapping[str, Array]) -> Array:

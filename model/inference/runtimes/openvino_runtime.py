@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from mfnet.model.engine_options import Precision, require_known
 from mfnet.model.errors import BadCheckpoint, NonFiniteLogits
 from mfnet.model.inference.arrays.host import HostArrays
 from mfnet.model.inference.runtimes.cores import usable_cores
+from mfnet.model.inference.runtimes.interface import Runtime
+from mfnet.model.inference.runtimes.rescaled import at_its_size
 from mfnet.model.weights.catalog import read_config
 from mfnet.model.weights.file_hash import sha256_of
 
@@ -54,7 +56,7 @@ class OpenVinoRuntime:
         self.config: ModelConfig = read_config(path)
         self.precision = "fp32" if precision == "auto" else precision
         self.arrays = HostArrays()
-        self._path = path
+        self._path, self._cache = path, cache
         self._cores = usable_cores()
         core = openvino.Core()
         options: dict[str, Any] = {
@@ -83,12 +85,29 @@ class OpenVinoRuntime:
         """See `Runtime`."""
         return sha256_of(self._path)
 
-    def at(self, gsd_m: float | None) -> Self:
-        """See `Runtime`: the same for all sizes."""
-        return self
+    def at(self, gsd_m: float | None) -> Runtime:
+        """See `Runtime`."""
+        return at_its_size(self, gsd_m)
 
     def __call__(self, inputs: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-        """See `Runtime`."""
+        """See `Runtime`. A window that is not finite in bf16 is computed once more in fp32."""
+        logits_BKSS = self._computed(inputs)
+        # NaN and Inf survive in a sum, which is cheaper to look at; finite values may overflow it.
+        for number in np.flatnonzero(~np.isfinite(logits_BKSS.sum((1, 2, 3)))):
+            if np.isfinite(logits_BKSS[number]).all():
+                continue
+            if self.precision == "fp32":
+                raise NonFiniteLogits("the network returned NaN or Inf in float32")
+            alone = {name: values[number : number + 1] for name, values in inputs.items()}
+            logits_BKSS[number] = self._exact(alone)[0]
+        return logits_BKSS
+
+    @cached_property
+    def _exact(self) -> "OpenVinoRuntime":
+        """The network in float32; compiled where it is wanted."""
+        return OpenVinoRuntime(self._path, "fp32", self._cache)
+
+    def _computed(self, inputs: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
         count = len(next(iter(inputs.values())))
         found: list[NDArray[np.float32] | None] = [None] * count
         for number in range(count):
@@ -98,10 +117,7 @@ class OpenVinoRuntime:
             }
             self._queue.start_async(window, (found, number))
         self._queue.wait_all()
-        logits_BKSS = np.concatenate([one for one in found if one is not None])
-        if not np.isfinite(logits_BKSS.sum()) and not np.isfinite(logits_BKSS).all():
-            raise NonFiniteLogits(f"the network returned NaN or Inf in {self.precision}")
-        return logits_BKSS
+        return np.concatenate([one for one in found if one is not None])
 
 
 def _keep(request: Any, place: tuple[list[NDArray[np.float32] | None], int]) -> None:

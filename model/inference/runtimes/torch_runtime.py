@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Self
 
 import numpy as np
 import torch
@@ -15,6 +14,8 @@ from mfnet.model.errors import BadOption, NonFiniteLogits
 from mfnet.model.inference.arrays.device import DeviceArrays
 from mfnet.model.inference.arrays.host import HostArrays
 from mfnet.model.inference.arrays.interface import Array, Arrays
+from mfnet.model.inference.runtimes.interface import Runtime
+from mfnet.model.inference.runtimes.rescaled import at_its_size
 from mfnet.model.network.encoder import Positions
 from mfnet.model.network.mfnet import MFNet
 
@@ -54,6 +55,8 @@ class TorchRuntime:
         # Transposed convolutions, most of the fusion's time, are faster so (docs/measurements).
         self.net.to(memory_format=torch.channels_last)
         self._on_cpu = self._device.type == "cpu"
+        # float32 is float32: cuDNN would round the factors of convolutions to 10 bits.
+        torch.backends.cudnn.allow_tf32 = False
         self.arrays: Arrays = HostArrays() if self._on_cpu else DeviceArrays(self._device)
         self._positions: dict[torch.Size, Positions] = {}
 
@@ -93,9 +96,9 @@ class TorchRuntime:
             digest.update(weights.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
         return digest.hexdigest()
 
-    def at(self, gsd_m: float | None) -> Self:
-        """See `Runtime`: the same for all sizes."""
-        return self
+    def at(self, gsd_m: float | None) -> Runtime:
+        """See `Runtime`."""
+        return at_its_size(self, gsd_m)
 
     def __call__(self, inputs: Mapping[str, Array]) -> Array:
         """See `Runtime`. A result that is not finite in bf16 is computed once more in fp32."""

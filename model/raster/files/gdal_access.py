@@ -1,5 +1,6 @@
 """The border to GDAL: what it may do with a stranger's file, and what becomes of its errors."""
 
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,10 +39,8 @@ def gdal(path: Path, cache_bytes: int | None = None) -> Iterator[None]:
         path: Of the file, for the message.
         cache_bytes: New size of GDAL's block cache, which the process has one of.
     """
-    cache = {} if cache_bytes is None else {"GDAL_CACHEMAX": cache_bytes}
     try:
-        with rasterio.Env(**GDAL_OPTIONS, **cache):
-            require_proj_data()
+        with _options(cache_bytes):
             yield
     except MfnetError:
         raise
@@ -58,3 +57,27 @@ def gdal(path: Path, cache_bytes: int | None = None) -> Iterator[None]:
             "from its source or rewrite it with gdal_translate",
             file=path.name,
         ) from error
+
+
+_thread = threading.local()
+
+
+@contextmanager
+def _options(cache_bytes: int | None) -> Iterator[None]:
+    """Our options for GDAL; where they hold in this thread already, nothing is done.
+
+    To enter rasterio's environment and to leave it takes half a millisecond, and a sample of a
+    raster is hundreds of reads.
+    """
+    depth = getattr(_thread, "depth", 0)
+    if depth and cache_bytes is None:
+        yield
+        return
+    cache = {} if cache_bytes is None else {"GDAL_CACHEMAX": cache_bytes}
+    with rasterio.Env(**GDAL_OPTIONS, **cache):
+        require_proj_data()
+        _thread.depth = depth + 1
+        try:
+            yield
+        finally:
+            _thread.depth = depth

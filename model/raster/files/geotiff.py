@@ -16,6 +16,7 @@ from mfnet.model.raster.files.alpha_masks import find_mask
 from mfnet.model.raster.files.declared_metadata import Declared, HiddenTags
 from mfnet.model.raster.files.gdal_access import CACHE_BYTES, OPEN_OPTIONS, gdal
 from mfnet.model.raster.files.mask_file import MaskFile
+from mfnet.model.raster.files.mosaic import files_of, known
 from mfnet.model.raster.files.screening import Layout, screen
 from mfnet.model.raster.files.sidecars import Sidecars
 from mfnet.model.raster.georeferencing.grid import Grid
@@ -88,15 +89,19 @@ class GeoTiff:
         self.path = path
         self.role = role
         self.remarks: list[Remark] = []
-        self.layout: Layout = screen(path, palette=role is Role.LABELS)
+        mosaic = known(path)
+        self.layout: Layout = mosaic.layout if mosaic else screen(path, palette=role is Role.LABELS)
+        if mosaic is not None:
+            sidecars = Sidecars()  # the tiles' were heeded when they were joined
         self.sidecars = Sidecars.beside(path) if sidecars is None else sidecars
         self._mask: MaskFile | None = None
         with gdal(path, CACHE_BYTES):
-            self.dataset = rasterio.open(path, driver="GTiff", **OPEN_OPTIONS)
+            driver, opening = ("VRT", {}) if mosaic else ("GTiff", OPEN_OPTIONS)
+            self.dataset = rasterio.open(path, driver=driver, **opening)
         try:
             self._mask = MaskFile.of(self.sidecars, self.layout)
             with gdal(path):
-                hidden = HiddenTags.of(path)
+                hidden = HiddenTags.of(files_of(path)[0])
                 self._declared = Declared(
                     path.name,
                     self.dataset,

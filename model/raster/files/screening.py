@@ -89,6 +89,8 @@ METADATA_DOMAINS = frozenset(
 )
 # Whole documents, of any name but the one that is a data set by itself.
 _DOCUMENT_DOMAINS = re.compile(r"(?!xml:VRT$)(xml|json):[\w.-]+", re.I)
+_ATTRIBUTE_TABLE = {"GDALRasterAttributeTable", "FieldDefn", "Name", "Type", "Usage", "Row", "F"}
+_TABLE_ATTRIBUTES = {"tableType", "index", "Row0Min", "BinSize"}
 _PALETTE = 3
 _PHOTOMETRIC_REFUSED = {_PALETTE: "a palette", 5: "CMYK", 8: "CIELab", 9: "ICCLab", 10: "ITULab"}
 _COMPLEX = (5, 6)
@@ -244,12 +246,23 @@ def _check_metadata(raw: bytes, name: str) -> None:
     if root.tag != "GDALMetadata":
         raise _metadata_error(name, f"are a {root.tag[:40]}")
     for item in root:
-        plain = item.tag == "Item" and len(item) == 0
+        plain = item.tag == "Item" and (len(item) == 0 or _is_attribute_table(item))
         if not plain or not set(item.keys()) <= {"name", "domain", "sample", "role"}:
             raise _metadata_error(name, "hold more than plain items")
         domain = item.get("domain", "")
         if domain not in METADATA_DOMAINS and not _DOCUMENT_DOMAINS.fullmatch(domain):
             raise _metadata_error(name, f"hold the domain {domain[:40]!r}")
+
+
+def _is_attribute_table(item: ET.Element) -> bool:
+    """Names of classes, as GDAL writes them from 3.12 on; they name no files."""
+    inside = list(item.iter())[1:]
+    return (
+        item.get("role") == "rat"
+        and [child.tag for child in item] == ["GDALRasterAttributeTable"]
+        and all(part.tag in _ATTRIBUTE_TABLE for part in inside)
+        and all(set(part.keys()) <= _TABLE_ATTRIBUTES for part in inside)
+    )
 
 
 def _check_crs(raw: bytes, name: str) -> None:

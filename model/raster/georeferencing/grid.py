@@ -1,7 +1,7 @@
 """Where a raster's pixels lie on the ground."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -47,6 +47,12 @@ class Grid:
         area = self.pixel_area_m2(self.height // 2)
         return None if area is None else math.sqrt(area)
 
+    def moved(self, columns: float, rows: float) -> "Grid":
+        """The same grid, so many of its pixels to the right and down."""
+        if columns == rows == 0:
+            return self
+        return replace(self, transform=self.transform * Affine.translation(columns, rows))
+
     def to_ground(self, pixels: np.ndarray) -> np.ndarray:
         """Points (2, n), columns then rows, to x and y of the CRS."""
         return _apply(self.transform, pixels)
@@ -70,6 +76,22 @@ class Rows:
     row: int
     arrays: dict[str, np.ndarray]
     valid: dict[str, np.ndarray]
+
+    def widened(self, columns: range, width: int) -> "Rows":
+        """These columns as part of rows of a width; the others are 0, and not valid."""
+        if len(columns) == width:
+            return self
+
+        def wide(values: np.ndarray) -> np.ndarray:
+            whole = np.zeros((*values.shape[:-1], width), values.dtype)
+            whole[..., columns.start : columns.stop] = values
+            return whole
+
+        return replace(
+            self,
+            arrays={name: wide(values) for name, values in self.arrays.items()},
+            valid={name: wide(values) for name, values in self.valid.items()},
+        )
 
 
 def _apply(affine: Affine, points: np.ndarray) -> np.ndarray:

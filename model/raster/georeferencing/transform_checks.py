@@ -12,6 +12,7 @@ from mfnet.model.raster.georeferencing.vertical_axis import as_pyproj
 _MOST_ZONED = 6.1e7
 _MOST_COORDINATE = 1e10
 _MOST_PIXEL = 1e7
+_LEAST_PIXEL = 1e-12  # a hundredth of a millimetre is 1e-12 of the Earth's radius
 _MOST_PIXEL_M = 1e6
 _LEAST_PIXEL_M = 1e-4
 # Of the spacing of doubles at the farthest coordinate: a hundredth of a pixel can be told.
@@ -70,7 +71,9 @@ def _beside_crs(
     """What is wrong with a transform in its CRS's unit."""
     unit_name, unit = _unit(crs)
     if crs is None or unit is None:
-        return None
+        if min(sides) >= _LEAST_PIXEL:
+            return None
+        return f"pixels of {sides[0]:g} × {sides[1]:g}; expected sides of at least {_LEAST_PIXEL:g}"
     metres = [side * unit * (_EARTH_M if crs.is_geographic else 1) for side in sides]
     if not _LEAST_PIXEL_M <= min(metres) <= max(metres) <= _MOST_PIXEL_M:
         hint = "" if crs.is_geographic else " (degrees, perhaps?)"

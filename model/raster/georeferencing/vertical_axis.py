@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from rasterio.crs import CRS
@@ -97,12 +98,17 @@ def as_pyproj(crs: CRS | None) -> Any:
     """The same CRS as pyproj's; None without one, or if it cannot be written as WKT."""
     if crs is None:
         return None
-    import pyproj
-
     try:
-        return pyproj.CRS.from_wkt(crs.to_wkt())
+        return _parsed(crs.to_wkt())
     except Exception:  # CRSError of either library, and bare CPLE errors of GDAL
         return None
+
+
+@lru_cache(maxsize=64)
+def _parsed(wkt: str) -> Any:
+    import pyproj
+
+    return pyproj.CRS.from_wkt(wkt)
 
 
 def _vertical_axis(crs: CRS | None) -> Any:

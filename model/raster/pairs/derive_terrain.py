@@ -18,8 +18,10 @@ import numpy as np
 import rasterio
 from affine import Affine
 from numpy.typing import NDArray
+from rasterio.crs import CRS
 from rasterio.windows import Window
 
+from mfnet.model.atomic_files import replacing
 from mfnet.model.errors import BadOption, MissingExtra, RasterUnreadable
 from mfnet.model.raster.files.gdal_access import gdal
 from mfnet.model.raster.files.geotiff import GeoTiff, Role
@@ -37,9 +39,13 @@ MOST_CELLS = 16_000_000
 
 NODATA_M = -9999.0
 
+_ANYWHERE = CRS.from_epsg(32631)
+"""A projected CRS in metres."""
+
 PASSES = 3
 """The cloth is draped anew over what it has left: a hill wider than a building comes out."""
 
+_ROWS_READ = 512
 _MOST_MISSING = 0.1
 _STEEP = 0.36
 _OPEN_M, _OPEN_SHARE = 0.3, 0.15
@@ -68,31 +74,20 @@ def derive_terrain(
         InputError: The surface model is refused.
         RasterUnreadable: It has hardly any heights, or no terrain was found under them.
     """
-    if find_spec("bulldozer") is None:
-        raise MissingExtra(
-            "deriving a terrain model needs bulldozer-dtm, which is not installed: "
-            "pip install 'mfnet[terrain]'"
-        )
-    if not largest_m > 0:
-        raise BadOption(f"the largest building is {largest_m} m wide; expected more than 0")
+    check_derivable(largest_m)
     with GeoTiff(surface, Role.HEIGHT, options) as source:
         grid = source.grid
-        gsd_m = grid.gsd_m or 1.0
+        gsd_m = grid.gsd_m or abs(grid.transform.determinant) ** 0.5
         factor = _factor(grid.height, grid.width, gsd_m)
         lowest = _lowest(source, factor, options or ReadingOptions())
         crs, transform = grid.crs, grid.transform * Affine.scale(factor)
     if np.isfinite(lowest).mean() < 0.01:
         raise RasterUnreadable(f"{surface.name}: hardly any heights to derive a terrain from")
-    profile = {
-        "driver": "GTiff", "dtype": "float32", "count": 1, "crs": crs, "transform": transform,
-        "height": lowest.shape[0], "width": lowest.shape[1], "compress": "deflate", "predictor": 3,
-        "nodata": NODATA_M,
-    }  # fmt: skip
     cell_m = gsd_m * factor
     with TemporaryDirectory(prefix="mfnet-terrain-", dir=out.parent) as aside:
         # The cloth falls through a raster that is hardly wider than the widest building.
         for widest_m in (largest_m, largest_m / 2, largest_m / 4):
-            terrain = _draped_anew(lowest, profile, Path(aside), cell_m, widest_m)
+            terrain = _draped_anew(lowest, Path(aside), cell_m, widest_m)
             missing = float(np.isnan(terrain[np.isfinite(lowest)]).mean())
             if missing <= _MOST_MISSING:
                 break
@@ -101,27 +96,52 @@ def derive_terrain(
             f"{surface.name}: no terrain was found under {100 * missing:.0f} % of it; try another "
             "--largest-building, or give a terrain model"
         )
-    _write(out, terrain, profile, _notes(lowest, terrain, cell_m, widest_m))
+    notes = _notes(lowest, terrain, cell_m, widest_m)
+    with replacing(out) as part:
+        _write(part, terrain, crs, transform, {DERIVED_TAG: "\n".join(notes)})
     return out
 
 
+def check_derivable(largest_m: float = LARGEST_M) -> None:
+    """Refuses what `derive_terrain` would refuse whatever the surface.
+
+    Raises:
+        MissingExtra, BadOption: As there.
+    """
+    if find_spec("bulldozer") is None:
+        raise MissingExtra(
+            "deriving a terrain model needs bulldozer-dtm, which is not installed: "
+            "pip install 'mfnet[terrain]'",
+            module="bulldozer",
+        )
+    if not largest_m > 0:
+        raise BadOption(f"the largest building is {largest_m} m wide; expected more than 0")
+
+
 def _write(
-    out: Path, terrain: NDArray[np.float32], profile: dict[str, object], notes: list[str]
+    path: Path,
+    heights: NDArray[np.float32],
+    crs: CRS | None,
+    transform: Affine,
+    tags: dict[str, str] | None = None,
 ) -> None:
-    with gdal(out), rasterio.open(out, "w", **profile) as raster:
-        raster.write(np.where(np.isnan(terrain), np.float32(NODATA_M), terrain), 1)
+    rows, columns = heights.shape
+    with gdal(path), rasterio.open(
+        path, "w", driver="GTiff", dtype="float32", count=1, height=rows, width=columns, crs=crs,
+        transform=transform, nodata=NODATA_M, compress="deflate", predictor=3,
+    ) as raster:  # fmt: skip
+        raster.write(np.where(np.isnan(heights), np.float32(NODATA_M), heights), 1)
         raster.units = ("metre",)
-        raster.update_tags(**{DERIVED_TAG: "\n".join(notes)})
+        raster.update_tags(**(tags or {}))
 
 
 def _draped_anew(
-    lowest: NDArray[np.float32], profile: dict[str, object], folder: Path, cell_m: float,
-    widest_m: float,
-) -> NDArray[np.float32]:  # fmt: skip
+    lowest: NDArray[np.float32], folder: Path, cell_m: float, widest_m: float
+) -> NDArray[np.float32]:
     """The place's slope, and what draping adds to it, pass by pass."""
     terrain = _plane(lowest)
     for _ in range(PASSES):
-        terrain = terrain + _drape(lowest - terrain, profile, folder, cell_m, widest_m)
+        terrain = terrain + _drape(lowest - terrain, folder, cell_m, widest_m)
     return terrain
 
 
@@ -136,15 +156,18 @@ def _lowest(source: GeoTiff, factor: int, options: ReadingOptions) -> NDArray[np
     with gdal(source.path):
         values, grid = height_values(source, options), source.grid
     strips = []
-    for row in range(0, grid.height, factor):
-        window = Window(0, row, grid.width, min(factor, grid.height - row))
+    rows_read = factor * max(1, _ROWS_READ // factor)
+    for row in range(0, grid.height, rows_read):
+        window = Window(0, row, grid.width, min(rows_read, grid.height - row))
         with gdal(source.path):
             stored, valid = source.read_stored(window)
         metres = values.metres(stored[0], valid)
-        metres = np.where(np.isfinite(metres), metres, np.float32(np.inf)).min(axis=0)
-        padded = np.pad(metres, (0, -grid.width % factor), constant_values=np.inf)
-        strips.append(padded.reshape(-1, factor).min(axis=1))
-    lowest = np.stack(strips).astype(np.float32)
+        metres = np.where(np.isfinite(metres), metres, np.float32(np.inf))
+        rim = [(0, -length % factor) for length in metres.shape]
+        padded = np.pad(metres, rim, constant_values=np.inf)
+        rows, columns = (length // factor for length in padded.shape)
+        strips.append(padded.reshape(rows, factor, columns, factor).min(axis=(1, 3)))
+    lowest = np.concatenate(strips).astype(np.float32)
     return np.where(np.isfinite(lowest), lowest, np.float32(np.nan))
 
 
@@ -168,15 +191,16 @@ def _plane(lowest: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _drape(
-    lowest: NDArray[np.float32], profile: dict[str, object], folder: Path, cell_m: float,
-    largest_m: float,
-) -> NDArray[np.float32]:  # fmt: skip
-    """bulldozer's terrain, from file to file; what it prints is not for our users."""
+    lowest: NDArray[np.float32], folder: Path, cell_m: float, largest_m: float
+) -> NDArray[np.float32]:
+    """bulldozer's terrain, from file to file; what it prints is not for our users.
+
+    bulldozer takes the sides of pixels for metres, so it is given metres, wherever the place lies.
+    """
     from bulldozer.pipeline.bulldozer_pipeline import dsm_to_dtm
 
     surface = folder / "surface.tif"
-    with gdal(surface), rasterio.open(surface, "w", **profile) as raster:
-        raster.write(np.where(np.isnan(lowest), np.float32(NODATA_M), lowest), 1)
+    _write(surface, lowest, _ANYWHERE, Affine.scale(cell_m, -cell_m))
     quiet = io.StringIO()
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
@@ -205,8 +229,8 @@ def _notes(
     """How the terrain was made; and where it is in doubt, if anywhere."""
     made_by = f"bulldozer-dtm {version('bulldozer-dtm')}, cells of {cell_m:.3g} m"
     notes = [
-        f"the terrain model was derived from the surface model ({made_by}); buildings wider than "
-        f"{largest_m:g} m stay terrain: --largest-building says otherwise"
+        f"the terrain model was derived from the surface model ({made_by}); buildings much wider "
+        f"than {largest_m:g} m stay terrain: --largest-building says otherwise"
     ]
     down, right = np.gradient(terrain, cell_m) if min(terrain.shape) > 1 else (0.0, 0.0)
     steep = float(np.mean(np.hypot(down, right) > _STEEP))

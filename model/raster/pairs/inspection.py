@@ -1,5 +1,6 @@
 """Inspects rasters before they are used: opens them, and decodes every block once."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +11,18 @@ from rasterio.windows import Window
 
 from mfnet.model.config import ModelConfig
 from mfnet.model.errors import InputError, NoData, WrongBands, WrongType
-from mfnet.model.raster.files.geopackage_reader import GeoPackage, is_geopackage
 from mfnet.model.raster.files.geotiff import GeoTiff, Role
 from mfnet.model.raster.files.screening import screen
 from mfnet.model.raster.files.sidecars import Sidecars
-from mfnet.model.raster.pairs.align import AlignedHeight
+from mfnet.model.raster.pairs.alignment.align import AlignedHeight
+from mfnet.model.raster.pairs.alignment.measure_shift import measure_shift, shift_remarks
+from mfnet.model.raster.pairs.area_of_interest import Area
 from mfnet.model.raster.pairs.drift import drift
 from mfnet.model.raster.pairs.interpretation import Read, read_alone
 from mfnet.model.raster.pairs.pair import RasterPair
+from mfnet.model.raster.pairs.pair_remarks import to_be_derived
+from mfnet.model.raster.pairs.polygon_inspection import inspect_polygons, polygons_of_pair
 from mfnet.model.raster.pairs.report import (
-    LayerReport,
     PairReport,
     PolygonsReport,
     RasterReport,
@@ -28,7 +31,9 @@ from mfnet.model.raster.pairs.report import (
     SoloReport,
     describe,
 )
+from mfnet.model.raster.products.areas.zone_areas import Zones
 from mfnet.model.raster.values.reading_options import ReadingOptions
+from mfnet.model.raster.vectors.polygon_formats import is_polygons
 
 CHUNK_BYTES = 8 << 20
 
@@ -58,6 +63,9 @@ def inspect_pair(
     dtm: Path | None = None,
     model: ModelConfig | None = None,
     options: ReadingOptions | None = None,
+    surface: bool = False,
+    area: Area | None = None,
+    zones: Zones | None = None,
     quick: bool = False,
     progress: Progress | None = None,
 ) -> PairReport:
@@ -67,18 +75,27 @@ def inspect_pair(
         ortho: The orthophoto.
         height: An nDSM, or a DSM if `dtm` is given.
         dtm: The terrain model.
-        model: To compare the pair with what it has seen in training.
+        model: To compare the pair with what it has seen in training, and for the estimate.
         options: What the caller knows better than the files.
+        surface: `height` is a surface model whose terrain is derived later; see `RasterPair.open`.
+        area: The part of the map that is wanted.
+        zones: Polygons that areas are to be summed in.
         quick: Judge by tags and a sample; do not decode every block.
         progress: Called while blocks are decoded.
 
     Raises:
-        InputError: As `RasterPair.open`; after the scan also RasterUnreadable and NoData.
+        InputError: As `RasterPair.open`, `AreaOfInterest.open` and `zones_on`; after the scan also
+            RasterUnreadable and NoData.
     """
-    with RasterPair.open(ortho, height, dtm=dtm, options=options) as pair:
+    with RasterPair.open(ortho, height, dtm=dtm, options=options, surface=surface) as pair:
         report = pair.report
+        if surface:
+            later = to_be_derived(pair.height.source.path.name)
+            report = report.model_copy(update={"remarks": [*report.remarks, later]})
+        report = report.model_copy(update=polygons_of_pair(pair, report, area, zones))
         if model is not None:
-            report = report.model_copy(update={"drift": drift(pair, model)})
+            found = {"drift": drift(pair, model), "estimate": pair.estimate_for(model)}
+            report = report.model_copy(update=found)
         if quick:
             return report
         parts: dict[str, tuple[GeoTiff, Read]] = {"ortho": (pair.ortho, pair.ortho.read)}
@@ -92,26 +109,52 @@ def inspect_pair(
             step = _shifted(progress, done, total)
             scanned[name] = _with_scan(getattr(report, name), source, read, step)
             done += source.layout.declared_bytes
-        return report.model_copy(update={**scanned, "scanned": True})
+        shift = measure_shift(pair)
+        told = {
+            "shift_px": None if shift is None else (shift.columns, shift.rows),
+            "remarks": [*report.remarks, *shift_remarks(pair, shift)],
+        }
+        return report.model_copy(update={**scanned, **told, "scanned": True})
 
 
 def inspect_alone(
-    path: Path, *, quick: bool = False, progress: Progress | None = None
+    path: Path,
+    *,
+    quick: bool = False,
+    scan_s: float | None = None,
+    progress: Progress | None = None,
 ) -> SoloReport | PolygonsReport:
-    """Report on one file and what it could be used as: a raster, or polygons in a GeoPackage.
+    """Report on one file and what it could be used as: a raster, or polygons in a vector file.
+
+    Args:
+        path: Of the file.
+        quick: Decode a sample of a raster's blocks.
+        scan_s: As in `inspect_raster`.
+        progress: Hears of the blocks that are decoded.
 
     Raises:
-        InputError: As `inspect_raster`, or BadGeoPackage.
+        InputError: As `inspect_raster`, or BadPolygons.
     """
-    if is_geopackage(path):
+    if is_polygons(path):
         return inspect_polygons(path)
-    return inspect_raster(path, quick=quick, progress=progress)
+    return inspect_raster(path, quick=quick, scan_s=scan_s, progress=progress)
 
 
 def inspect_raster(
-    path: Path, *, quick: bool = False, progress: Progress | None = None
+    path: Path,
+    *,
+    quick: bool = False,
+    scan_s: float | None = None,
+    progress: Progress | None = None,
 ) -> SoloReport:
     """Report on one raster and what it could be used as.
+
+    Args:
+        path: Of the raster.
+        quick: Decode a sample of its blocks.
+        scan_s: Seconds after which no further block is decoded; a remark tells of it. All are, if
+            not given.
+        progress: Hears of the blocks that are decoded.
 
     Raises:
         InputError: It could be none of orthophoto, height raster and class raster, whatever the
@@ -128,7 +171,7 @@ def inspect_raster(
                 if role is Role.LABELS and np.issubdtype(source.dtype, np.floating):
                     continue  # numbers of classes may be written so; as a rule these are heights
                 if report is None:
-                    report, remarks = _solo(source, quick, progress)
+                    report, remarks = _solo(source, quick, scan_s, progress)
                 suits.append(role.value)
         except InputError as error:
             if role is not Role.LABELS and not isinstance(error, WrongBands | WrongType):
@@ -141,7 +184,7 @@ def inspect_raster(
             raise next(types, refused[Role.ORTHO])
         # An option can choose among its bands, when it is used.
         with GeoTiff(path, Role.HEIGHT, ReadingOptions(height_band=1)) as source:
-            report, remarks = _solo(source, quick, progress)
+            report, remarks = _solo(source, quick, scan_s, progress)
     reasons = {
         role.value: Refusal(code=error.code, message=error.message)
         for role, error in refused.items()
@@ -172,27 +215,6 @@ def inspect_sidecar(path: Path, kind: str) -> dict[str, Any]:
             "crs": None if crs is None else crs.to_string(),
         }
     return {"file": path.name, "kind": kind, "suits": ["sidecar"], **found}
-
-
-def inspect_polygons(path: Path) -> PolygonsReport:
-    """Report on a GeoPackage.
-
-    Raises:
-        BadGeoPackage: It is none, or has no layer of features.
-    """
-    with GeoPackage(path) as package:
-        package.require_layer()
-        layers = [
-            LayerReport(
-                name=layer.name,
-                features=layer.features,
-                columns=list(layer.columns),
-                crs=None if layer.crs is None else layer.crs.to_string(),
-            )
-            for layer in package.layers
-        ]
-        remarks = [Remark(code="labels.write_ahead", message=told) for told in package.remarks()]
-    return PolygonsReport(file=path.name, layers=layers, remarks=remarks)
 
 
 def scan(source: GeoTiff, read: Read, progress: Progress | None = None) -> Scan:
@@ -246,12 +268,42 @@ def chunks(source: GeoTiff) -> Iterator[Window]:
             )
 
 
+class _ScanIsLate(Exception):
+    """Decoding has taken its time; so many bytes of so many are decoded."""
+
+
 def _solo(
-    source: GeoTiff, quick: bool, progress: Progress | None
+    source: GeoTiff, quick: bool, scan_s: float | None, progress: Progress | None
 ) -> tuple[RasterReport, list[Remark]]:
     read, remarks = read_alone(source)
     report = describe(source)
-    return report if quick else _with_scan(report, source, read, progress), remarks
+    if quick:
+        return report, remarks
+    try:
+        return _with_scan(report, source, read, _ending(progress, scan_s)), remarks
+    except _ScanIsLate as late:
+        done, total = late.args
+        remark = Remark(
+            code="raster.not_all_read",
+            message=f"{source.path.name}: {100 * done / total:.0f} % of it were decoded in the "
+            f"{scan_s:g} s that there are for it; damage in the rest is found when it is mapped",
+        )
+        return report, [*remarks, remark]
+
+
+def _ending(progress: Progress | None, seconds: float | None) -> Progress | None:
+    """The progress of a scan that ends after so many seconds, but for its last block."""
+    if seconds is None:
+        return progress
+    deadline = time.monotonic() + seconds
+
+    def advance(done: int, total: int) -> None:
+        if progress is not None:
+            progress(done, total)
+        if done < total and time.monotonic() > deadline:
+            raise _ScanIsLate(done, total)
+
+    return advance
 
 
 def _metres(part: AlignedHeight) -> Read:

@@ -12,7 +12,7 @@ from mfnet.model.raster.files.file_stamp import Stamp
 from mfnet.model.raster.files.geotiff import GeoTiff, Role
 from mfnet.model.raster.files.sample_windows import sample_windows, scattered_windows
 from mfnet.model.raster.georeferencing.vertical_axis import vertical_unit
-from mfnet.model.raster.pairs.align import AlignedHeight
+from mfnet.model.raster.pairs.alignment.align import AlignedHeight
 from mfnet.model.raster.pairs.report import Reading
 from mfnet.model.raster.remark import Remark
 from mfnet.model.raster.values.collars import Collar, find_collars
@@ -72,9 +72,22 @@ class Decisions:
 
 
 def decide(
-    ortho: GeoTiff, height: AlignedHeight, dtm: AlignedHeight | None, options: ReadingOptions
+    ortho: GeoTiff,
+    height: AlignedHeight,
+    dtm: AlignedHeight | None,
+    options: ReadingOptions,
+    *,
+    surface: bool = False,
 ) -> Decisions:
     """Decides from tags and a sample, and sets the `values` of both height rasters.
+
+    Args:
+        ortho: The orthophoto.
+        height: The height raster.
+        dtm: The terrain model.
+        options: What the caller knows better than the files.
+        surface: `height` is a surface model whose terrain is not known yet: nothing is said of
+            heights above ground, and the sample has none.
 
     Raises:
         AmbiguousInput: Two readings fit; the message names the option that chooses.
@@ -82,8 +95,12 @@ def decide(
     """
     windows = list(sample_windows(ortho.grid.height, ortho.grid.width))
     colours = _Colours(ortho, windows, options)
-    limits = ABOVE_GROUND_M if options.height_nodata != "none" else (-np.inf, np.inf)
-    above, told = _decide_level(height, dtm, windows, options, limits)
+    anything = surface or options.height_nodata == "none"
+    limits = (-np.inf, np.inf) if anything else ABOVE_GROUND_M
+    if surface:
+        above, told = _surface(height, windows, options)
+    else:
+        above, told = _decide_level(height, dtm, windows, options, limits)
     remarks = [*ortho.remarks, *colours.remarks, *told]
     missing = np.concatenate(
         [~np.isfinite(h)[valid] for h, valid in zip(above, colours.valid, strict=True)]
@@ -97,7 +114,8 @@ def decide(
                 "the orthophoto have no height; they are mapped by their colour",
             )
         )
-    heights = np.concatenate([values[np.isfinite(values)] for values in above])
+    known = [] if surface else [values[np.isfinite(values)] for values in above]
+    heights = np.concatenate([np.empty(0, np.float32), *known])
     return Decisions(
         reading=Reading(
             bands=ortho.bands,
@@ -248,6 +266,17 @@ def _windows(part: Window) -> Iterator[Window]:
     for window in scattered_windows(part.height, part.width):
         row, column = part.row_off + window.row_off, part.col_off + window.col_off
         yield Window(column, row, window.width, window.height)
+
+
+def _surface(
+    height: AlignedHeight, windows: Sequence[Window], options: ReadingOptions
+) -> tuple[list[np.ndarray], list[Remark]]:
+    """What the numbers of a surface model mean, whatever level they count from; as below."""
+    values, told = decide_heights(
+        _tags(height.source), _sample_below(height), options, above_ground=False
+    )
+    height.interpret(values)
+    return [height.read(window) for window in windows], told
 
 
 def _decide_level(

@@ -8,17 +8,19 @@ from typing import Self
 import numpy as np
 from rasterio.windows import Window
 
+from mfnet.model.config import ModelConfig
 from mfnet.model.errors import RasterUnreadable
 from mfnet.model.raster.files.file_stamp import Stamp
 from mfnet.model.raster.files.gdal_access import CACHE_BYTES, gdal
 from mfnet.model.raster.files.geotiff import GeoTiff, Role
+from mfnet.model.raster.files.mosaic import files_of
 from mfnet.model.raster.files.sidecars import Sidecars
 from mfnet.model.raster.georeferencing.crs_agreement import agree_crs
 from mfnet.model.raster.georeferencing.grid import Grid, Rows
-from mfnet.model.raster.pairs.align import AlignedHeight
+from mfnet.model.raster.pairs.alignment.align import AlignedHeight
 from mfnet.model.raster.pairs.interpretation import Decisions, decide
-from mfnet.model.raster.pairs.pair_remarks import pair_remarks
-from mfnet.model.raster.pairs.report import PairReport, describe, estimate
+from mfnet.model.raster.pairs.pair_remarks import moved_remarks, pair_remarks
+from mfnet.model.raster.pairs.report import Estimate, PairReport, describe, estimate
 from mfnet.model.raster.values.fill_values import possible
 from mfnet.model.raster.values.reading_options import ReadingOptions
 
@@ -53,6 +55,8 @@ class RasterPair:
         stamps: tuple[Stamp, ...],
         options: ReadingOptions,
         decisions: Decisions | None = None,
+        *,
+        surface: bool = False,
     ) -> None:
         self.stamps = stamps
         self.ortho = ortho
@@ -63,7 +67,7 @@ class RasterPair:
         self._cache_bytes = _cache_bytes(ortho, height, dtm)
         if decisions is None:
             with gdal(ortho.path, self._cache_bytes):
-                decisions = decide(ortho, height, dtm, options)
+                decisions = decide(ortho, height, dtm, options, surface=surface)
         height.interpret(decisions.height)
         if dtm is not None and decisions.dtm is not None:
             dtm.interpret(decisions.dtm)
@@ -79,9 +83,20 @@ class RasterPair:
             overlap_percent=round(min(overlaps), 1),
             height_percentiles=decisions.percentiles,
             reading=decisions.reading,
-            remarks=[*pair_remarks(ortho, height, dtm), *decisions.remarks],
-            estimate=estimate(self.grid, self._cache_bytes),
+            remarks=[
+                *pair_remarks(ortho, height, dtm),
+                *moved_remarks(height.source.path.name, options.height_shift),
+                *decisions.remarks,
+            ],
+            estimate=self.estimate_for(None),
         )
+
+    def estimate_for(self, model: ModelConfig | None) -> Estimate:
+        """What a run of a model takes; of a usual one if none is given."""
+        if model is None:
+            return estimate(self.grid, self._cache_bytes)
+        window_px = model.at(self.grid.gsd_m).window_px
+        return estimate(self.grid, self._cache_bytes, window_px, len(model.classes))
 
     @classmethod
     def open(
@@ -93,6 +108,7 @@ class RasterPair:
         options: ReadingOptions | None = None,
         decisions: Decisions | None = None,
         sidecars: Mapping[str, Sidecars] | None = None,
+        surface: bool = False,
     ) -> Self:
         """Open and check a pair; reads tags and a sample of the pixels, not the whole files.
 
@@ -103,6 +119,8 @@ class RasterPair:
             options: What the caller knows better than the files.
             decisions: What was decided when the same files were opened before; saves the sample.
             sidecars: Of `ortho`, `height` and `dtm`; those beside the files if not given.
+            surface: `height` is a surface model whose terrain is derived later: its level is not
+                judged, and what `read` gives of it are no heights above ground.
 
         Raises:
             InputError: A file that is no orthophoto or height raster, that lies elsewhere, whose
@@ -111,7 +129,8 @@ class RasterPair:
         """
         options = options or ReadingOptions()
         opened: list[GeoTiff] = []
-        stamps = tuple(Stamp.of(path) for path in (ortho, height, dtm) if path is not None)
+        given = [path for path in (ortho, height, dtm) if path is not None]
+        stamps = tuple(Stamp.of(file) for path in given for file in files_of(Path(path)))
         try:
             beside = sidecars or {}
             picture = GeoTiff(Path(ortho), Role.ORTHO, options, beside.get("ortho"))
@@ -131,9 +150,11 @@ class RasterPair:
                     (picture.path.name, source.path.name),
                 )
                 source.remarks += told
-            aligned = [AlignedHeight(source, picture.grid) for source in sources]
+            right, down = options.height_shift or (0.0, 0.0)
+            there = picture.grid.moved(right, down)
+            aligned = [AlignedHeight(source, there) for source in sources]
             terrain = aligned[1] if dtm is not None else None
-            return cls(picture, aligned[0], terrain, stamps, options, decisions)
+            return cls(picture, aligned[0], terrain, stamps, options, decisions, surface=surface)
         except BaseException:
             for part in reversed(opened):
                 part.close()
@@ -161,7 +182,7 @@ class RasterPair:
         """Of the orthophoto's digital numbers."""
         return self.ortho.dtype
 
-    def read(self, row: int, rows: int) -> Rows:
+    def read(self, row: int, rows: int, columns: range | None = None) -> Rows:
         """Read full-width rows; from one thread at a time.
 
         Consecutive calls decode each block about once: GDAL's cache holds a row of blocks.
@@ -169,12 +190,14 @@ class RasterPair:
         Args:
             row: The first.
             rows: How many; those beyond the raster's last are left out.
+            columns: Those that are wanted; others are 0, and not valid.
 
         Raises:
             RasterUnreadable: A block that cannot be decoded.
             InputChanged: The same, and the files are not what they were when opened.
         """
-        window = Window(0, row, self.grid.width, min(rows, self.grid.height - row))
+        rows, columns = min(rows, self.grid.height - row), columns or range(self.grid.width)
+        window = Window(columns.start, row, len(columns), rows)
         try:
             ortho, ortho_valid, heights = self.read_window(window)
         except RasterUnreadable:
@@ -183,11 +206,12 @@ class RasterPair:
         known = np.isfinite(heights)
         # Below the ground stands nothing: noise of the two models.
         ndsm = np.where(known, np.maximum(heights, 0), np.float32(0))[np.newaxis]
-        return Rows(
+        found = Rows(
             row=row,
             arrays={"ortho": ortho, "ndsm": ndsm},
             valid={"ortho": ortho_valid, "ndsm": known},
         )
+        return found.widened(columns, self.grid.width)
 
     def read_window(self, window: Window) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Read any window; from one thread at a time.
@@ -204,6 +228,16 @@ class RasterPair:
             heights = self._heights(window)
         self._clear_collars(valid, window)
         return np.where(valid, ortho, ortho.dtype.type(0)), valid, heights
+
+    def heights(self, row: int, rows: int) -> np.ndarray:
+        """Metres above ground of full-width rows, (rows, W) float32; NaN where unknown.
+
+        As `read` gives them, without the orthophoto.
+        """
+        with gdal(self.ortho.path, self._cache_bytes):
+            heights = self._heights(Window(0, row, self.grid.width, rows))
+        above: np.ndarray = np.maximum(heights, 0)  # as in `read`
+        return above
 
     def valid(self, window: Window) -> np.ndarray:
         """Where the orthophoto has data, (h, w); it is not read where that is everywhere."""

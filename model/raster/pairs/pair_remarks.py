@@ -4,7 +4,7 @@ from mfnet.model.raster.files.gdal_access import gdal
 from mfnet.model.raster.files.geotiff import GeoTiff
 from mfnet.model.raster.georeferencing.datum_shifts import datum_remarks
 from mfnet.model.raster.georeferencing.vertical_axis import vertical_remarks
-from mfnet.model.raster.pairs.align import AlignedHeight
+from mfnet.model.raster.pairs.alignment.align import AlignedHeight
 from mfnet.model.raster.remark import Remark
 
 DERIVED_TAG = "MFNET_DERIVED"
@@ -28,6 +28,32 @@ def pair_remarks(
         *(remark for source in sources for remark in source.remarks),
         *vertical_remarks(declared),
     ]
+
+
+def moved_remarks(surface: str, shift: tuple[float, float] | None) -> list[Remark]:
+    """That heights are read from another place than where their file says.
+
+    Args:
+        surface: The height raster's name.
+        shift: Columns and rows by which it lies too far right and down.
+    """
+    if shift is None or not any(shift):
+        return []
+    columns, rows = shift
+    message = (
+        f"{surface} is moved onto the orthophoto, by {-columns:+.2f} columns and {-rows:+.2f} "
+        f"rows: --height-shift {columns:g},{rows:g}"
+    )
+    return [_remark("pair.moved", message)]
+
+
+def to_be_derived(surface: str) -> Remark:
+    """That a terrain model is not there yet."""
+    return _remark(
+        "dtm.to_derive",
+        f"the terrain is derived from {surface} before it is mapped; how sure it is will be told "
+        "with the map",
+    )
 
 
 def _derivation_remarks(dtm: GeoTiff) -> list[Remark]:

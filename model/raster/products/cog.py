@@ -18,6 +18,7 @@ from mfnet.model.classes import NODATA, ClassScheme
 from mfnet.model.errors import OutputNotWritable
 from mfnet.model.raster.files.gdal_access import CACHE_BYTES, GDAL_OPTIONS
 from mfnet.model.raster.georeferencing.grid import Grid
+from mfnet.model.raster.products.embedded_table import embed, reserve
 from mfnet.model.raster.products.legend import color_table, gdal_sidecar, qgis_style
 from mfnet.model.raster.products.write_progress import watched
 
@@ -26,8 +27,12 @@ BLOCK_PX = 512
 
 def disk_bytes(grid: Grid) -> int:
     """At most, for a COG of one byte a pixel, its overviews and its temporary file."""
-    image = grid.height * grid.width
-    return 2 * image + image // 3
+    return disk_bytes_of(grid.height * grid.width)
+
+
+def disk_bytes_of(pixels: int) -> int:
+    """The same of so many pixels."""
+    return 2 * pixels + pixels // 3
 
 
 class CogWriter:
@@ -56,7 +61,8 @@ class CogWriter:
             path: Of the COG. With a scheme, `<path>.aux.xml` and `<stem>.qml` are written beside.
             grid: The orthophoto's.
             description: Of the band.
-            scheme: Names and colours; overviews then show the most frequent class.
+            scheme: Names and colours, inside the file as well as beside it; overviews then show the
+                most frequent class.
             tags: Tags of the data set.
             nodata: Value of pixels without a value.
             threads: That compress; one a processor if not given.
@@ -152,6 +158,7 @@ class CogWriter:
             rows.update_tags(**self.tags)
             if self.scheme is not None:
                 rows.write_colormap(1, color_table(self.scheme))
+                rows.update_tags(1, **reserve(self.scheme))
         return rows
 
     def _flush(self, rows: int) -> None:
@@ -188,6 +195,8 @@ class CogWriter:
             ):
                 rasterio.shutil.copy(rows, finished, driver="COG", **self._cog_options())
             rows.unlink()
+            if self.scheme is not None:
+                embed(finished, self.scheme)
             self._check_end(finished)
             self._finished = [*self._write_sidecars(), finished]
             for path in self._finished:

@@ -1,4 +1,4 @@
-"""Names and colours of a class raster for those who open it: GDAL's sidecar and QGIS's style."""
+"""Names and colours of a class raster for those who open it: inside the file and beside it."""
 
 import xml.etree.ElementTree as ET
 
@@ -23,23 +23,36 @@ def color_table(scheme: ClassScheme) -> dict[int, tuple[int, int, int, int]]:
 def gdal_sidecar(scheme: ClassScheme) -> bytes:
     """Contents of `<raster>.aux.xml`: category names and an attribute table.
 
-    A TIFF has no place for them; GDAL, QGIS and ArcGIS look for them here.
+    GDAL, QGIS and ArcGIS look for them here; inside a TIFF only GDAL from 3.12 on.
     """
     root = ET.Element("PAMDataset")
     band = ET.SubElement(root, "PAMRasterBand", band="1")
     names = ET.SubElement(band, "CategoryNames")
-    table = ET.SubElement(band, "GDALRasterAttributeTable", tableType="thematic")
+    for item in scheme.classes:
+        ET.SubElement(names, "Category").text = item.title
+    band.append(_attribute_table(scheme))
+    return _serialise(root)
+
+
+def metadata_item(scheme: ClassScheme) -> bytes:
+    """The attribute table as the item of a TIFF's GDAL metadata that GDAL 3.12 reads; ASCII."""
+    item = ET.Element("Item", name="DEFAULT_RASTER_ATTRIBUTE_TABLE", sample="0", role="rat")
+    item.append(_attribute_table(scheme))
+    return bytes(ET.tostring(item, encoding="us-ascii", xml_declaration=False))
+
+
+def _attribute_table(scheme: ClassScheme) -> ET.Element:
+    table = ET.Element("GDALRasterAttributeTable", tableType="thematic")
     for index, (title, kind, usage) in enumerate(_COLUMNS):
         column = ET.SubElement(table, "FieldDefn", index=str(index))
         ET.SubElement(column, "Name").text = title
         ET.SubElement(column, "Type").text = kind
         ET.SubElement(column, "Usage").text = usage
     for value, item in enumerate(scheme.classes):
-        ET.SubElement(names, "Category").text = item.title
         row = ET.SubElement(table, "Row", index=str(value))
         for cell in (value, item.title, *item.rgb):
             ET.SubElement(row, "F").text = str(cell)
-    return _serialise(root)
+    return table
 
 
 def qgis_style(scheme: ClassScheme) -> bytes:

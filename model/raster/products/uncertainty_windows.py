@@ -9,9 +9,9 @@ import shapely
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from mfnet.model.raster.files.geopackage_writer import write_polygons
 from mfnet.model.raster.files.geotiff import GeoTiff, Role
 from mfnet.model.raster.georeferencing.grid import Grid
+from mfnet.model.raster.vectors.geopackage_writer import write_polygons
 
 WINDOW_PX = 256
 """Side of a window: of a size that a person corrects in minutes, and a model takes at once."""
@@ -60,7 +60,7 @@ def write_least_sure(confidence: Path, out: Path) -> list[Unsure]:
             "confidence": [round(unsure.confidence, 2) for unsure in found],
             "area_m2": [_area_m2(unsure, grid) for unsure in found],
         }
-        shapes = [_outline(unsure.window, grid) for unsure in found]
+        shapes = [outline(unsure.window, grid) for unsure in found]
         write_polygons(out, "least_sure", shapes, columns, grid.crs)
     return found
 
@@ -111,7 +111,8 @@ def _area_m2(unsure: Unsure, grid: Grid) -> float | None:
     return None if pixel is None else round(unsure.pixels * pixel, 2)
 
 
-def _outline(window: Window, grid: Grid) -> shapely.Polygon:
+def outline(window: Window, grid: Grid) -> shapely.Polygon:
+    """A window of a map on the ground."""
     left, top = window.col_off, window.row_off
     right, bottom = left + window.width, top + window.height
     # counter-clockwise where the grid is north-up, as exterior rings are

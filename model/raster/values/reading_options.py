@@ -8,6 +8,7 @@ from mfnet.model.errors import BadOption
 from mfnet.model.raster.values.height_units import UNIT_NAMES, metres_of
 
 Band = Annotated[int, Field(ge=1, le=64)]
+Pixels = Annotated[float, Field(ge=-1000, le=1000, allow_inf_nan=False)]
 
 
 def _unit(text: str) -> str:
@@ -19,7 +20,7 @@ def _unit(text: str) -> str:
     return text
 
 
-def _bands(value: Any) -> Any:
+def _listed(value: Any) -> Any:
     """`"3,2,1"` as the command line has it."""
     return value.split(",") if isinstance(value, str) else value
 
@@ -32,7 +33,7 @@ class ReadingOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    bands: Annotated[tuple[Band, Band, Band] | None, BeforeValidator(_bands)] = Field(
+    bands: Annotated[tuple[Band, Band, Band] | None, BeforeValidator(_listed)] = Field(
         default=None, description="bands of the orthophoto for red, green, blue, counted from 1"
     )
     white: float | None = Field(
@@ -62,6 +63,11 @@ class ReadingOptions(BaseModel):
         default=None,
         allow_inf_nan=False,
         description="metres to add to the heights above ground; 0: they are right as they are",
+    )
+    height_shift: Annotated[tuple[Pixels, Pixels] | None, BeforeValidator(_listed)] = Field(
+        default=None,
+        description="columns and rows of the orthophoto by which the heights lie too far right and "
+        "down",
     )
     height_nodata: Annotated[float, Field(allow_inf_nan=False)] | Literal["none"] | None = Field(
         default=None,

@@ -4,15 +4,19 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, delete, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from mfnet.service.db.repositories.callbacks import CallbackRepository
 from mfnet.service.db.session import clock
 from mfnet.service.db.tables import Job
 from mfnet.service.domain.job import FINAL, Failure, State, after_failure
+from mfnet.service.domain.job_uploads import UPLOADS
 
-_CLEARED = {"worker": None, "lease_until": None}
+_CLEARED = {"worker": None, "lease_until": None, "seconds_left": None}
+
+_SUBSCRIBER = "subscriber"
 
 
 class JobRepository:
@@ -37,17 +41,19 @@ class JobRepository:
         *,
         remarks: list[dict[str, Any]] | None = None,
         drift: dict[str, Any] | None = None,
+        webhook_secret: str = "",
     ) -> tuple[Job, bool]:
         """Accept a job. Ring for it after the commit.
 
         Args:
             owner: Id of the caller's key.
             process: What is to be run.
-            inputs: As `tables.Job` keeps them.
+            inputs: As `tables.Job` keeps them; and its `subscriber`, if somebody is to be told.
             idempotency_key: The caller's name for this request.
             request_sha256: Of the inputs as they were sent.
             remarks: On how they are read, and what is odd about them.
             drift: How they differ from what the model has seen, if they do.
+            webhook_secret: For a `subscriber`, where the owner's key has none yet.
 
         Returns:
             The job, and whether it is new: the same owner's same idempotency key finds the job
@@ -61,7 +67,7 @@ class JobRepository:
             owner=owner,
             process=process,
             state=State.ACCEPTED,
-            inputs=inputs,
+            inputs={name: value for name, value in inputs.items() if name != _SUBSCRIBER},
             idempotency_key=idempotency_key,
             request_sha256=request_sha256,
             remarks=remarks or None,
@@ -77,6 +83,9 @@ class JobRepository:
             if idempotency_key is None or not (first := self.submitted(owner, idempotency_key)):
                 raise
             return first, False
+        if _SUBSCRIBER in inputs:
+            callbacks = CallbackRepository(self._session)
+            callbacks.subscribe(job, inputs[_SUBSCRIBER], webhook_secret)
         return job, True
 
     def submitted(self, owner: str, idempotency_key: str) -> Job | None:
@@ -101,6 +110,9 @@ class JobRepository:
         processes: Sequence[str] = (),
         created_from: float | None = None,
         created_to: float | None = None,
+        min_duration: float | None = None,
+        max_duration: float | None = None,
+        oldest_first: bool = False,
     ) -> Sequence[Job]:
         """Jobs, newest first.
 
@@ -112,8 +124,12 @@ class JobRepository:
             processes: Only jobs of one of these; empty for all.
             created_from: Seconds since 1970, included.
             created_to: Seconds since 1970, included.
+            min_duration: Seconds that the work has taken, at least; jobs that have begun alone.
+            max_duration: At most.
+            oldest_first: The other way round.
         """
-        query = select(Job).order_by(Job.created.desc(), Job.id.desc()).limit(limit)
+        order = (Job.created, Job.id) if oldest_first else (Job.created.desc(), Job.id.desc())
+        query = select(Job).order_by(*order).limit(limit)
         if owner is not None:
             query = query.where(Job.owner == owner)
         if states:
@@ -124,9 +140,20 @@ class JobRepository:
             query = query.where(Job.created >= created_from)
         if created_to is not None:
             query = query.where(Job.created <= created_to)
+        taken = func.coalesce(Job.finished, clock()) - Job.started
+        if min_duration is not None:
+            query = query.where(taken >= min_duration)
+        if max_duration is not None:
+            query = query.where(taken <= max_duration)
         if after is not None and (last := self.get(after, owner)) is not None:
-            query = query.where(tuple_(Job.created, Job.id) < tuple_(last.created, last.id))
+            here, there = tuple_(Job.created, Job.id), tuple_(last.created, last.id)
+            query = query.where(here > there if oldest_first else here < there)
         return self._session.scalars(query).all()
+
+    def waiting_of(self, owner: str) -> int:
+        """How many jobs of an owner nobody has begun."""
+        query = select(func.count()).where(Job.owner == owner, Job.state == State.ACCEPTED)
+        return int(self._session.execute(query).scalar_one())
 
     def cancel(self, job_id: str) -> Job | None:
         """Dismiss the job, whoever works on it.
@@ -153,7 +180,7 @@ class JobRepository:
 
     def needing(self, upload_id: str) -> Job | None:
         """A job that has not come to its end and reads this upload."""
-        reads = [Job.inputs[role].as_string() == upload_id for role in ("ortho", "height", "dtm")]
+        reads = [Job.inputs[role].as_string() == upload_id for role in UPLOADS]
         query = select(Job).where(Job.state.not_in(FINAL), or_(*reads))
         return self._session.scalars(query.limit(1)).one_or_none()
 
@@ -171,7 +198,7 @@ class JobRepository:
         Returns:
             The job with its new epoch; None where it is somebody else's, finished or gone.
         """
-        # A job in parts goes on where it was.
+        # A job in parts goes on where it was; progress is that of the attempt that came farthest.
         return self._change(
             Job.id == job_id,
             waiting(),
@@ -181,35 +208,64 @@ class JobRepository:
             attempts=Job.attempts + 1,
             worker=worker,
             lease_until=clock() + lease_s,
-            progress=case((Job.parts_key.is_(None), 0), else_=Job.progress),
+            seconds_left=None,
             message="",
             started=case((Job.parts_key.is_(None), clock()), else_=Job.started),
         )
 
-    def renew(self, job: Job, lease_s: float, progress: int, message: str) -> bool:
+    def renew(
+        self,
+        job: Job,
+        lease_s: float,
+        progress: int,
+        message: str,
+        seconds_left: float | None = None,
+    ) -> bool:
         """Renew the lease and say how far the work is.
+
+        Args:
+            job: With our epoch.
+            lease_s: Seconds until others may claim it.
+            progress: 0 to 99; less than it was before changes nothing.
+            message: What is done, for people.
+            seconds_left: Until it is finished, where that can be told.
 
         Returns:
             False where the job is no longer ours: cancelled, or taken over. Stop at once.
         """
         changed = self._change_mine(
-            job, lease_until=clock() + lease_s, progress=progress, message=message
+            job,
+            lease_until=clock() + lease_s,
+            progress=case((Job.progress > progress, Job.progress), else_=progress),
+            message=message,
+            seconds_left=seconds_left,
         )
         return changed is not None
 
-    def publish(self, job: Job, message: str = "done") -> bool:
-        """Make the files of our epoch the job's result; False where it is no longer ours."""
+    def publish(self, job: Job, message: str = "done", device: str | None = None) -> bool:
+        """Make the files of our epoch the job's result; False where it is no longer ours.
+
+        Args:
+            job: With our epoch.
+            message: For people.
+            device: What computed them.
+        """
         changed = self._change_mine(
             job,
             state=State.SUCCESSFUL,
             result_epoch=job.epoch,
             progress=100,
             message=message,
+            device=device,
             error=None,  # of an attempt before
             finished=clock(),
             **_CLEARED,
         )
         return changed is not None
+
+    def tell(self, job: Job, remarks: list[dict[str, Any]]) -> None:
+        """Puts remarks into the place of what was said of our job before."""
+        self._change_mine(job, remarks=remarks)
 
     def fail(self, job: Job, failure: Failure, allowed: int) -> State | None:
         """End our attempt without a result.
@@ -218,14 +274,19 @@ class JobRepository:
             `failed`, or `accepted` where the job is to be tried again; None where it is no
             longer ours.
         """
-        state = after_failure(failure, job.attempts, allowed)
+        # A part that was finished meanwhile has set them back.
+        query = select(Job.attempts).where(*_held(job)).with_for_update()
+        attempts = self._session.scalars(query).one_or_none()
+        if attempts is None:
+            return None
+        state = after_failure(failure, attempts, allowed)
         final = state is State.FAILED
         why = failure.message.replace("\0", "")  # which PostgreSQL takes in no text
         changed = self._change_mine(
             job,
             state=state,
             error=failure.to_dict(),
-            message=why if final else f"attempt {job.attempts} failed; trying again",
+            message=why if final else f"attempt {max(attempts, 1)} failed; trying again",
             finished=clock() if final else None,
             **_CLEARED,
         )
@@ -240,7 +301,7 @@ class JobRepository:
         changed = self._change_mine(
             job,
             state=State.ACCEPTED,
-            attempts=job.attempts - 1,
+            attempts=case((Job.attempts > 0, Job.attempts - 1), else_=0),
             message="waiting for another worker",
             **_CLEARED,
         )
@@ -250,9 +311,7 @@ class JobRepository:
 
     def _change_mine(self, job: Job, **values: Any) -> Job | None:
         """Change the job if the epoch that `job` was claimed with is still the newest."""
-        return self._change(
-            Job.id == job.id, Job.state == State.RUNNING, Job.epoch == job.epoch, **values
-        )
+        return self._change(*_held(job), **values)
 
     def _change(self, *where: ColumnElement[bool], **values: Any) -> Job | None:
         statement = (
@@ -263,6 +322,11 @@ class JobRepository:
             .execution_options(synchronize_session=False, populate_existing=True)
         )
         return self._session.scalars(statement).one_or_none()
+
+
+def _held(job: Job) -> tuple[ColumnElement[bool], ...]:
+    """The epoch that the job was claimed with is still the newest."""
+    return Job.id == job.id, Job.state == State.RUNNING, Job.epoch == job.epoch
 
 
 def waiting() -> ColumnElement[bool]:

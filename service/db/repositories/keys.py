@@ -6,17 +6,52 @@ import hmac
 import secrets
 import uuid
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
 from mfnet.service.db.session import clock
-from mfnet.service.db.tables import Key
+from mfnet.service.db.tables import Job, Key
 
-Role = Literal["user", "admin"]
+Role = Literal["reader", "user", "admin"]
 
+_DAY_S = 24 * 3600
 _SHOWN = 8  # characters of a key that a list shows: "mfn_" and four more
+
+
+def _alive(key: type[Key]) -> ColumnElement[bool]:
+    return and_(key.revoked.is_(None), or_(key.expires.is_(None), key.expires > clock()))
+
+
+# Put together once: that takes as long as asking.
+_OWNER = aliased(Key)
+_FIND = (
+    select(Key, _OWNER.role)
+    .join(_OWNER, _OWNER.id == func.coalesce(Key.of_key, Key.id))
+    .where(Key.sha256 == bindparam("sha256"), _alive(Key), _alive(_OWNER))
+)
+_FIND_WITH_JOB = _FIND.add_columns(Job).outerjoin(
+    Job,
+    and_(Job.id == bindparam("job_id"), or_(_OWNER.role == "admin", Job.owner == _OWNER.id)),
+)
+
+
+class Holder(NamedTuple):
+    """Somebody with a key that is valid.
+
+    Attributes:
+        key: Theirs.
+        role: Of the key whose things they see: the same, or that which a reader is of.
+    """
+
+    key: Key
+    role: str
+
+    @property
+    def owner(self) -> str:
+        """Id of the key whose things they see."""
+        return self.key.of_key or self.key.id
 
 
 class KeyRepository:
@@ -29,41 +64,85 @@ class KeyRepository:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def create(self, name: str, role: Role) -> tuple[Key, str]:
+    def create(
+        self, name: str, role: Role, *, days: float | None = None, of_key: str | None = None
+    ) -> tuple[Key, str]:
         """A new key.
+
+        Args:
+            name: Whose it is.
+            role: A `reader` sees what another key sees, and changes nothing.
+            days: After which it is no key any more; None for never.
+            of_key: Of a reader, id of that other key.
 
         Returns:
             Its row, and the key itself, which cannot be had again.
         """
+        assert (role == "reader") == (of_key is not None)
         secret = f"mfn_{secrets.token_urlsafe(32)}"
+        now = self._session.execute(select(clock())).scalar_one()
         key = Key(
             id=uuid.uuid4().hex,
             name=name,
             role=role,
             sha256=_digest(secret),
             prefix=secret[:_SHOWN],
-            created=self._session.execute(select(clock())).scalar_one(),
+            created=now,
+            expires=None if days is None else now + days * _DAY_S,
+            of_key=of_key,
         )
         self._session.add(key)
         self._session.flush()
         return key, secret
 
-    def find(self, secret: str) -> Key | None:
-        """The row of this key, unless it is unknown or revoked."""
-        digest = _digest(secret)
-        key = self._session.scalars(
-            select(Key).where(Key.sha256 == digest, Key.revoked.is_(None))
-        ).one_or_none()
-        return key if key is not None and hmac.compare_digest(key.sha256, digest) else None
+    def get(self, key_id: str) -> Key:
+        """The row of a key that exists."""
+        return self._session.get_one(Key, key_id)
+
+    def find(self, secret: str) -> Holder | None:
+        """Whose key this is; None where it is unknown, revoked or expired, or of such a key."""
+        row = self._session.execute(_FIND, {"sha256": _digest(secret)}).one_or_none()
+        if row is None or not hmac.compare_digest(row[0].sha256, _digest(secret)):
+            return None
+        return Holder(row[0], row[1])
+
+    def is_alive(self, key_id: str) -> bool:
+        """Whether there is this key, neither revoked nor expired."""
+        query = select(Key.id).where(Key.id == key_id, _alive(Key))
+        return self._session.scalars(query).one_or_none() is not None
+
+    def find_with_job(self, secret: str, job_id: str) -> tuple[Holder | None, Job | None]:
+        """Whose key this is as `find` has it, and a job if they may see it: one query, for what is
+        asked most often."""
+        asked = {"sha256": _digest(secret), "job_id": job_id}
+        row = self._session.execute(_FIND_WITH_JOB, asked).one_or_none()
+        return (None, None) if row is None else (Holder(row[0], row[1]), row[2])
+
+    def note_use(self, key_id: str) -> None:
+        """The key is used now."""
+        self._session.execute(update(Key).where(Key.id == key_id).values(used=clock()))
 
     def told(self, key_id: str) -> str:
         """What logs call the holder of a key: the name on it, and its id."""
         key = self._session.get(Key, key_id)
         return f"{key.name if key else ''} ({key_id})"
 
-    def all(self) -> Sequence[Key]:
-        """All keys, oldest first, the revoked ones too."""
-        return self._session.scalars(select(Key).order_by(Key.created, Key.id)).all()
+    def all(self, owner: str | None = None) -> Sequence[Key]:
+        """Keys, oldest first, the revoked ones too.
+
+        Args:
+            owner: Only this one and its readers; None for all.
+        """
+        query = select(Key).order_by(Key.created, Key.id)
+        if owner is not None:
+            query = query.where(or_(Key.id == owner, Key.of_key == owner))
+        return self._session.scalars(query).all()
+
+    def living(self) -> Sequence[Key]:
+        """Those that are not revoked or expired; nobody else changes one until this transaction
+        ends."""
+        query = select(Key).where(_alive(Key)).order_by(Key.created, Key.id)
+        return self._session.scalars(query.with_for_update()).all()
 
     def revoke(self, key_id: str) -> Key | None:
         """End the key's life; it is dead from this commit on. None where there is none alive."""

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
+from mfnet.service.db.repositories.audit import AuditLog
 from mfnet.service.db.session import clock
 from mfnet.service.db.tables import Model, ModelEvent
 from mfnet.service.domain.model_version import ModelState
@@ -166,4 +167,5 @@ class ModelRepository:
                 at=self._session.execute(select(clock())).scalar_one(),
             )
         )
-        self._session.flush()
+        told = f"{model.name}@{model.version}"
+        AuditLog(self._session).note(who, f"model {event}", told, replaced=replaced, why=why)

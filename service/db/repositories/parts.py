@@ -45,7 +45,7 @@ class PartRepository:
                 Part(job_id=job.id, first_row=part.start, stop_row=part.stop) for part in rows
             )
         elif job.parts_key != key:
-            self.reopen(job.id)
+            self.reopen(job.id, forgive=True)
         return True
 
     def of(self, job_id: str) -> Sequence[Part]:
@@ -53,12 +53,24 @@ class PartRepository:
         query = select(Part).where(Part.job_id == job_id).order_by(Part.first_row)
         return self._session.scalars(query.execution_options(populate_existing=True)).all()
 
-    def reopen(self, job_id: str) -> None:
-        """Have all parts computed again; who is at one finds it taken from him."""
+    def reopen(self, job_id: str, *, forgive: bool = False) -> None:
+        """Have all parts computed again; who is at one finds it taken from him.
+
+        Args:
+            job_id: Whose parts.
+            forgive: Earlier attempts at them do not count. Else a job whose finished parts vanish
+                again and again comes to an end by them.
+        """
         self._session.execute(
             update(Part)
             .where(Part.job_id == job_id)
-            .values(token=Part.token + 1, attempts=0, progress=0, finished=None, **_CLEARED)
+            .values(
+                token=Part.token + 1,
+                attempts=0 if forgive else Part.attempts,
+                progress=0,
+                finished=None,
+                **_CLEARED,
+            )
             .execution_options(synchronize_session=False)
         )
 
@@ -103,10 +115,26 @@ class PartRepository:
         values = {"lease_until": clock() + lease_s, "progress": progress}
         return self._change_mine(part, _alive(), **values) is not None
 
-    def finish(self, part: Part) -> bool:
-        """The part's files are in their place; False where that is of no use any more."""
-        values = {"progress": 100, "finished": clock(), **_CLEARED}
-        return self._change_mine(part, _alive(), **values) is not None
+    def finish(self, part: Part, device: str | None = None) -> bool:
+        """The part's files are in their place; False where that is of no use any more.
+
+        The job has got on: attempts at it so far, that of whoever leads it now among them, do not
+        count any more. There are as many parts, so it comes to an end all the same.
+
+        Args:
+            part: Ours.
+            device: What computed it.
+        """
+        values = {"progress": 100, "finished": clock(), "device": device, **_CLEARED}
+        if self._change_mine(part, _alive(), **values) is None:
+            return False
+        self._session.execute(
+            update(Job)
+            .where(Job.id == part.job_id, Job.state.not_in(FINAL))
+            .values(attempts=0)
+            .execution_options(synchronize_session=False)
+        )
+        return True
 
     def hand_back(self, part: Part) -> bool:
         """Let another worker have the part, with no attempt of it used up."""
@@ -133,6 +161,7 @@ class PartRepository:
                     message=failure.message.replace("\0", ""),  # which PostgreSQL takes in no text
                     updated=clock(),
                     finished=clock(),
+                    seconds_left=None,
                     **_CLEARED,
                 )
                 .execution_options(synchronize_session=False)

@@ -1,6 +1,6 @@
 """What waits, what nobody may try again, and what has ended: jobs as the reconciler sees them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -9,6 +9,8 @@ from mfnet.service.db.repositories.jobs import waiting
 from mfnet.service.db.session import clock
 from mfnet.service.db.tables import Job
 from mfnet.service.domain.job import FINAL, SEGMENT, State, abandoned
+
+_DAY_S = 24 * 3600
 
 
 class Backlog:
@@ -42,6 +44,7 @@ class Backlog:
                 finished=clock(),
                 worker=None,
                 lease_until=None,
+                seconds_left=None,
             )
             .returning(Job.id)
             .execution_options(synchronize_session=False)
@@ -52,3 +55,14 @@ class Backlog:
         """Of each job that has come to its end, the epoch whose files are its result, if any."""
         query = select(Job.id, Job.result_epoch).where(Job.state.in_(FINAL))
         return {job: epoch for job, epoch in self._session.execute(query)}  # noqa: C416 - rows
+
+    def outdated(self, keep_days: float, limit: int = 100) -> Sequence[str]:
+        """Ids of the jobs whose end is so many days ago, the oldest first."""
+        query = select(Job.id).where(
+            Job.state.in_(FINAL), Job.finished < clock() - keep_days * _DAY_S
+        )
+        return self._session.scalars(query.order_by(Job.finished).limit(limit)).all()
+
+    def known(self, ids: Collection[str]) -> set[str]:
+        """Which of these ids are jobs."""
+        return set(self._session.scalars(select(Job.id).where(Job.id.in_(ids))))

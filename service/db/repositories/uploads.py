@@ -1,13 +1,13 @@
 """Uploads in the database."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import delete, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from mfnet.service.db.session import clock
-from mfnet.service.db.tables import Upload
+from mfnet.service.db.tables import Key, Upload
 
 
 class UploadRepository:
@@ -81,12 +81,46 @@ class UploadRepository:
         found = {name.casefold(): upload_id for name, upload_id in oldest_first}
         return {name: found[name] for name in names if name in found}
 
-    def page(self, owner: str | None = None, *, limit: int = 100) -> Sequence[Upload]:
-        """Uploads, newest first; of all owners where `owner` is None."""
+    def page(
+        self,
+        owner: str | None = None,
+        *,
+        limit: int = 100,
+        sha256: str | None = None,
+        after: str | None = None,
+    ) -> Sequence[Upload]:
+        """Uploads, newest first.
+
+        Args:
+            owner: Only this owner's; None for all.
+            limit: At most so many.
+            sha256: Only those of this content, in lower-case hex.
+            after: Id of the last upload of the page before.
+        """
         query = select(Upload).order_by(Upload.created.desc(), Upload.id.desc()).limit(limit)
         if owner is not None:
             query = query.where(Upload.owner == owner)
+        if sha256 is not None:
+            query = query.where(Upload.sha256 == sha256)
+        if after is not None and (last := self.get(after, owner)) is not None:
+            query = query.where(tuple_(Upload.created, Upload.id) < tuple_(last.created, last.id))
         return self._session.scalars(query).all()
+
+    def bytes_of(self, owner: str, *, alone: bool = False) -> int:
+        """Bytes of all uploads of an owner.
+
+        Args:
+            owner: Id of a key.
+            alone: Nobody else asks so until this transaction, which writes, ends.
+        """
+        if alone:
+            self._session.execute(select(Key.id).where(Key.id == owner).with_for_update())
+        query = select(func.coalesce(func.sum(Upload.bytes), 0)).where(Upload.owner == owner)
+        return int(self._session.execute(query).scalar_one())
+
+    def known(self, ids: Collection[str]) -> set[str]:
+        """Which of these ids are uploads."""
+        return set(self._session.scalars(select(Upload.id).where(Upload.id.in_(ids))))
 
     def remove(self, upload_id: str) -> None:
         """Forget the upload; its file is the caller's to remove."""

@@ -3,44 +3,17 @@
 import json
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+from command_line import Said, mfnet
 
 Make = Callable[..., Path]
-PEAK_OF = Path(__file__).parents[2] / "support/peak_of.py"
 SWEEP_SECONDS = 10
 SWEEP_BYTES = 1 << 30
-
-
-class Said(NamedTuple):
-    status: int
-    out: str
-    err: str
-    seconds: float = 0.0
-    peak_bytes: int = 0
-
-
-def mfnet(*arguments: object) -> Said:
-    command = [sys.executable, "-m", "mfnet.model.cli.main", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    return Said(done.returncode, done.stdout, done.stderr)
-
-
-def measured(*arguments: object) -> Said:
-    """The same, with the process's own time and largest memory."""
-    with tempfile.NamedTemporaryFile() as peak:
-        command = [sys.executable, "-I", "-S", PEAK_OF, peak.name]
-        command += [sys.executable, "-m", "mfnet.model.cli.main", *map(str, arguments)]
-        started = time.monotonic()
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        seconds = time.monotonic() - started
-        return Said(done.returncode, done.stdout, done.stdout, seconds, int(peak.read()))
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -188,12 +161,12 @@ def test_every_odd_file_as_a_process(shared: Path, role: str) -> None:
     }[role]
 
     def inspect(path: Path) -> Said:
-        return measured("inspect", *arguments(path), "--json", "--max-memory-mb", 1024)
+        return mfnet("inspect", *arguments(path), "--json", "--max-memory-mb", 1024)
 
     with ThreadPoolExecutor(2) as pool:
         for path, said in zip(files, pool.map(inspect, files), strict=True):
             assert said.status in (0, 2), (path.name, said)
-            assert "Traceback" not in said.out, path.name
+            assert "Traceback" not in said.err, path.name
             document = json.loads(said.out.splitlines()[0])
             if said.status == 2:
                 assert document["error"]["code"].split(".")[0] in ("raster", "pair"), path.name

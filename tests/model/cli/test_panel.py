@@ -62,15 +62,14 @@ def test_a_view_holds_what_the_files_hold(pair):
     assert (view.step, view.gsd_m) == (1, 0.5)
 
 
-def test_a_large_pair_is_thinned_alike_everywhere(pair, classes, monkeypatch):
+def test_a_large_pair_is_thinned_alike_everywhere(pair, classes):
     whole = read_view(*pair)
-    monkeypatch.setattr(panel, "_SIDE_PX", 10)
-    thin = read_view(*pair)
+    thin = read_view(*pair, side_px=10)
     assert thin.step == 4
     np.testing.assert_array_equal(thin.ortho_HW3, whole.ortho_HW3[::4, ::4])
     np.testing.assert_array_equal(thin.height_HW, whole.height_HW[::4, ::4])
     with rasterio.open(classes) as raster:
-        np.testing.assert_array_equal(panel._read_bytes(classes, 4), raster.read(1)[::4, ::4])
+        np.testing.assert_array_equal(panel.read_thinned(classes, 4), raster.read(1)[::4, ::4])
 
 
 def test_16_bit_pixels_are_stretched_to_be_seen(tmp_path, pair):

@@ -1,13 +1,12 @@
 """`mfnet predict` as a process: a map and its events, or a refusal before the network is loaded."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import rasterio
+from command_line import Said, mfnet
 from rio_cogeo import cog_validate
 
 from mfnet.model.config import EncoderConfig, ModelConfig
@@ -34,16 +33,8 @@ def models_dir(tmp_path: Path) -> Path:
     return folder
 
 
-def predict(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "mfnet.model.cli.main",
-        "predict",
-        *map(str, arguments),
-        "--json",
-    ]
-    return subprocess.run(command, capture_output=True, text=True, timeout=240)
+def predict(*arguments: object) -> Said:
+    return mfnet("predict", *arguments, "--json", timeout_s=240)
 
 
 def test_a_pair_becomes_a_map_with_its_statistics(
@@ -54,8 +45,8 @@ def test_a_pair_becomes_a_map_with_its_statistics(
     options = ["--model", "random", "--models-dir", models_dir, "--device", "cpu"]
     unsure = out.with_name("unsure.gpkg")
     said = predict(photo(), heights(), "-o", out, *options, "--least-sure", unsure)
-    assert (said.returncode, said.stderr) == (0, "")
-    events = [json.loads(line) for line in said.stdout.splitlines()]
+    assert (said.status, said.err) == (0, "")
+    events = [json.loads(line) for line in said.out.splitlines()]
     assert [event["stage"] for event in events[:-1]] == ["checking"] * 2 + ["segmenting"]
     assert events[-2]["done"] == events[-2]["total"] >= 1
     result = events[-1]
@@ -97,9 +88,9 @@ def test_bad_input_is_refused_before_the_network_is_loaded(
         (photo("a.tif"), heights(), "none", "model.unknown"),
     ):
         said = predict(ortho, height, "-o", out, "--model", model, "--models-dir", models_dir)
-        assert said.returncode == 2, said
-        assert json.loads(said.stdout.splitlines()[-1])["error"]["code"] == code
-        assert "Traceback" not in said.stderr
+        assert said.status == 2, said
+        assert json.loads(said.out.splitlines()[-1])["error"]["code"] == code
+        assert "Traceback" not in said.err
         assert not out.exists()
 
 
@@ -116,6 +107,48 @@ def test_an_output_that_cannot_be_written_is_refused(
         "--models-dir",
         models_dir,
     )
-    assert said.returncode == 2
-    error = json.loads(said.stdout.splitlines()[-1])["error"]
+    assert said.status == 2
+    error = json.loads(said.out.splitlines()[-1])["error"]
     assert error["code"] == "output.not_writable"
+
+
+def test_each_pair_of_two_folders_goes_on_after_a_bad_one(
+    photo: Make, heights: Make, tmp_path: Path
+) -> None:
+    for folder, make in (("orthos", photo), ("heights", heights)):
+        (tmp_path / folder).mkdir()
+        for name in ("north", "south", "west"):
+            if (folder, name) != ("heights", "west"):
+                make().rename(tmp_path / folder / f"{folder}_{name}.tif")
+    (tmp_path / "orthos" / "orthos_north.tif").write_bytes(b"no raster")
+    out = tmp_path / "maps"
+    folders = (tmp_path / "orthos", tmp_path / "heights")
+    said = predict(*folders, "--each", "-o", out, "--model", "rule", "--device", "cpu")
+    assert said.status == 2
+    assert sorted(path.name for path in out.glob("*.tif")) == ["orthos_south.tif"]
+    last = json.loads(said.out.splitlines()[-1])
+    assert last["event"] == "each"
+    outcomes = [run.get("map", run.get("error", {}).get("code")) for run in last["maps"]]
+    south = str(out / "orthos_south.tif")
+    assert outcomes == ["raster.not_geotiff", south, "pair.no_overlap"]
+    refused = predict(*folders, "--each", "-o", out, "--polygons", tmp_path / "p.gpkg")
+    assert refused.status == 2
+    assert "--polygons names a file of one map" in refused.err
+
+
+@pytest.mark.parametrize("taken", ["tile", "zones"])
+def test_no_file_of_a_run_is_written_over_what_it_reads(
+    photo: Make, heights: Make, tmp_path: Path, taken: str
+) -> None:
+    """A tile of the orthophoto, and parcels that are called as the zones of the map would be."""
+    (tmp_path / "tiles").mkdir()
+    tile = photo().rename(tmp_path / "tiles" / "a.tif")
+    parcels = tmp_path / "map_zones.gpkg"
+    parcels.write_bytes(b"parcels")
+    out = tile if taken == "tile" else tmp_path / "map.tif"
+    before = tile.read_bytes()
+    more = ["--zones", parcels] if taken == "zones" else []
+    said = predict(tile.parent, heights(), "-o", out, "--model", "rule", *more)
+    assert said.status == 2
+    assert json.loads(said.out.splitlines()[0])["error"]["code"] == "output.not_writable"
+    assert (tile.read_bytes(), parcels.read_bytes()) == (before, b"parcels")

@@ -38,7 +38,7 @@ seeds = st.integers(0, 2**16)
 shares = st.sampled_from([0, 0.5, 0.99])  # of pixels without data
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(side, side, strides, blends, batches, seeds)
 def test_classes_are_the_oracles_wherever_it_is_sure(
     height: int, width: int, stride: int, blend: str, batch: int, seed: int
@@ -53,7 +53,7 @@ def test_classes_are_the_oracles_wherever_it_is_sure(
     assert sure.mean() > 0.9 or sure.size < 50
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(side, side, strides, blends, batches, seeds)
 def test_the_identity_network_returns_its_input(
     height: int, width: int, stride: int, blend: str, batch: int, seed: int
@@ -66,7 +66,7 @@ def test_the_identity_network_returns_its_input(
     np.testing.assert_array_equal(run(sweep, source), classes)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(side, side, strides, seeds, st.floats(0, 1))
 def test_nodata_stays_nodata_and_changes_nothing_else(
     height: int, width: int, stride: int, seed: int, share: float
@@ -103,7 +103,7 @@ def test_two_crops_agree_wherever_their_windows_coincide(blend: str) -> None:
     np.testing.assert_array_equal(whole[32 + 16 :], part[16:])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     side, side, strides, blends, batches, seeds, st.lists(st.integers(1, 69), max_size=3), shares
 )
@@ -127,7 +127,7 @@ def test_parts_are_the_rows_of_the_whole(
         np.testing.assert_array_equal(run(part, source), whole[first:stop])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(side, side, strides, blends, st.integers(2, 64), seeds, shares)
 def test_the_batch_size_changes_no_class(
     height: int, width: int, stride: int, blend: str, batch: int, seed: int, share: float
@@ -165,7 +165,7 @@ def test_the_class_is_the_first_of_the_highest(
     np.testing.assert_array_equal(classes, scores.argmax(0))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(side, side, strides, blends, batches, seeds, shares)
 def test_tensors_give_the_map_that_numpys_arrays_give(
     height: int, width: int, stride: int, blend: str, batch: int, seed: int, share: float
@@ -211,13 +211,15 @@ def test_confidence_is_the_softmax_of_the_mean_logits(temperature: float) -> Non
     source, predict = random_source(40, 40, seed=3), convolution(4, 3)
     source.valid[:5] = False
     plan = WindowPlan(40, 40, 16, 8)
-    sweep = Sweep(plan, predict, AS_IT_IS, 4, confidence=True, temperature=temperature)
+    sweep = Sweep(
+        plan, predict, AS_IT_IS, 4, blend="hann", confidence=True, temperature=temperature
+    )
     bands = list(sweep.run(source))
     percent = np.concatenate([band.confidence_hW for band in bands])
     classes = np.concatenate([band.classes_hW for band in bands])
     assert (classes == run(Sweep(plan, predict, AS_IT_IS, 4), source)).all()
     masked = ArraySource(source.ortho * source.valid, source.ndsm * source.valid, source.valid)
-    logits = whole_raster_logits(masked, predict, plan, 4, "mean")
+    logits = whole_raster_logits(masked, predict, plan, 4, "hann")
     softmax = np.exp(logits / temperature) / np.exp(logits / temperature).sum(0)
     assert (percent[:5] == NODATA).all()
     assert np.abs(percent[5:] - 100 * softmax.max(0)[5:]).max() <= 0.5 + 1e-3

@@ -16,7 +16,13 @@ from mfnet.model.weights.catalog import PACKAGED, exported, find, installed, rea
 from mfnet.model.weights.checkpoint import load_model, save
 from mfnet.model.weights.export_onnx import LOGITS, STACKED, export_onnx
 from mfnet.model.weights.file_hash import sha256_of
-from mfnet.model.weights.onnx_file import SOURCE_KEY, check_harmless, read_metadata
+from mfnet.model.weights.onnx_file import (
+    SOURCE_KEY,
+    WHOLE_KEY,
+    check_harmless,
+    check_whole,
+    read_metadata,
+)
 
 TINY = EncoderConfig(
     embed_dim=16, depth=1, num_heads=2, global_attn_indexes=(0,), window_size=5, grid=10
@@ -97,17 +103,18 @@ def test_an_export_cannot_be_trained_on(folder: Path) -> None:
         load_model(folder / "stacked.onnx")
 
 
-@pytest.mark.parametrize("name", ["town-small"])
+@pytest.mark.parametrize("name", ["town", "town-small"])
 def test_what_comes_along_is_exported_from_what_comes_along(name: str) -> None:
     assert exported(find(name)) == PACKAGED / f"{name}.onnx"
     check_harmless(PACKAGED / f"{name}.onnx")
+    check_whole(PACKAGED / f"{name}.onnx")
 
 
 def test_half_precision_is_taken_where_it_loses_nothing(net: MFNet, tmp_path: Path) -> None:
     save(net, tmp_path / "half.safetensors", torch.float16)
     half = load_model(tmp_path / "half.safetensors")
-    export_onnx(half, tmp_path / "half.onnx")
-    export_onnx(net, tmp_path / "whole.onnx")
+    export_onnx(half, tmp_path / "half.onnx", simplify=False)
+    export_onnx(net, tmp_path / "whole.onnx", simplify=False)
     sizes = [(tmp_path / f"{name}.onnx").stat().st_size for name in ("half", "whole")]
     assert sizes[0] < 0.8 * sizes[1]
 
@@ -152,6 +159,24 @@ def test_damaged_files_are_refused_by_name(folder: Path, tmp_path: Path) -> None
     (tmp_path / "text.onnx").write_text("not a model")
     with pytest.raises(BadCheckpoint):
         read_config(tmp_path / "text.onnx")
+
+
+def test_a_single_altered_byte_is_found(folder: Path, tmp_path: Path) -> None:
+    """Weights that have changed on a disk would make a wrong map that looks right."""
+    whole = (folder / "tiny.onnx").read_bytes()
+    check_whole(folder / "tiny.onnx")
+    assert onnx.load(folder / "tiny.onnx").metadata_props[-1].key == WHOLE_KEY
+    path = tmp_path / "altered.onnx"
+    for place in np.random.default_rng(0).integers(0, len(whole), 20):
+        altered = bytearray(whole)
+        altered[place] ^= 1
+        path.write_bytes(altered)
+        with pytest.raises(BadCheckpoint, match="not as it was exported"):
+            check_whole(path)
+    for cut in (0, 10, len(whole) - 1):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(BadCheckpoint, match="not as it was exported"):
+            check_whole(path)
 
 
 def test_no_metadata_is_no_model_of_ours(folder: Path, tmp_path: Path) -> None:

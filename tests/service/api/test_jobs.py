@@ -1,11 +1,17 @@
 """Submitting, watching, fetching and dismissing jobs over HTTP."""
 
+import dataclasses
 import hashlib
+import io
+import zipfile
+from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import event
 
 from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.domain.job import Failure
+from mfnet.service.domain.map_outputs import further_files
 from mfnet.service.errors import Refused
 
 OGC = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0/"
@@ -29,11 +35,136 @@ def test_execution_accepts_a_job_and_rings_for_it(api):
     sha256 = hashlib.sha256(b"mine").hexdigest()
     file = api.services.storage.models.path(sha256)
     names |= {str(file): "mine", file.name: "mine"}
-    assert api.inspections.pairs == [(*paths.values(), str(file), {}, names)]
+    assert api.inspections.pairs == [(paths, str(file), {}, names)]
     with api.services.database.reading() as session:
         kept = JobRepository(session).get(job["id"]).inputs
-    options = {"stride": 64, "blend": "mean", "confidence": False}
+    options = {"stride": 64, "blend": "hann"}
+    options |= dict.fromkeys(("confidence", "align", "quality", "polygons", "stac"), False)
+    options |= {"min_area": 0, "simplify": 0}
     assert kept == ids | options | {"model": "mine@1", "model_sha256": sha256}
+
+
+def test_the_terrain_may_be_derived(api):
+    job = api.submit(dtm="auto", largest_building=40, dtm_band=3)
+    files, _, options, _ = api.inspections.pairs[-1]
+    assert set(files) == {"ortho", "height"}
+    assert options == {"dtm": "auto", "largest_building": 40, "dtm_unit": "m"}
+    with api.services.database.reading() as session:
+        assert JobRepository(session).get(job["id"]).inputs["dtm"] == "auto"
+    reply = api.user.delete(f"/uploads/{files['height'].name}")
+    assert reply.json()["code"] == "upload.in_use"
+
+
+def test_heights_are_moved_as_far_as_was_measured_when_the_job_came(api):
+    api.inspections.options = {"height_shift": [1.25, -2.0]}
+    job = api.submit(align=True)
+    assert api.inspections.pairs[-1][2] == {"align": True}
+    with api.services.database.reading() as session:
+        kept = JobRepository(session).get(job["id"]).inputs
+    assert (kept["height_shift"], kept["align"]) == ([1.25, -2.0], True)
+    assert job["remarks"] == []
+
+    api.inspections.options = {}
+    told = api.submit(align=True)["remarks"]
+    assert [remark["code"] for remark in told] == ["pair.shift_unknown"]
+
+
+def test_polygons_go_with_a_pair_and_are_kept_while_a_job_needs_them(api):
+    aoi, zones = (api.upload(f"{name}.gpkg")["id"] for name in ("aoi", "zones"))
+    href = {"href": f"{api.url}/uploads/{aoi}"}
+    api.submit(aoi=href, aoi_layer="inside", zones="zones.gpkg")
+    files, _, options, names = api.inspections.pairs[-1]
+    assert (files["aoi"].name, files["zones"].name) == (aoi, zones)
+    assert options == {"aoi_layer": "inside"}
+    assert (names[aoi], names[zones]) == ("aoi.gpkg", "zones.gpkg")
+    for upload in (aoi, zones):
+        assert api.user.delete(f"/uploads/{upload}").json()["code"] == "upload.in_use"
+    body = {"inputs": {"ortho": "ortho.tif", "height": "height.tif", "zones": "none.gpkg"}}
+    refused = api.user.post("/processes/segment/execution", json=body)
+    assert (refused.status_code, refused.json()["params"]["role"]) == (422, "zones")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "made"),
+    [
+        ({}, None, ()),
+        ({"polygons": True}, None, ("polygons.gpkg",)),
+        ({}, ["polygons.gpkg"], ("polygons.gpkg",)),
+        ({"polygons": True}, ["classes.tif"], ()),
+        ({"quality": True}, None, ("quality.tif", "quality.json")),
+        ({}, ["quality.tif"], ("quality.tif",)),
+        ({}, ["item.json"], ("item.json",)),
+        ({"zones": "zones.gpkg"}, None, ("zones.gpkg", "zones.csv")),
+        ({"zones": "zones.gpkg"}, ["zones.csv"], ("zones.csv",)),
+    ],
+)
+def test_outputs_that_were_not_chosen_are_not_made(api, inputs, outputs, made):
+    rasters = {role: api.upload(f"{role}.tif")["id"] for role in ("ortho", "height")}
+    api.upload("zones.gpkg")
+    body = {"inputs": rasters | inputs}
+    body |= {} if outputs is None else {"outputs": {name: {} for name in outputs}}
+    reply = api.user.post("/processes/segment/execution", json=body)
+    assert reply.status_code == 201, reply.text
+    with api.services.database.reading() as session:
+        job = JobRepository(session).get(reply.json()["id"])
+    assert further_files(job.inputs) == made
+
+
+@pytest.mark.parametrize(
+    ("output", "needed"),
+    [("zones.csv", "inputs.zones"), ("zones.gpkg", "inputs.zones"), ("dtm.tif", "inputs.dtm")],
+)
+def test_an_output_of_what_was_not_given_is_refused(api, output, needed):
+    rasters = {role: api.upload(f"{role}.tif")["id"] for role in ("ortho", "height")}
+    body = {"inputs": rasters, "outputs": {output: {}}}
+    refused = api.user.post("/processes/segment/execution", json=body)
+    assert (refused.status_code, refused.json()["code"]) == (400, "request.bad_output")
+    assert needed in refused.json()["detail"]
+
+
+def test_polygons_and_tables_have_media_types_and_ranges(api):
+    job = api.submit()["id"]
+    files = {"polygons.gpkg": b"0123456789", "zones.csv": b"name,mapped_m2"}
+    api.finish(job, files)
+    found = api.user.get(f"/jobs/{job}/results").json()
+    assert found["polygons.gpkg"]["type"] == "application/geopackage+sqlite3"
+    assert found["zones.csv"]["type"] == "text/csv"
+    part = api.user.get(found["polygons.gpkg"]["href"], headers={"Range": "bytes=2-4"})
+    assert (part.status_code, part.content) == (206, b"234")
+
+
+def test_all_results_come_in_one_zip_and_sidecars_with_what_was_chosen(api):
+    rasters = {role: api.upload(f"{role}.tif")["id"] for role in ("ortho", "height")}
+    body = {"inputs": rasters, "outputs": {"quality.tif": {}}, "response": "raw"}
+    job = api.user.post("/processes/segment/execution", json=body).json()["id"]
+    address = f"/jobs/{job}/results.zip"
+    assert api.user.get(address).json()["code"] == "result.not_ready"
+    large = bytes(range(256)) * 20_000
+    files = {"quality.tif": large, "quality.qml": b"<qgis/>" * 1000, "classes.tif": b"not chosen"}
+    api.finish(job, files)
+    assert api.user.get(f"/jobs/{job}/results").content == large
+    answer = api.user.get(address)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/zip")
+    assert job[:8] in answer.headers["content-disposition"]
+    assert len(answer.content) < len(large) + 2000  # text is compressed
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == ["quality.qml", "quality.tif"]
+        assert archive.read("quality.tif") == large
+    head = api.user.head(address)
+    assert (head.status_code, head.headers["content-type"]) == (200, "application/zip")
+    assert api.other.get(address).status_code == 404
+
+
+def test_a_job_says_when_it_will_be_removed(api):
+    job = api.submit()["id"]
+    api.finish(job, {"classes.tif": b"x"})
+    assert "expires" not in api.user.get(f"/jobs/{job}").json()
+    settings = api.services.settings.model_copy(update={"keep_days": 30})
+    api.app.state.services = dataclasses.replace(api.services, settings=settings)
+    told = api.user.get(f"/jobs/{job}").json()
+    kept = datetime.fromisoformat(told["expires"]) - datetime.fromisoformat(told["finished"])
+    assert kept == timedelta(days=30)
 
 
 def test_a_job_says_how_its_rasters_are_read(api):
@@ -163,6 +294,10 @@ def test_jobs_come_in_pages_newest_first(api):
         seen += [job["id"] for job in page["jobs"]]
         url = next((link["href"] for link in page["links"] if link["rel"] == "next"), None)
     assert seen == ids[::-1]
+    page = api.user.get("/jobs", params={"limit": 3, "sortby": "created"}).json()
+    (following,) = [link["href"] for link in page["links"] if link["rel"] == "next"]
+    pages = page["jobs"] + api.user.get(following).json()["jobs"]
+    assert [job["id"] for job in pages] == ids
     dismissed = api.user.get("/jobs", params={"status": "dismissed"}).json()["jobs"]
     assert [job["id"] for job in dismissed] == ids[:1]
     either = api.user.get("/jobs", params={"status": ["dismissed", "accepted"]}).json()["jobs"]
@@ -281,6 +416,20 @@ def test_results_of_a_failed_job_are_its_error(api, input_fault, status):
     reply = api.user.get(f"/jobs/{job['id']}/results")
     assert (reply.status_code, reply.json()["code"]) == (status, "raster.unreadable")
     assert ("detail" in reply.json()) == input_fault
+
+
+def test_a_status_takes_one_query(api):
+    job = api.submit()["id"]
+    asked: list[str] = []
+
+    def remember(_connection, _cursor, statement, *_):
+        asked.append(statement)
+
+    engine = api.services.database._engine
+    event.listen(engine, "before_cursor_execute", remember)
+    assert api.user.get(f"/jobs/{job}").json()["id"] == job
+    assert len([each for each in asked if each.startswith("SELECT")]) == 1
+    event.remove(engine, "before_cursor_execute", remember)
 
 
 def test_dismissing_cancels_and_then_removes(api):

@@ -1,5 +1,6 @@
 """Asking for a retraining over HTTP and by command: what is kept, and what is refused."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -139,7 +140,7 @@ def test_the_process_is_described(api):
     assert described["inputs"]["tiles"]["minOccurs"] == 0
     assert "report.html" in described["outputs"]
     listed = api.nobody.get("/processes").json()["processes"]
-    assert [process["id"] for process in listed] == ["segment", "retrain"]
+    assert [process["id"] for process in listed] == ["segment", "retrain", "echo"]
 
 
 def test_the_commands_do_what_the_routes_do(api, settings, monkeypatch, tmp_path):
@@ -171,3 +172,25 @@ def test_the_commands_do_what_the_routes_do(api, settings, monkeypatch, tmp_path
     told = run("registry", "history", "mine").stdout
     assert "mine@2 promoted in place of 1, by command line: better" in told
     assert run("registry", "promote", "mine").exit_code == 2
+
+
+def test_the_curves_are_those_that_the_run_has_logged(api):
+    job = retrain(api, folder="good").raise_for_status().json()["id"]
+    path = f"/jobs/{job}/curves"
+    assert api.admin.get(path).json() == {"loss": [], "miou": []}
+    run = api.services.storage.run(job, 0)
+    run.mkdir(parents=True)
+    lines = [{"step": step, "steps": 900, "loss": 1 / step} for step in range(1, 701)]
+    lines.append({"step": 700, "steps": 900, "miou": 0.5, "oa": 0.9, "confusion": []})
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (run / "log.jsonl").write_text(text + '{"step": 701, "lo')
+    told = api.admin.get(path).raise_for_status().json()
+    assert told["miou"] == [[700, 0.5]]
+    assert told["loss"][-1] == [700, 1 / 700]
+    assert len(told["loss"]) == 234
+    assert api.user.get(path).json()["code"] == "job.unknown"
+
+
+def test_a_map_has_no_curves(api):
+    reply = api.user.get(f"/jobs/{api.submit()['id']}/curves")
+    assert (reply.status_code, reply.json()["code"]) == (404, "result.unknown")

@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+import tomllib
+import zipfile
 from pathlib import Path
 
 import numpy as np
+import pyogrio.raw
 import pytest
 import rasterio
 import shapely
@@ -14,13 +17,13 @@ from standins.folder import write_geopackage
 
 from mfnet.model.classes import ISPRS, NODATA
 from mfnet.model.raster.georeferencing.grid import Grid
-from mfnet.model.raster.products.class_areas import ClassAreas
+from mfnet.model.raster.products.areas.class_areas import ClassAreas
 from mfnet.model.raster.products.cog import CogWriter
 from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.repositories.tiles import TileRepository
 from mfnet.service.db.repositories.uploads import UploadRepository
 from mfnet.service.files.dataset_manifest import write_manifest
-from mfnet.service.operations.file_inspection import Inspector
+from mfnet.service.operations.inspection.file_inspection import Inspector
 from mfnet.training.datasets.sources.labelled_folder import Folder
 
 SIDE = 64
@@ -81,6 +84,19 @@ def geopackage(tmp_path: Path, boxes: list, classes: list) -> bytes:
     return path.read_bytes()
 
 
+def polygons_in(tmp_path: Path, driver: str, name: str, box: tuple) -> bytes:
+    """A car in a box, as some other format; zipped where it takes several files."""
+    wkb = np.array([shapely.to_wkb(shapely.box(*box))], object)
+    fields, form = [np.array(["Car"], object)], {"geometry_type": "Polygon", "crs": "EPSG:25832"}
+    pyogrio.raw.write(tmp_path / name, wkb, fields, ["class"], driver=driver, **form)
+    if not name.endswith(".shp"):
+        return (tmp_path / name).read_bytes()
+    with zipfile.ZipFile(tmp_path / "made.zip", "w") as archive:
+        for part in tmp_path.glob(f"{Path(name).stem}.*"):
+            archive.write(part, part.name)
+    return (tmp_path / "made.zip").read_bytes()
+
+
 def send(api, name: str, content: bytes, by=None) -> str:
     reply = (by or api.user).put(f"/uploads/{name}", content=content)
     assert reply.status_code == 201, reply.text
@@ -89,6 +105,25 @@ def send(api, name: str, content: bytes, by=None) -> str:
 
 def correct(api, job: str, by=None, **body):
     return (by or api.user).post(f"/jobs/{job}/corrections", json=body)
+
+
+def test_a_tile_keeps_the_terrain_that_was_derived_for_its_map(real, the_map, classes, tmp_path):
+    api, child = real
+    job = api.submit(dtm="auto")["id"]
+    api.finish(job, the_map | {"dtm.tif": b"terrain"})
+    api.inspections.file = child.file
+    labels = send(api, "labels.tif", geotiff(tmp_path, np.where(classes == 0, 1, classes)))
+    reply = correct(api, job, labels=labels)
+    assert reply.status_code == 201, reply.text
+    assert set(reply.json()["rasters"]) == {"ortho", "height"}
+    api.user.delete(f"/jobs/{job}").raise_for_status()
+    with api.services.database.reading() as session:
+        tiles = [TileRepository(session).get(reply.json()["id"])]
+        uploads, storage = UploadRepository(session), api.services.storage
+        manifest = write_manifest(tiles, uploads, storage, tmp_path / "learn")
+    (tile,) = tomllib.loads(manifest.read_text())["tiles"]
+    assert Path(tile["dtm"]).read_bytes() == b"terrain"
+    assert tile["reading"]["dtm_unit"] == "m"
 
 
 def test_a_corrected_map_becomes_a_labelled_tile(mapped, classes, tmp_path):
@@ -116,6 +151,18 @@ def test_a_corrected_map_becomes_a_labelled_tile(mapped, classes, tmp_path):
     assert hashlib.sha256(raster).hexdigest() == tile["sha256"]
     with rasterio.MemoryFile(raster) as file, file.open() as opened:
         assert np.array_equal(opened.read(1), corrected)
+
+
+@pytest.mark.parametrize(
+    ("driver", "name"),
+    [("GeoJSON", "c.geojson"), ("ESRI Shapefile", "c.shp"), ("FlatGeobuf", "c.fgb")],
+)
+def test_polygons_come_in_other_formats(mapped, tmp_path, driver, name):
+    api, job = mapped
+    left, top = TRANSFORM * (8, 8)
+    send(api, "c.x", polygons_in(tmp_path, driver, name, (left, top - 8, left + 8, top)))
+    tile = correct(api, job, labels="c.x").raise_for_status().json()
+    assert (tile["report"]["kind"], tile["report"]["labelled"]) == ("polygons", 256)
 
 
 def test_polygons_become_one_too_and_retraining_reads_it(mapped, tmp_path):

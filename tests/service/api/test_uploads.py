@@ -24,7 +24,7 @@ def test_upload_keeps_every_byte_and_says_what_came(api):
     assert reply.status_code == 201
     got = reply.json()
     assert (got["name"], got["bytes"], got["sha256"]) == ("ortho a.tif", len(BODY), SHA256)
-    assert got["report"] == {"width": 3}
+    assert got["report"] == {"suits": ["orthophoto"]}
     (path,) = files(api)
     assert path.name == got["id"]
     assert path.read_bytes() == BODY
@@ -117,8 +117,8 @@ def test_an_upload_cut_at_any_byte_leaves_nothing(api, sent, chunked):
         if chunked and sent:
             connection.sendall(b"%x\r\n" % len(BODY))
         connection.sendall(BODY[:sent])
-        _poll(lambda: len(files(api)) == 1)  # it is being received
-        assert [path.suffix for path in files(api)] == [".part"]
+        _poll(lambda: len(files(api)) == 2)  # it is being received
+        assert {path.suffix for path in files(api)} == {".part", ".unsettled"}
     _poll(lambda: files(api) == [])
     assert api.user.get("/uploads").json() == {"uploads": []}
 
@@ -126,7 +126,7 @@ def test_an_upload_cut_at_any_byte_leaves_nothing(api, sent, chunked):
 def test_a_full_disk_is_507_and_leaves_nothing(api, monkeypatch):
     import errno
 
-    from mfnet.service.api import upload_stream
+    from mfnet.service.api.requests import upload_stream
 
     def full(_descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -228,3 +228,23 @@ def test_a_refused_raster_leaves_no_sidecar(api):
     api.inspections.fault = Refused("raster.unreadable", "truncated")
     assert api.user.put("/uploads/ortho.tif", content=BODY).status_code == 422
     assert [path.name for path in files(api)] == [sidecar["id"]]
+
+
+def test_an_upload_is_found_by_its_content_by_its_owner_alone(api):
+    upload = api.upload()
+    found = api.user.get("/uploads", params={"sha256": upload["sha256"].upper()}).json()["uploads"]
+    assert [each["id"] for each in found] == [upload["id"]]
+    assert api.user.get("/uploads", params={"sha256": "0" * 64}).json()["uploads"] == []
+    assert api.other.get("/uploads", params={"sha256": upload["sha256"]}).json()["uploads"] == []
+    wrong = api.user.get("/uploads", params={"sha256": "abc"})
+    assert (wrong.status_code, wrong.json()["code"]) == (400, "upload.bad_checksum")
+
+
+def test_pages_of_uploads_lead_on(api):
+    ids = [api.upload(f"{n}.tif")["id"] for n in range(3)]
+    first = api.user.get("/uploads", params={"limit": 2})
+    assert [each["id"] for each in first.json()["uploads"]] == ids[:0:-1]
+    assert first.links["next"]["url"].startswith(api.url)
+    last = api.user.get(first.links["next"]["url"])
+    assert [each["id"] for each in last.json()["uploads"]] == ids[:1]
+    assert last.links == {}

@@ -1,15 +1,18 @@
 """`mfnet keys`, and what the command line does with settings."""
 
+import sqlite3
 from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from databases import copy_migrated
 from typer.testing import CliRunner, Result
 
 from mfnet.service.cli.main import app
+from mfnet.service.db.repositories.audit import COMMAND_LINE, AuditLog
 from mfnet.service.db.repositories.keys import KeyRepository
 from mfnet.service.db.session import Database
-from mfnet.service.settings import Settings
+from mfnet.service.settings import Settings, environment_without_secrets
 
 
 @pytest.fixture(autouse=True)
@@ -26,8 +29,9 @@ def test_a_key_is_printed_alone_and_works_until_revoked(tmp_path: Path) -> None:
     secret = keys(tmp_path, "create", "--role", "admin", "--name", "Ada").stdout.strip()
     database = Database(Settings(data_dir=tmp_path).database)
     with database.reading() as session:
-        key = KeyRepository(session).find(secret)
-    assert key is not None
+        found = KeyRepository(session).find(secret)
+    assert found is not None
+    key = found.key
     assert (key.role, key.name) == ("admin", "Ada")
     listed = keys(tmp_path, "list").stdout
     assert key.id in listed
@@ -40,10 +44,26 @@ def test_a_key_is_printed_alone_and_works_until_revoked(tmp_path: Path) -> None:
     database.close()
 
 
+def test_a_reader_ends_by_itself_and_what_was_done_is_kept(tmp_path: Path) -> None:
+    keys(tmp_path, "create", "--name", "Ada")
+    database = Database(Settings(data_dir=tmp_path).database)
+    with database.reading() as session:
+        (ada,) = KeyRepository(session).all()
+    made = keys(tmp_path, "create", "--role", "reader", "--of", ada.id, "--days", "1e-9")
+    assert "expired  used never, ends 2" in keys(tmp_path, "list").stdout
+    with database.reading() as session:
+        assert KeyRepository(session).find(made.stdout.strip()) is None
+        done = AuditLog(session).page(limit=9)
+    assert [(each.who, each.action) for each in done] == 2 * [(COMMAND_LINE, "key created")]
+    database.close()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["create", "--role", "root"], "expected user or admin"),
+        (["create", "--role", "root"], "expected reader, user or admin"),
+        (["create", "--role", "reader"], "is of another key"),
+        (["create", "--role", "reader", "--of", "nobody"], "expected the id of a user"),
         (["revoke", "nobody"], "expected the id of an active key"),
     ],
 )
@@ -91,3 +111,37 @@ def test_every_setting_is_described_and_read_under_its_name(
     settings = Settings()
     assert (settings.lease_s, settings.broker) == (12, "redis://h/1")
     assert settings.database == "postgresql+psycopg://h/d"
+
+
+@pytest.mark.parametrize("command", [["worker"], ["serve"], ["keys", "list"], ["admin", "gc"]])
+def test_a_program_that_is_older_than_the_database_says_so(
+    tmp_path: Path, command: list[str]
+) -> None:
+    copy_migrated(tmp_path / "mfnet.sqlite3")
+    with sqlite3.connect(tmp_path / "mfnet.sqlite3") as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    database.close()
+    port = ["--port", "0"] if command == ["serve"] else []
+    result = CliRunner().invoke(app, [*command, *port, "--data-dir", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "tables of version 9999" in result.output
+    assert "database.too_new" in result.output
+
+
+def test_secrets_come_from_files_and_the_environment_wins(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "mfnet_database_password").write_text("a/b@c \n")
+    (tmp_path / "mfnet_redis_password").write_text("from a file")
+    monkeypatch.setenv("MFNET_SECRETS_DIR", str(tmp_path))
+    monkeypatch.setenv("DATABASE_URL", "postgresql://mfnet@h:5432/d")
+    monkeypatch.setenv("REDIS_URL", "redis://h:6379/1")
+    settings = Settings()
+    assert settings.database == "postgresql+psycopg://mfnet:a%2Fb%40c@h:5432/d"
+    assert settings.broker == "redis://:from%20a%20file@h:6379/1"
+    assert "from a file" not in repr(settings)
+    monkeypatch.setenv("REDIS_URL", "redis://:own@h:6379/1")
+    monkeypatch.setenv("MFNET_DATABASE_PASSWORD", "x")
+    assert Settings().broker == "redis://:own@h:6379/1"
+    assert Settings().database == "postgresql+psycopg://mfnet:x@h:5432/d"
+    assert "MFNET_DATABASE_PASSWORD" not in environment_without_secrets()

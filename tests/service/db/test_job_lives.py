@@ -160,7 +160,7 @@ class JobLives(RuleBasedStateMachine):
 
 
 def live(examples: int) -> None:
-    chosen = settings(max_examples=examples, stateful_step_count=40, deadline=None)
+    chosen = settings(max_examples=examples, stateful_step_count=40)
     run_state_machine_as_test(JobLives, settings=chosen)
 
 

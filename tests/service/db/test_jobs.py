@@ -100,6 +100,29 @@ def test_a_worker_that_was_taken_over_changes_nothing(database: Database, owner:
     assert (now.state, now.epoch, now.progress, now.message) == (State.RUNNING, 2, 0, "")
 
 
+def test_progress_never_falls_and_what_is_left_is_of_this_attempt(
+    database: Database, owner: str
+) -> None:
+    job = submit(database, owner)
+    first = claim(database, job)
+    assert first is not None
+    with database.writing() as session:
+        assert JobRepository(session).renew(first, 60, 70, "window 70 of 100", 30.5)
+    assert get(database, job).seconds_left == 30.5
+    expire(database, job)
+    second = claim(database, job)
+    assert second is not None
+    now = get(database, job)
+    assert (now.progress, now.seconds_left, now.message) == (70, None, "")
+    for told, kept in ((2, 70), (71, 71)):
+        with database.writing() as session:
+            assert JobRepository(session).renew(second, 60, told, "again", 60.0)
+        assert get(database, job).progress == kept
+    with database.writing() as session:
+        assert JobRepository(session).hand_back(second)
+    assert (get(database, job).progress, get(database, job).seconds_left) == (71, None)
+
+
 def test_a_late_worker_keeps_a_job_that_nobody_took_over(database: Database, owner: str) -> None:
     job = submit(database, owner)
     mine = claim(database, job)
@@ -298,3 +321,15 @@ def test_an_error_that_is_absent_is_null(database: Database, owner: str) -> None
     with database.reading() as session:
         missing = session.execute(text("SELECT count(*) FROM jobs WHERE error IS NULL"))
         assert missing.scalar_one() == 1
+
+
+def test_jobs_by_how_long_they_took(database, owner):
+    with database.writing() as session:
+        jobs = JobRepository(session)
+        ids = [jobs.submit(owner, "segment", {})[0].id for _ in range(2)]
+        claimed = jobs.claim(ids[0], "test", 60, 3)
+        claimed.started -= 100
+        session.flush()
+        assert [job.id for job in jobs.page(owner, limit=9, min_duration=50)] == [ids[0]]
+        assert jobs.page(owner, limit=9, min_duration=50, max_duration=60) == []
+        assert jobs.page(owner, limit=9, max_duration=50) == []

@@ -48,6 +48,8 @@ class PartLives(RuleBasedStateMachine):
         self.finished: set[int] = set()
         self.state = State.ACCEPTED
         self.epoch = 0
+        self.tried = 0
+        self.abandoned = False  # the leader's lease has run out
         self.key: str | None = None
 
     def teardown(self) -> None:
@@ -67,11 +69,13 @@ class PartLives(RuleBasedStateMachine):
     @rule(target=leaders, key=st.sampled_from(["cpu", "cpu", "cpu", "cuda"]))
     def lead(self, key: str) -> Any:
         with self.database.writing() as session:
-            session.execute(update(Job).values(attempts=0))  # which is another test's
             job = JobRepository(session).claim(self.job, "w", 3600, ALLOWED)
-        assert (job is not None) == (self.state is State.ACCEPTED)
+        expired = self.abandoned and self.state is State.RUNNING
+        free = self.state is State.ACCEPTED or expired
+        assert (job is not None) == (free and self.tried < ALLOWED)
         if job is None:
             return multiple()
+        self.tried, self.abandoned = self.tried + 1, False
         with self.database.writing() as session:
             assert PartRepository(session).cut(job, CUTS, key)
         self.state, self.epoch = State.RUNNING, self.epoch + 1
@@ -88,7 +92,26 @@ class PartLives(RuleBasedStateMachine):
         with self.database.writing() as session:
             assert JobRepository(session).hand_back(leader) == mine
         if mine:
-            self.state = State.ACCEPTED
+            self.state, self.abandoned, self.tried = State.ACCEPTED, False, max(self.tried - 1, 0)
+
+    @rule()
+    def vanish(self) -> None:
+        """Of the leader."""
+        with self.database.writing() as session:
+            running = update(Job).where(Job.state == State.RUNNING)
+            session.execute(running.values(lease_until=clock() - 1))
+        self.abandoned = self.state is State.RUNNING
+
+    @rule(leader=consumes(leaders))
+    def fail_to_lead(self, leader: Job) -> None:
+        mine = self.state is State.RUNNING and self.epoch == leader.epoch
+        with self.database.writing() as session:
+            state = JobRepository(session).fail(leader, Failure("x", "y", {}), ALLOWED)
+        assert (state is not None) == mine
+        if mine:
+            self.state = State.FAILED if self.tried >= ALLOWED else State.ACCEPTED
+            self.abandoned = False
+            assert state is self.state
 
     @rule(leader=leaders)
     def publish(self, leader: Job) -> None:
@@ -143,6 +166,7 @@ class PartLives(RuleBasedStateMachine):
         if ours:
             self.held.discard(part.first_row)
             self.finished.add(part.first_row)
+            self.tried = 0
 
     @rule(part=consumes(claims), failure=FAILURES)
     def fail(self, part: Part, failure: Failure) -> None:
@@ -172,6 +196,7 @@ class PartLives(RuleBasedStateMachine):
         assert job is not None
         assert (job.state, job.epoch, job.parts_key) == (self.state, self.epoch, self.key)
         assert (job.result_epoch is None) == (self.state is not State.SUCCESSFUL)
+        assert job.attempts == self.tried
         assert {part.first_row for part in parts if part.finished is not None} == self.finished
         if parts:
             assert {part.first_row: part.token for part in parts} == self.token
@@ -180,7 +205,7 @@ class PartLives(RuleBasedStateMachine):
 
 
 def live(examples: int) -> None:
-    chosen = settings(max_examples=examples, stateful_step_count=40, deadline=None)
+    chosen = settings(max_examples=examples, stateful_step_count=40)
     run_state_machine_as_test(PartLives, settings=chosen)
 
 

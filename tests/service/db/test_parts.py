@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 
 from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.repositories.parts import PartRepository
+from mfnet.service.db.repositories.stalled_jobs import Backlog
 from mfnet.service.db.session import Database, clock
 from mfnet.service.db.tables import Job, Part
 from mfnet.service.domain.job import LEAST_ROWS, ROW_BLOCK, Failure, State, cut, parts_percent
@@ -219,3 +220,48 @@ def test_parts_go_with_their_job(database: Database, job: Job) -> None:
         assert JobRepository(session).cancel(job.id)
         assert JobRepository(session).remove(job.id)
     assert parts(database, job) == []
+
+
+def test_a_job_whose_workers_vanish_goes_on_while_parts_are_finished(
+    database: Database, job: Job
+) -> None:
+    leaders = 0
+
+    def lead() -> Job | None:
+        nonlocal leaders
+        with database.writing() as session:
+            session.execute(update(Job).values(lease_until=clock() - 1))
+            assert list(Backlog(session).fail_abandoned(3)) == ([] if leaders < 5 else [job.id])
+            led = JobRepository(session).claim(job.id, "another", 3600, 3)
+        leaders += 1
+        return led
+
+    for _ in CUTS:  # each leader finishes a part and vanishes
+        part = taken(database, job)
+        with database.writing() as session:
+            assert PartRepository(session).finish(part)
+        assert state(database, job).attempts == 0
+        assert lead() is not None
+    assert [lead() is not None for _ in range(3)] == [True, True, False]
+    failed = state(database, job)
+    assert (failed.state, failed.attempts) == (State.FAILED, 3)
+
+
+def test_parts_that_vanish_again_and_again_come_to_an_end(database: Database, job: Job) -> None:
+    rounds = 0
+    while (part := claim(database, job)) is not None:
+        with database.writing() as session:
+            assert PartRepository(session).finish(part)
+            PartRepository(session).reopen(job.id)
+        rounds += 1
+    assert rounds == 3 * len(CUTS)
+
+
+def test_a_leader_that_had_got_on_fails_with_attempts_left(database: Database, job: Job) -> None:
+    """And not by the count that it was claimed with."""
+    job.attempts = 3
+    part = taken(database, job)
+    with database.writing() as session:
+        assert PartRepository(session).finish(part)
+        assert JobRepository(session).fail(job, CRASH, 3) is State.ACCEPTED
+    assert state(database, job).attempts == 0

@@ -4,8 +4,14 @@ import pytest
 
 from mfnet.model.cli.arguments import _READING
 from mfnet.model.raster.values.reading_options import ReadingOptions
-from mfnet.service.domain.reading_inputs import NAMES, ReadingInputs, as_arguments, reading_of
-from mfnet.service.operations import file_inspection
+from mfnet.service.domain.reading_inputs import (
+    NAMES,
+    ReadingInputs,
+    as_arguments,
+    inspection_options,
+    reading_of,
+)
+from mfnet.service.operations.inspection import file_inspection
 
 
 def test_a_job_takes_what_the_engine_and_the_command_line_take() -> None:
@@ -21,6 +27,7 @@ def test_what_a_job_says_the_engine_reads() -> None:
         "dtm_band": 1,
         "height_unit": "us-ft",
         "height_offset": -3.5,
+        "height_shift": [1.5, -2.0],
         "height_nodata": "none",
         "crs": "EPSG:2154",
     }
@@ -35,9 +42,17 @@ def test_what_a_job_says_the_engine_reads() -> None:
         "--dtm-band=1",
         "--height-unit=us-ft",
         "--height-offset=-3.5",
+        "--height-shift=1.5,-2.0",
         "--height-nodata=none",
         "--crs=EPSG:2154",
     ]
+
+
+def test_a_terrain_that_is_derived_is_one_band_in_metres() -> None:
+    sent = {"dtm": "auto", "dtm_band": 2, "dtm_unit": "ft", "height_unit": "ft"}
+    assert reading_of(sent) == {"dtm_unit": "m", "height_unit": "ft"}
+    asked = inspection_options(sent | {"largest_building": 40.0})
+    assert asked == {"dtm_unit": "m", "height_unit": "ft", "dtm": "auto", "largest_building": 40.0}
 
 
 @pytest.mark.parametrize(
@@ -47,6 +62,7 @@ def test_what_a_job_says_the_engine_reads() -> None:
             "pass --dtm DTM; or --height-offset 3.0",
             "pass inputs.dtm DTM; or inputs.height_offset 3.0",
         ),
+        ("--largest-building 60", "inputs.largest_building 60"),
         ("--no-collar if it is ground", "inputs.collar false if it is ground"),
         ("expected one of a, b: --layer a", "expected one of a, b: layer a"),
         ("the layer '--model' of a--dtm.gpkg", "the layer '--model' of a--dtm.gpkg"),

@@ -108,7 +108,7 @@ def test_a_program_that_does_not_start_is_a_died_engine(tmp_path: Path) -> None:
         run(broken, "quick", tmp_path)
 
 
-def test_the_child_knows_no_secret_and_no_driver_but_geotiffs(
+def test_the_child_knows_no_secret_and_no_driver_that_follows_names(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for prefix in ("", "MFNET_"):
@@ -125,7 +125,8 @@ def test_the_child_knows_no_secret_and_no_driver_but_geotiffs(
     done = child.receive(30)
     child.stop()
     assert isinstance(done, Done)
-    assert done.result["drivers"] == ["COG", "GTiff", "MEM"]
+    drivers = ["COG", "ESRI Shapefile", "GTiff", "MEM", "Memory"]
+    assert done.result["drivers"] == drivers
     assert done.result["environment"]["KEPT"] == "here"
     assert "s3cret" not in done.result["environment"].values()
 

@@ -1,5 +1,6 @@
 """The engine's last reply to a request; and a real engine on a tiny pair."""
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ from mfnet.model.errors import (
     RasterMissing,
     UnknownModel,
 )
+from mfnet.service.domain.map_outputs import QUALITY
 from mfnet.service.engine.process import Engine
 from mfnet.service.engine.protocol import (
     Done,
@@ -31,6 +33,7 @@ from mfnet.service.engine.protocol import (
     Request,
 )
 from mfnet.service.engine.runner import Segmenter, answer
+from mfnet.service.runtime.processor_name import processor_name
 
 RUNNER = [sys.executable, "-m", "mfnet.service.engine.runner"]
 Asked = TypeVar("Asked", MapRequest, PartRequest, JoinRequest)
@@ -112,7 +115,8 @@ def test_a_real_engine_computes_refuses_and_computes_again(tmp_path: Path) -> No
 @pytest.mark.acceptance
 @pytest.mark.timeout(600)
 def test_a_real_engine_computes_parts_and_joins_them(tmp_path: Path) -> None:
-    request = _with(_tiny_request(tmp_path), options={"blend": "mean", "confidence": True})
+    told = {"options": {"blend": "mean", "confidence": True}, "further": QUALITY}
+    request = _with(_tiny_request(tmp_path), **told)
     common = request.model_dump(exclude={"step", "out"})
     parts, joined = tmp_path / "parts", tmp_path / "joined"
     cuts = ((0, 16), (16, 40))
@@ -124,7 +128,7 @@ def test_a_real_engine_computes_parts_and_joins_them(tmp_path: Path) -> None:
         assert isinstance(asked, Done)
         for rows in cuts:
             part = PartRequest(**common, parts=parts, rows=rows, key=asked.result["key"])
-            assert _last_reply(engine, part) == Done(result={})
+            assert _last_reply(engine, part) == Done(result={"device": processor_name()})
         other = _last_reply(engine, _with(part, key="another"))
         assert isinstance(other, Failed)
         assert (other.code, other.input_fault) == ("part.other_kind", False)
@@ -136,7 +140,8 @@ def test_a_real_engine_computes_parts_and_joins_them(tmp_path: Path) -> None:
         assert isinstance(_last_reply(engine, join), Done)
     finally:
         engine.stop()
-    assert {"confidence.tif", "least_sure.gpkg"} < set(whole)
+    assert {"confidence.tif", "least_sure.gpkg", *QUALITY} < set(whole)
+    assert json.loads(whole["quality.json"])["unsure"]["pixels"] > 0
     assert {path.name: path.read_bytes() for path in joined.iterdir()} == whole
 
 

@@ -209,7 +209,7 @@ def test_the_part_of_a_killed_engine_alone_is_computed_again(workers: Workers) -
         worker.join()
     workers.check(job_id)
     assert sorted(workers.computed().values()) == [1] * (PARTS - 1) + [2]
-    assert workers.job(job_id).attempts == 1
+    assert workers.job(job_id).attempts == 0
 
 
 def test_a_fault_while_helping_is_no_answer_to_the_next_part(
@@ -231,7 +231,7 @@ def test_a_fault_while_helping_is_no_answer_to_the_next_part(
     for worker in (leader, helper):
         worker.join()
     workers.check(job_id)
-    assert (workers.job(job_id).attempts, faults) == (1, [])
+    assert (workers.job(job_id).attempts, faults) == (0, [])
 
 
 def test_a_leader_that_leaves_loses_nothing_that_was_finished(workers: Workers) -> None:
@@ -282,7 +282,7 @@ def test_another_owners_small_job_does_not_wait_for_a_raster(workers: Workers) -
     worker.supervisor.work()
     workers.check(large)
     workers.check(small)
-    assert (workers.job(large).attempts, worker.engine.pid) == (1, engine)
+    assert (workers.job(large).attempts, worker.engine.pid) == (0, engine)
     assert set(workers.computed().values()) == {1}
 
 
@@ -412,7 +412,7 @@ def test_a_worker_that_lacks_something_leaves_the_part_to_others(
     assert workers.job(job_id).finished is None
     leader.join()
     workers.check(job_id)
-    assert (workers.job(job_id).attempts, len(workers.engines())) == (1, 1)
+    assert (workers.job(job_id).attempts, len(workers.engines())) == (0, 1)
 
 
 def test_a_model_that_changes_in_the_middle_has_everything_computed_anew(workers: Workers) -> None:
@@ -423,7 +423,7 @@ def test_a_model_that_changes_in_the_middle_has_everything_computed_anew(workers
     (workers.storage.uploads / "large.kind").write_text("retrained")
     worker.join()
     waiting = workers.job(job_id)
-    assert (waiting.state, waiting.attempts) == (State.ACCEPTED, 1)
+    assert (waiting.state, waiting.attempts) == (State.ACCEPTED, 0)
     assert waiting.error is not None
     assert waiting.error["code"] == "part.other_kind"
     worker.supervisor.work()

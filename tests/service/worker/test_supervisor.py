@@ -1,6 +1,7 @@
 """What a worker does with a job, with a stub for the engine; and the reconciler."""
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -17,6 +18,7 @@ from sqlalchemy.orm import Session
 from waiting import until
 
 from mfnet.service.db.repositories.jobs import JobRepository
+from mfnet.service.db.repositories.keys import KeyRepository
 from mfnet.service.db.repositories.uploads import UploadRepository
 from mfnet.service.db.session import Database, clock
 from mfnet.service.db.tables import Job
@@ -25,7 +27,9 @@ from mfnet.service.engine.process import Engine
 from mfnet.service.files.storage import Storage
 from mfnet.service.queue import JobNotifier, make_celery
 from mfnet.service.settings import Settings
+from mfnet.service.worker import main
 from mfnet.service.worker.db_retry import Transactions
+from mfnet.service.worker.first_jobs import FirstJobs
 from mfnet.service.worker.reconciler import Reconciler
 from mfnet.service.worker.supervisor import Supervisor
 
@@ -44,10 +48,14 @@ class WorkerSetup:
     supervisor: Supervisor
     owner: str
 
-    def submit(self, model: str) -> str:
+    def submit(self, model: str, owner: str | None = None) -> str:
         with self.database.writing() as session:
             inputs = {"ortho": "u1", "height": "u1", "model": model}
-            return JobRepository(session).submit(self.owner, "segment", inputs)[0].id
+            return JobRepository(session).submit(owner or self.owner, "segment", inputs)[0].id
+
+    def add_owner(self) -> str:
+        with self.database.writing() as session:
+            return KeyRepository(session).create("another", "user")[0].id
 
     def job(self, job_id: str) -> Job:
         with self.database.reading() as session:
@@ -90,6 +98,7 @@ def test_a_job_is_computed_published_and_its_engine_kept(setup: WorkerSetup) -> 
     setup.supervisor.work()
     job = setup.job(job_id)
     assert (job.state, job.result_epoch, job.worker) == (State.SUCCESSFUL, 1, None)
+    assert (job.device, job.seconds_left) == ("stub", None)
     assert (setup.storage.folder(job_id, 1) / "classes.tif").stat().st_size == 21 * 32
     first = setup.engine.pid
     setup.submit("quick")
@@ -151,6 +160,37 @@ def test_our_faults_are_tried_three_times(setup: WorkerSetup, model: str, code: 
     other = setup.submit("quick")
     setup.supervisor.work()
     assert setup.job(other).state is State.SUCCESSFUL
+
+
+def test_a_worker_that_fails_the_first_jobs_of_three_owners_takes_itself_out(
+    setup: WorkerSetup,
+) -> None:
+    owners = [setup.owner, setup.add_owner(), setup.add_owner()]
+    failing = [setup.submit("fault", owner) for owner in owners]
+    setup.supervisor.work()
+    for _ in owners:
+        setup.supervisor.work()
+    first_jobs = setup.supervisor.first_jobs
+    assert first_jobs.poisoned.is_set()
+    assert first_jobs.reasons == ["no"] * 3
+    assert not setup.supervisor.idle
+    # An attempt each, and no more: others may compute them.
+    assert [setup.job(job_id).attempts for job_id in failing] == [1, 1, 1]
+    assert {setup.job(job_id).state for job_id in failing} == {State.ACCEPTED}
+
+
+@pytest.mark.parametrize("first", ["quick", "refuse"])
+def test_a_worker_that_succeeded_or_met_mistakes_of_callers_stays(
+    setup: WorkerSetup, first: str
+) -> None:
+    owners = [setup.owner, setup.add_owner(), setup.add_owner()]
+    setup.submit(first)
+    setup.supervisor.work()
+    for owner in owners if first == "quick" else owners[1:]:
+        setup.submit("fault", owner)
+    for _ in range(4):
+        setup.supervisor.work()
+    assert not setup.supervisor.first_jobs.poisoned.is_set()
 
 
 def test_an_upload_that_is_gone_fails_the_job_with_its_name(setup: WorkerSetup) -> None:
@@ -334,19 +374,38 @@ def test_the_reconciler_removes_what_killed_processes_left(setup: WorkerSetup) -
     uploads = setup.storage.uploads
     for name in ("dead.part", "arriving.part", "old"):
         (uploads / name).write_bytes(b"x")
-    for name in ("dead.part", "old"):
+    for name in ("looked_at", "looked_at.unsettled"):  # the API was killed before its row came
+        (uploads / name).write_bytes(b"x")
+    for name in ("dead.part", "old", "looked_at.unsettled"):
         os.utime(uploads / name, (0, 0))
     done, cancelled, waiting = (setup.submit("quick") for _ in range(3))
     setup.supervisor.work()
     with setup.database.writing() as session:
         JobRepository(session).cancel(cancelled)
-    for job_id in (done, cancelled, waiting, "of another database"):
+    for job_id in (done, cancelled, waiting, "of another database", "being removed"):
         setup.storage.begin(job_id, 7)
+    setup.storage.mark_removed("being removed")
     with setup.supervisor._at_work:
         setup.reconciler(JobNotifier(make_celery(setup.settings))).reconcile()
     assert {path.name for path in uploads.iterdir()} == {"u1", "arriving.part", "old"}
     assert sorted(setup.storage.jobs()) == sorted([done, waiting, "of another database"])
     assert [path.name for path in setup.storage.folder(done, 1).parent.iterdir()] == ["1"]
+
+
+def test_jobs_are_kept_for_as_long_as_was_told(setup: WorkerSetup) -> None:
+    old, young = setup.submit("quick"), setup.submit("quick")
+    for _ in range(2):
+        setup.supervisor.work()
+    waiting = setup.submit("quick")
+    with setup.database.writing() as session:
+        session.execute(update(Job).where(Job.id == old).values(finished=clock() - 2 * 24 * 3600))
+    setup.settings = setup.settings.model_copy(update={"keep_days": 1})
+    with setup.supervisor._at_work:
+        setup.reconciler(JobNotifier(make_celery(setup.settings))).reconcile()
+    with setup.database.reading() as session:
+        left = {job.id for job in JobRepository(session).page(limit=9)}
+    assert left == {young, waiting}
+    assert setup.storage.jobs() == [young]
 
 
 def test_a_broker_that_is_away_fails_no_ring(setup: WorkerSetup) -> None:
@@ -357,3 +416,32 @@ def test_a_broker_that_is_away_fails_no_ring(setup: WorkerSetup) -> None:
     with pytest.raises(BrokerAway):
         notifier.waiting()
     assert time.monotonic() - before < 10
+
+
+def test_a_worker_that_starts_while_the_database_is_away_waits_for_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    upgrade, times = database.upgrade, []
+
+    def away() -> None:
+        times.append(1)
+        if len(times) < 3:
+            raise OperationalError("SELECT", {}, Exception("shutting down"))
+        upgrade()
+
+    monkeypatch.setattr(database, "upgrade", away)
+    main._upgrade(database, 0.01)
+    assert len(times) == 3
+    assert caplog.text.count("the database is away") == 2
+
+
+def test_a_poisoned_worker_says_why_and_ends_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first_jobs, sent = FirstJobs(), []
+    monkeypatch.setattr(os, "kill", lambda *told: sent.append(told))
+    for owner in "abc":
+        first_jobs.failed(owner, f"no device for {owner}")
+    main._leave_when_poisoned(first_jobs, threading.Event(), 0.01)
+    assert sent == [(os.getpid(), signal.SIGTERM)]
+    assert "no device for a; no device for b; no device for c" in caplog.text

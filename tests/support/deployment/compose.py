@@ -8,13 +8,21 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
-PASSWORDS = {"POSTGRES_PASSWORD": "pg-secret-1", "REDIS_PASSWORD": "redis-secret-2"}
+PASSWORDS = {"postgres_password": "pg secret/1", "redis_password": "redis secret@2"}
+"""What the tests put into files in place of deploy/secrets.sh."""
 
 
-def services() -> dict[str, Any]:
-    """The services by name, with passwords set and everything else at its default."""
-    filled: dict[str, Any] = interpolated(parsed(), PASSWORDS)["services"]
+def services(path: str = "docker-compose.yml", **environment: str) -> dict[str, Any]:
+    """The services of a compose file by name, with what is not given at its default."""
+    filled: dict[str, Any] = interpolated(parsed(path), environment)["services"]
     return filled
+
+
+def put_secrets(service: Mapping[str, Any], folder: Path) -> None:
+    """Fill a folder as Docker fills `/run/secrets` of a service's container."""
+    for given in service.get("secrets", []):
+        long = given if isinstance(given, dict) else {"source": given, "target": given}
+        (folder / long["target"]).write_text(PASSWORDS[long["source"]])
 
 
 def interpolated(node: Any, environment: Mapping[str, str]) -> Any:
@@ -26,8 +34,8 @@ def interpolated(node: Any, environment: Mapping[str, str]) -> Any:
     return _interpolate(node, environment) if isinstance(node, str) else node
 
 
-def parsed() -> dict[str, Any]:
-    compose: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+def parsed(path: str = "docker-compose.yml") -> dict[str, Any]:
+    compose: dict[str, Any] = yaml.safe_load((ROOT / path).read_text())
     return compose
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from standins.folder import manifest, write_tile
 from typer.testing import CliRunner
 
-from mfnet.model.config import ENCODERS, EncoderConfig
+from mfnet.model.config import ENCODERS, EncoderConfig, ModelConfig
 from mfnet.model.errors import BadOption, BadRecipe, OutputNotWritable, UnknownModel
 from mfnet.model.network.mfnet import MFNet
 from mfnet.model.weights.catalog import read_config
@@ -19,6 +19,8 @@ from mfnet.model.weights.checkpoint import rewrite_config, save
 from mfnet.training.cli import main
 from mfnet.training.cli.main import app
 from mfnet.training.config.recipe import parse_recipe, read_recipe
+from mfnet.training.config.recipe_files import find_recipe
+from mfnet.training.synthetic.town import draw_town, write_town
 
 RECIPES = Path(main.__file__).parents[1] / "recipes"
 RECIPE = """
@@ -147,7 +149,7 @@ def test_train_leaves_a_measured_model_and_evaluate_finds_the_same(
     assert config.metrics["conditions"]["split"] == "test"
     assert config.provenance["step"] == 3
     assert config.provenance["calibration"]["temperature"] == config.temperature
-    assert "test, 1 whole raster, stride 80" in (out / "report.html").read_text()
+    assert "test, 1 whole raster, stride 120" in (out / "report.html").read_text()
     command = ["evaluate", str(out / "tiny.safetensors"), str(out / "recipe.toml")]
     measured = CliRunner().invoke(app, [*command, "--threads", "1", "--json"])
     assert measured.exit_code == 0, measured.output
@@ -201,6 +203,44 @@ def test_a_folder_of_ones_own_tiles_becomes_a_model(tmp_path: Path, tiny: Encode
     assert len(config.metrics["conditions"]["tiles"]) == 1
     assert config.metrics["classes"]["building"]["area_error_m2"] is not None
     assert config.provenance["calibration"]["temperature"] == config.temperature
+
+
+def test_a_folder_without_a_recipe_is_understood_told_and_trained_on(
+    tmp_path: Path, tiny: EncoderConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = ModelConfig(
+        name="parent", encoder=tiny, window_px=160, stride_px=80, gsd_m=0.125, detail_channels=16,
+        rescale=True,
+    )  # fmt: skip
+    save(MFNet(config), tmp_path / "parent.safetensors")
+    folder = tmp_path / "tiles"
+    for seed in range(6):
+        write_town(folder / f"t{seed}", draw_town(seed, 160, 0.125))
+        (folder / f"t{seed}" / "truth.tif").rename(folder / f"t{seed}" / "labels.tif")
+    titles = ["Weg", "Haus", "Wiese", "Baum", "Auto", "Rest"]
+    (folder / "classes.txt").write_text("\n".join(titles))
+    command = ["train", str(folder), "--from", str(tmp_path / "parent.safetensors")]
+    command += ["--out", str(tmp_path / "run"), "--set", "optimizer.steps=2"]
+    command += ["--set", "optimizer.batch_size=1", "--set", "optimizer.precision=fp32"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert "6 tiles: t0, t1, t2, t3, t4 and 1 more" in done.output
+    assert "Haus (haus)" in done.output
+    trained = read_config(tmp_path / "run" / "tiles.safetensors")
+    assert [each.title for each in trained.classes.classes] == titles
+    assert (trained.detail_channels, trained.rescale, trained.gsd_m) == (16, True, 0.125)
+
+
+def test_recipes_are_listed_and_known_by_name() -> None:
+    done = CliRunner().invoke(app, ["recipes", "--json"])
+    found = json.loads(done.output)["recipes"]
+    assert {"town", "vaihingen", "retrain"} <= set(found)
+    assert all(title and len(title) < 120 for title in found.values())
+    for name in found:
+        assert find_recipe(name) == RECIPES / f"{name}.toml"
+    with pytest.raises(BadRecipe, match="nearest is 'vaihingen'"):
+        find_recipe("vaihigen")
+    assert find_recipe("mine.toml") == Path("mine.toml")
 
 
 def test_calibrate_writes_the_temperature_and_changes_nothing_else(

@@ -22,6 +22,7 @@ from mfnet.model.classes import ISPRS, NODATA
 from mfnet.model.errors import (
     BadGeoPackage,
     BadLabels,
+    BadPolygons,
     DataMissing,
     EmptyCorrection,
     InputError,
@@ -31,7 +32,7 @@ from mfnet.model.errors import (
     WrongClasses,
 )
 from mfnet.model.raster.georeferencing.grid import Grid
-from mfnet.model.raster.products.class_areas import ClassAreas
+from mfnet.model.raster.products.areas.class_areas import ClassAreas
 from mfnet.model.raster.products.cog import CogWriter
 from mfnet.training.corrections.make_labels import correct
 
@@ -279,6 +280,10 @@ def truncated(mapped: Path, path: Path) -> None:
     path.write_bytes(path.read_bytes()[:5000])
 
 
+def damaged_geojson(mapped: Path, path: Path) -> None:
+    path.write_text('{"type": "FeatureCollection", "features": [')
+
+
 Bad = tuple[Callable[[Path, Path], None], type[InputError], str]
 BAD: list[Bad] = [
     (shifted, OtherGrid, r"corner lies \+3\.000 columns and -2\.000 rows off \(1\.8 m\)"),
@@ -295,6 +300,7 @@ BAD: list[Bad] = [
     (no_polygon, BadGeoPackage, r"holds no polygon"),
     (lines, BadGeoPackage, r"holds linestring; expected polygons alone"),
     (truncated, BadGeoPackage, r"malformed|whole"),
+    (damaged_geojson, BadPolygons, r"expected a GeoJSON file that is whole"),
 ]
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from small_runs import TOML, held_out_pool, use_tiny
 
@@ -35,7 +35,6 @@ def surprise(logits_NK: np.ndarray, truth_N: np.ndarray, temperature: float) -> 
     return float(-np.log(shares[np.arange(len(truth_N)), truth_N]).mean())
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_no_other_temperature_is_better(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -21,6 +21,7 @@ from mfnet.model.inference.segment import segment
 from mfnet.model.inference.segment_options import SegmentOptions
 from mfnet.model.network.mfnet import MFNet
 from mfnet.model.raster.pairs.pair import RasterPair
+from mfnet.model.raster.products.areas.area_estimates import BY_TILE
 from mfnet.training.config.data import (
     FolderRecipe,
     HunanRecipe,
@@ -35,7 +36,7 @@ from mfnet.training.datasets.sources.open_data import open_areas, open_data
 from mfnet.training.datasets.sources.synthetic_towns import TownTile
 from mfnet.training.datasets.tiles.interface import Area
 from mfnet.training.evaluation.class_metrics import Confusion
-from mfnet.training.evaluation.evaluate import evaluate
+from mfnet.training.evaluation.evaluate import Evaluation, evaluate
 from mfnet.training.evaluation.reliability import Reliability
 from mfnet.training.synthetic.town import draw_town, write_town
 
@@ -102,6 +103,18 @@ def test_the_benchmarks_test_tiles_are_measured_by_their_eroded_labels(
     assert found.confusion.area_m2 is not None
     area_m2 = sum(counted) * paper[kind].gsd_m ** 2
     assert found.confusion.area_m2.sum() == pytest.approx(area_m2)
+    by_tile = np.array(found.summary()[BY_TILE])
+    assert by_tile.shape == (len({area.tile.name for area in areas}), 6, 6)
+    np.testing.assert_array_equal(by_tile.sum(axis=0), found.confusion.counts)
+
+
+def test_of_many_tiles_neighbours_are_kept_together() -> None:
+    tiles = {str(number): Confusion(ISPRS) for number in range(1000)}
+    for number, tile in enumerate(tiles.values()):
+        tile.counts[0, number % 6] = number
+    kept = np.array(Evaluation(Confusion(ISPRS), Reliability(), {}, tiles).summary()[BY_TILE])
+    assert len(kept) == 64
+    assert kept.sum() == 999 * 1000 / 2
 
 
 def test_patches_smaller_than_a_window_and_another_scheme(

@@ -10,6 +10,7 @@ import rasterio
 
 from mfnet.model.classes import NODATA
 from mfnet.model.inference.runtimes.choose import open_runtime
+from mfnet.model.inference.runtimes.interface import Runtime
 from mfnet.model.inference.segment import segment
 from mfnet.model.raster.pairs.inspection import inspect_pair
 from mfnet.model.weights.catalog import find, read_config
@@ -44,15 +45,24 @@ def test_it_maps_a_town_that_it_has_never_seen(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["holes", "outline"])
 def test_a_gap_leaves_what_lies_apart_from_it_as_it_is(tmp_path: Path, kind: str) -> None:
-    town = draw_town(HELD_OUT_SEED, 512)
-    gap = draw_gaps(np.random.default_rng(1), 512, 512, 0.1, kind)
-    net, maps = open_runtime("town-small"), []
+    """Over three towns; `benchmarks/gaps.py` has twelve."""
+    net = open_runtime("town-small")
+    kept = [
+        kept_apart_from_a_gap(draw_town(seed, 512), kind, net, tmp_path)
+        for seed in range(HELD_OUT_SEED, HELD_OUT_SEED + 3)
+    ]
+    assert np.mean(kept) >= 0.99
+
+
+def kept_apart_from_a_gap(town: Town, kind: str, net: Runtime, folder: Path) -> float:
+    """Share of the pixels farther than 36 from a gap of a tenth that keep their class."""
+    gap, maps = draw_gaps(np.random.default_rng(1), 512, 512, 0.1, kind), []
     for ortho in (town.ortho, np.where(gap, np.uint8(0), np.maximum(town.ortho, 1))):
-        write_town(tmp_path, replace(town, ortho=ortho))
-        with rasterio.open(tmp_path / "ortho.tif", "r+") as raster:
+        write_town(folder, replace(town, ortho=ortho))
+        with rasterio.open(folder / "ortho.tif", "r+") as raster:
             raster.nodata = 0
-        segment(tmp_path / "ortho.tif", tmp_path / "ndsm.tif", net, tmp_path / "c.tif")
-        with rasterio.open(tmp_path / "c.tif") as classes:
+        segment(folder / "ortho.tif", folder / "ndsm.tif", net, folder / "c.tif")
+        with rasterio.open(folder / "c.tif") as classes:
             maps.append(classes.read(1))
     whole, holed = maps
     assert np.array_equal(holed == NODATA, gap)
@@ -61,7 +71,7 @@ def test_a_gap_leaves_what_lies_apart_from_it_as_it_is(tmp_path: Path, kind: str
     for row, column in zip(rows[::7], columns[::7], strict=True):
         far[max(row - 36, 0) : row + 37, max(column - 36, 0) : column + 37] = False
     assert far.sum() > 10_000
-    assert (whole == holed)[far].mean() >= 0.99
+    return float((whole == holed)[far].mean())
 
 
 @pytest.mark.parametrize("seed", [500_000, 500_007, 500_009])

@@ -4,8 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import rasterio
 import torch
+from PIL import Image
 from small_runs import TINY
 
 from mfnet.model.config import ModelConfig
@@ -47,4 +50,8 @@ def test_a_map_that_fails_in_any_way_is_left_out_and_the_others_are_shown(
     assert jobs["strange"] == {"left_out": "it could not be mapped; the service's log says why"}
     assert "left_out" not in jobs["good"]
     assert [path.name for path in out.glob("*.tif")] == ["changes-good.tif"]
+    with rasterio.open(out / "changes-good.tif") as raster:
+        changed = raster.read(1) != 255
+    shown = np.asarray(Image.open(out / "changes-good.png"))
+    assert np.array_equal(shown[..., 3] > 0, changed)
     assert "a secret of the driver's" in capsys.readouterr().err

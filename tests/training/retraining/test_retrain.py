@@ -88,6 +88,13 @@ def test_the_recipe_has_the_parents_network_and_the_labelled_tiles(
     assert (recipe.name, recipe.optimizer.steps, recipe.data.sampling) == ("mine", 4, "classes")
 
 
+def test_a_parents_head_and_pixel_size_are_taken_over(parent: Path, tmp_path: Path) -> None:
+    update = {"detail_channels": 16, "rescale": True}
+    recipe = recipe_for(task(parent, tmp_path), read_config(parent).model_copy(update=update))
+    assert recipe.network.detail_channels == 16
+    assert (recipe.network.rescale, recipe.data.gsd_m, recipe.seen_at_m) == (True, 0.125, 0.125)
+
+
 def test_a_candidate_comes_with_its_measurements_provenance_and_report(
     parent: Path, tmp_path: Path
 ) -> None:

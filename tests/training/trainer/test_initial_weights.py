@@ -1,7 +1,9 @@
 """Where a run's first weights come from: another model, whose classes may differ."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from small_runs import TOML, held_out_pool, started, training_pool, use_tiny
@@ -11,8 +13,9 @@ from mfnet.model.errors import BadRecipe, UnknownModel
 from mfnet.model.network.mfnet import MFNet
 from mfnet.model.weights.checkpoint import load_model, save
 from mfnet.training.config.recipe import Recipe, parse_recipe
+from mfnet.training.datasets.sources.synthetic_towns import draw_pool
 from mfnet.training.trainer import loop
-from mfnet.training.trainer.initial_weights import HEAD
+from mfnet.training.trainer.parent_classes import HEAD, inherited_weights, parent_classes
 from mfnet.training.trainer.resume_checkpoint import load_state
 from mfnet.training.trainer.run_state import Run
 
@@ -70,6 +73,49 @@ def test_rows_of_the_head_follow_their_class_and_others_are_new(
 def test_a_scheme_without_a_common_class_has_a_new_head(tmp_path: Path, parent: MFNet) -> None:
     (remark,) = started(child(), tmp_path, MMHUNAN).remarks
     assert "kept for none" in remark
+
+
+def test_a_class_of_another_name_goes_on_from_what_the_parent_sees_there(
+    monkeypatch: pytest.MonkeyPatch, parent: MFNet
+) -> None:
+    """The parent is right about every pixel here, and the classes have other names."""
+    own = tuple(
+        LandClass(name=f"own_{each.name}", title=each.title, color=each.color)
+        for each in ISPRS.classes
+    )
+    scheme = ClassScheme(name="own", classes=(*own[1:], own[0]))
+    seen = np.asarray([5, 0, 1, 2, 3, 4], np.uint8)  # of ISPRS's, by the place in `scheme`
+    pool = training_pool()
+    sample = draw_pool([1], 160, 0.125, workers=1).sample(0, 160, seed=0)
+    truth = np.where(sample.truth == 255, 255, seen[np.minimum(sample.truth, 5)])
+    monkeypatch.setattr(
+        "mfnet.training.trainer.parent_classes.mapped", lambda net, window: sample.truth
+    )
+    monkeypatch.setattr(pool, "sample", lambda *_, **__: replace(sample, truth=truth))
+    found = parent_classes(scheme, parent, pool)
+    there = {f"own_{ISPRS.names[value]}" for value in np.unique(sample.truth) if value != 255}
+    assert found == {name: name.removeprefix("own_") for name in there}
+    assert len(found) >= 3
+
+
+def test_a_network_of_the_parents_classes_by_other_names_maps_as_the_parent() -> None:
+    torch.manual_seed(1)
+    recipe = parse_recipe(TOML, ["network.detail_channels=16"])
+    parent = MFNet(recipe.model_config_for()).eval()
+    torch.nn.init.normal_(parent.get_parameter("detail.head.weight"))
+    net = MFNet(recipe.model_config_for(classes=OURS)).eval()
+    classes = {"tree": "tree", "pond": "clutter", "building": "building"}
+    net.load_state_dict(inherited_weights(net, parent, classes))
+    inputs = {"ortho": torch.rand(1, 3, 160, 160), "ndsm": torch.rand(1, 1, 160, 160)}
+    # Only what the parent's other classes gave the head at full resolution is missing.
+    enter = parent.get_parameter("detail.enter.weight")
+    with torch.no_grad():
+        for name in set(ISPRS.names) - set(classes.values()):
+            enter[:, ISPRS.names.index(name) - len(ISPRS)] = 0
+    with torch.inference_mode():
+        theirs, ours = parent(inputs), net(inputs)
+    rows = [ISPRS.names.index(name) for name in classes.values()]
+    torch.testing.assert_close(ours, theirs[:, rows], rtol=1e-4, atol=1e-4)
 
 
 def test_another_range_of_heights_is_said(tmp_path: Path, parent: MFNet) -> None:

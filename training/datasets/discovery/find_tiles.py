@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mfnet.model.errors import DataMissing
+from mfnet.model.raster.vectors.polygon_formats import SUFFIXES
 from mfnet.training.datasets.sources.folder_manifest import Kind
 
 _LABELS = (
@@ -31,7 +32,7 @@ WORDS: dict[Kind, frozenset[str]] = {
 """Words that say what a file is; the first kind that one of them names counts."""
 
 RASTERS = (".tif", ".tiff")
-VECTORS = (".gpkg",)
+_PLAIN_VECTORS = (".gpkg", ".geojson", ".shp", ".fgb")
 _TOLD_EVERY = 1000
 
 Progress = Callable[[int], None]
@@ -81,7 +82,9 @@ def find_tiles(folder: Path, progress: Progress = lambda count: None) -> FoundTi
     shared: Path | None = None
     for path in sorted(_files(folder, progress)):
         kind, name = kind_and_name(path)
-        if path.suffix.lower() in VECTORS:
+        if path.suffix.lower() in SUFFIXES:
+            if kind != "labels" and path.suffix.lower() not in _PLAIN_VECTORS:
+                continue  # of the many things that JSON and archives hold
             if kind in (None, "labels") and not name:
                 shared = path  # one file with the polygons of all tiles
                 continue
@@ -132,7 +135,7 @@ def _files(folder: Path, progress: Progress) -> Iterator[Path]:
             count += 1
             if count % _TOLD_EVERY == 0:
                 progress(count)
-            if Path(name).suffix.lower() in RASTERS + VECTORS and not name.startswith("."):
+            if Path(name).suffix.lower() in (*RASTERS, *SUFFIXES) and not name.startswith("."):
                 yield Path(place, name).relative_to(folder)
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import tomli_w
 
-from mfnet.model.atomic_files import replacing
+from mfnet.model.atomic_files import not_writable, replacing
 from mfnet.model.classes import ISPRS
 from mfnet.training.datasets.discovery.find_classes import FoundClasses, find_classes
 from mfnet.training.datasets.discovery.find_tiles import FoundTile, FoundTiles, find_tiles
-from mfnet.training.datasets.sources.folder_manifest import NAME, TileEntry, read_rows
+from mfnet.training.datasets.sources.folder_manifest import NAME, read_tile_list
 
 TILES = "tiles.csv"
 FEW = 6
@@ -55,28 +55,38 @@ class Discovery:
         return said
 
 
-def discover(folder: Path, progress: Callable[[int], None] = lambda count: None) -> Discovery:
+def discover(
+    folder: Path,
+    progress: Callable[[int], None] = lambda count: None,
+    reading: Callable[[int, int], None] = lambda done, total: None,
+) -> Discovery:
     """Finds out what a folder holds, and writes `manifest.toml` into it.
 
     Args:
         folder: Has no manifest.
         progress: Hears of the files looked at.
+        reading: Hears of the label rasters that were read, and of how many there are.
 
     Raises:
         DataMissing: No tile was found.
         BadLabels: The labels are none.
         BadManifest: `tiles.csv`, which is taken where it is there, has rows that are none.
+        OutputNotWritable: The folder takes no file.
     """
     tiles = _listed(folder) if (folder / TILES).is_file() else find_tiles(folder, progress)
-    classes = find_classes(folder, [tile.files["labels"] for tile in tiles.tiles])
+    classes = find_classes(folder, [tile.files["labels"] for tile in tiles.tiles], reading)
     found = Discovery(tiles, classes)
-    with replacing(folder / NAME) as part:
-        part.write_text(_toml(found, listed=(folder / TILES).is_file()), encoding="utf-8")
+    text = _toml(found, listed=(folder / TILES).is_file())
+    try:
+        with replacing(folder / NAME) as part:
+            part.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise not_writable(folder / NAME, error, len(text)) from error
     return found
 
 
 def _listed(folder: Path) -> FoundTiles:
-    entries = [TileEntry.model_validate(row) for row in read_rows(folder / TILES)]
+    entries = read_tile_list(folder / TILES)
     tiles = [
         FoundTile(
             entry.name,
@@ -101,6 +111,8 @@ def _toml(found: Discovery, *, listed: bool) -> str:
     labels: dict[str, Any] = {}
     if classes.values is not None:
         labels["values"] = {str(number): name for number, name in classes.values.items()}
+    if classes.column not in (None, "class"):
+        labels["column"] = classes.column
     values["labels"] = labels
     by = "tile" if len(found.tiles.tiles) >= FEW else "block"
     values["split"] = {"by": by, "test": 0.15 if by == "tile" else 0.0}

@@ -16,8 +16,8 @@ from mfnet.model.errors import CrsMissing, DataMismatch, NoOverlap
 from mfnet.model.raster.files.gdal_access import gdal
 from mfnet.model.raster.georeferencing.grid import Grid
 from mfnet.model.raster.georeferencing.vertical_axis import horizontal
-from mfnet.model.raster.pairs.align import MUCH_FINER, Placement, place
-from mfnet.model.raster.pairs.warp import Warp
+from mfnet.model.raster.pairs.alignment.align import MUCH_FINER, Placement, place
+from mfnet.model.raster.pairs.alignment.warp import Warp
 from mfnet.training.datasets.readers.label_encoding import UNKNOWN, Colours, Encoding, Numbers
 from mfnet.training.datasets.readers.label_rasters import (
     Findings,
@@ -121,7 +121,7 @@ class OpenLabels:
         odd, unknown = Counter[str](), Counter[str]()
         values, counts = np.unique(codes[codes >= _DECLARED], return_counts=True)
         named = list(self._strange)
-        nodata = self._file.nodata(self.encoding)
+        nodata = self._file.nodata(self.encoding.bands)
         for code, count in zip(values.astype(int).tolist(), counts.tolist(), strict=True):
             if code >= _STRANGE:
                 unknown[named[code - _STRANGE]] += count
@@ -131,7 +131,7 @@ class OpenLabels:
         return Findings(_classes(codes), unknown, odd)
 
     def _stored(self, window: Window) -> Stored:
-        return self._file.read(window, self.encoding)
+        return self._file.read(window, self.encoding.bands)
 
     def _warp_read(self, window: Window) -> NDArray[np.float32]:
         assert self._warp is not None

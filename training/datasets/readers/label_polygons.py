@@ -1,4 +1,4 @@
-"""Labels as polygons of a GeoPackage, drawn onto a tile's grid window by window."""
+"""Labels as polygons of a vector file, drawn onto a tile's grid window by window."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,15 +10,17 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.features import rasterize
-from rasterio.warp import transform
 from rasterio.windows import Window
 from shapely import STRtree
 
 from mfnet.model.classes import NODATA, ClassScheme
-from mfnet.model.errors import BadLabels, BadOption, DataMismatch
-from mfnet.model.raster.files.geopackage_reader import GeoPackage
+from mfnet.model.errors import BadLabels, BadOption
 from mfnet.model.raster.georeferencing.grid import Grid
+from mfnet.model.raster.georeferencing.polygons_in_pixels import polygons_in_pixels
+from mfnet.model.raster.vectors.polygon_formats import open_polygons
 from mfnet.training.datasets.readers.label_rasters import Findings
+
+_MOST_DEGREES = 361  # some count eastwards all around
 
 
 @dataclass(frozen=True)
@@ -30,16 +32,18 @@ class Polygons:
         crs: Of the coordinates.
         shapes: (N,) of shapely.
         values: (N,) of the scheme.
+        remarks: What a person should know of the file.
     """
 
     path: Path
     crs: CRS
     shapes: NDArray[np.object_]
     values: NDArray[np.uint8]
+    remarks: tuple[str, ...] = ()
 
 
 def read_polygons(path: Path, layer: str | None, column: str, scheme: ClassScheme) -> Polygons:
-    """Reads a layer of a GeoPackage.
+    """Reads a layer of a vector file; see `polygon_formats`.
 
     Args:
         path: The file.
@@ -48,19 +52,21 @@ def read_polygons(path: Path, layer: str | None, column: str, scheme: ClassSchem
         scheme: What classes there are.
 
     Raises:
-        BadGeoPackage: The file is none, or has no such layer or column.
-        BadLabels: Unknown classes, or no coordinate reference system.
+        BadPolygons: The file is none, or has no such layer or column.
+        BadLabels: Unknown classes, or no coordinate reference system, or another than it says.
     """
-    with GeoPackage(path) as package:
-        chosen = package.layer(layer)
-        shapes, named = package.read(chosen, column)
+    with open_polygons(path) as opened:
+        chosen = opened.layer(layer)
+        shapes, named = opened.read(chosen, column)
+        remarks = tuple(opened.remarks())
     if chosen.crs is None:
         raise BadLabels(
             f"{path.name}: the layer {chosen.name!r} has no coordinate reference system that is "
             "known; expected one: ogr2ogr -a_srs EPSG:25832 OUT.gpkg IN.gpkg, say, writes it",
             file=path.name,
         )
-    return Polygons(path, chosen.crs, shapes, _classes(named, path, column, scheme))
+    _require_degrees(shapes, chosen.crs, path)
+    return Polygons(path, chosen.crs, shapes, _classes(named, path, column, scheme), remarks)
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,9 @@ class PolygonLabels:
 
     def __post_init__(self) -> None:
         """Brings the polygons onto the grid's pixels, once."""
-        object.__setattr__(self, "_shapes", _in_pixels(self.polygons, self.grid))
+        given = self.polygons
+        shapes = polygons_in_pixels(given.shapes, given.crs, self.grid, given.path.name)
+        object.__setattr__(self, "_shapes", shapes)
         object.__setattr__(self, "_tree", STRtree(self._shapes))
 
     @property
@@ -144,18 +152,15 @@ def _classes(
     return np.array([values[name] for name in named], np.uint8)
 
 
-def _in_pixels(polygons: Polygons, grid: Grid) -> NDArray[np.object_]:
-    def onto(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        ground = points.T
-        if grid.crs is not None and grid.crs != polygons.crs:
-            ground = np.array(transform(polygons.crs, grid.crs, ground[0], ground[1]))
-        return grid.to_pixels(ground).T
-
-    if grid.crs is None:
-        raise DataMismatch(
-            f"{polygons.path.name} has polygons in {polygons.crs}, and the orthophoto has no "
-            "coordinate reference system; expected one: gdal_edit.py -a_srs writes it",
-            file=polygons.path.name,
+def _require_degrees(shapes: NDArray[np.object_], crs: CRS, path: Path) -> None:
+    """Refuses metres that are said to be degrees: GeoJSON without a CRS means WGS 84."""
+    bounds = shapely.total_bounds(shapes)
+    if crs.is_geographic and np.abs(bounds).max() > _MOST_DEGREES:
+        west, south, east, north = bounds.tolist()
+        raise BadLabels(
+            f"{path.name}: its polygons lie between {west:.6g}, {south:.6g} and {east:.6g}, "
+            f"{north:.6g}, and its coordinate reference system, {crs}, has degrees (GeoJSON that "
+            "names none means WGS 84); expected the one of these numbers: ogr2ogr -a_srs "
+            "EPSG:25832 OUT.gpkg IN, say, writes it",
+            file=path.name,
         )
-    moved: NDArray[np.object_] = shapely.transform(shapely.force_2d(polygons.shapes), onto)
-    return moved

@@ -78,7 +78,7 @@ class LabelRaster:
 
     def _stored(self, window: Window) -> Stored:
         file = self.files.get(("labels", self.path), lambda: LabelFile(self.path))
-        return file.read(window, self.encoding)
+        return file.read(window, self.encoding.bands)
 
 
 def labelled(truth: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -196,6 +196,17 @@ def require_two_classes(census: Census, scheme: ClassScheme) -> None:
             f"all labels are {present[0] if present else 'empty'}; expected at least two of "
             f"{', '.join(scheme.names)}"
         )
+
+
+def absent_classes(census: Census, scheme: ClassScheme) -> list[str]:
+    """A remark on the classes that have no pixel to learn from; nothing where all have."""
+    absent = [name for name, n in zip(scheme.names, census.pixels, strict=True) if not n]
+    if not absent:
+        return []
+    return [
+        f"not one pixel of the training labels is {' or '.join(absent)}: the model will not find "
+        "it; where it should, label some, or give another tile to training"
+    ]
 
 
 def _counted(stored: NDArray[Any]) -> Counter[str]:

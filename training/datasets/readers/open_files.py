@@ -23,6 +23,10 @@ MAX_OPEN = 64
 """Entries a thread; a tile has three files at most, and a process is allowed 1,024 as a rule."""
 
 
+_DRIVERS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jp2": "JP2OpenJPEG"}
+"""By the ending of a name; else it is a TIFF."""
+
+
 class Closable(Protocol):
     """What can be kept open."""
 
@@ -89,12 +93,12 @@ class OpenFiles:
 
 
 def open_raster(path: Path) -> DatasetReader:
-    """Opens a TIFF or JPEG that may lie nowhere on the ground; no sidecar is looked at.
+    """Opens a TIFF, JPEG or JPEG 2000 that may lie nowhere on the ground; no sidecar is looked at.
 
     Raises:
         RasterUnreadable: GDAL cannot.
     """
-    jpeg = path.suffix.lower() in (".jpg", ".jpeg")
-    driver, options = ("JPEG", {}) if jpeg else ("GTiff", OPEN_OPTIONS)
+    driver = _DRIVERS.get(path.suffix.lower(), "GTiff")
+    options = OPEN_OPTIONS if driver == "GTiff" else {}
     with gdal(path, CACHE_BYTES):
         return rasterio.open(path, driver=driver, **options)

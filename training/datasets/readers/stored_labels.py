@@ -109,13 +109,13 @@ class LabelFile:
         self.transform: Affine | None = self._declared.transform
         self.crs: CRS | None = self._declared.crs
 
-    def read(self, window: Window, encoding: Encoding) -> Stored:
-        """A window of the bands that an encoding wants.
+    def read(self, window: Window, wanted: tuple[int, ...]) -> Stored:
+        """A window of the bands that an encoding wants, counted from 1 among `bands`.
 
         Raises:
             DataMismatch: There are not as many.
         """
-        bands = self._chosen(encoding)
+        bands = self._chosen(wanted)
         with gdal(self.path, CACHE_BYTES):
             values = self._dataset.read(bands, window=window)
             shown = np.ones(values.shape[1:], bool)
@@ -125,11 +125,11 @@ class LabelFile:
                 shown &= self._dataset.read_masks(bands[0], window=window) > 0
         if self._mask is not None:
             shown &= self._mask.read(window)
-        return Stored(values, shown, self.nodata(encoding))
+        return Stored(values, shown, self.nodata(wanted))
 
-    def nodata(self, encoding: Encoding) -> tuple[float | None, ...]:
+    def nodata(self, wanted: tuple[int, ...]) -> tuple[float | None, ...]:
         """Declared values of the bands that an encoding wants."""
-        return tuple(map(self._declared.nodata, self._chosen(encoding)))
+        return tuple(map(self._declared.nodata, self._chosen(wanted)))
 
     def close(self) -> None:
         """Closes the file and its mask."""
@@ -137,11 +137,11 @@ class LabelFile:
         if self._mask is not None:
             self._mask.close()
 
-    def _chosen(self, encoding: Encoding) -> list[int]:
-        if len(self.bands) < max(encoding.bands):
+    def _chosen(self, wanted: tuple[int, ...]) -> list[int]:
+        if len(self.bands) < max(wanted):
             raise DataMismatch(
                 f"{self.path.name} has {len(self.bands)} bands beside alpha; expected "
-                f"{max(encoding.bands)} at least",
+                f"{max(wanted)} at least",
                 file=self.path.name,
             )
-        return [self.bands[band - 1] for band in encoding.bands]
+        return [self.bands[band - 1] for band in wanted]

@@ -97,6 +97,7 @@ class PlainRasters:
         metre: What a metre is then.
         files: Where they stay open.
         colours: From stored values to 8 bits, a band each; left out, they are used as stored.
+        height_band: Of the file of heights, which may be the orthophoto's.
     """
 
     ortho: Path
@@ -106,6 +107,7 @@ class PlainRasters:
     metre: float
     files: OpenFiles
     colours: tuple[Stretch, ...] | None = None
+    height_band: int = 1
 
     def read(self, window: Window, truth: NDArray[np.uint8]) -> Sample:
         """See `Rasters`."""
@@ -113,7 +115,7 @@ class PlainRasters:
         if self.colours is not None:
             stretched = [np.nan_to_num(s(b)) for s, b in zip(self.colours, ortho, strict=True)]
             ortho = np.stack(stretched).round().clip(0, 255).astype(np.uint8)
-        heights = self.height_scale(self.files.read(self.heights, (1,), window))
+        heights = self.height_scale(self.files.read(self.heights, (self.height_band,), window))
         rasters = {"ortho": ortho, "ndsm": heights}
         return Sample(rasters, truth, white_point(ortho.dtype), self.metre)
 

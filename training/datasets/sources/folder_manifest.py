@@ -2,16 +2,16 @@
 
 import csv
 import json
-import re
 import tomllib
-import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mfnet.model.classes import ISPRS, MMHUNAN, NODATA, ClassScheme, LandClass
+from mfnet.model.classes import ISPRS, MMHUNAN, NODATA, ClassScheme, LandClass, program_name
 from mfnet.model.errors import BadManifest, BadOption
 from mfnet.model.raster.values.reading_options import ReadingOptions
 from mfnet.training.datasets.splitting.spatial_blocks import End
@@ -77,7 +77,10 @@ class TileEntry(_Part):
         default=None, description="heights above ground; with a `dtm`, above the sea"
     )
     dtm: Path | None = Field(default=None, description="terrain heights, subtracted from `height`")
-    labels: Path | None = Field(default=None, description="a TIFF, or polygons in a GeoPackage")
+    labels: Path | None = Field(
+        default=None,
+        description="a TIFF; or polygons: GeoPackage, GeoJSON, Shapefile (or zipped), FlatGeobuf",
+    )
     split: End | None = Field(default=None, description="what the tile is for; left out, drawn")
     white: float | None = Field(default=None, gt=0, description="as in the manifest, for this tile")
     reading: ReadingOptions = Field(
@@ -178,21 +181,11 @@ def read_manifest(folder: Path) -> Manifest:
             class that there is not.
     """
     path = folder / NAME
-    try:
+    with _refusals(path):
         values = tomllib.loads(path.read_text(encoding="utf-8"))
         if isinstance(values.get("tiles"), str):
-            values["tiles"] = read_rows(folder / values["tiles"])
+            values["tiles"] = _rows(folder / values["tiles"])
         manifest = Manifest.model_validate(values)
-    except OSError as error:
-        raise BadManifest(
-            f"{error.filename} cannot be read ({error.strerror}); expected a manifest as in "
-            "docs/how-to/prepare-tiles.md",
-            file=str(error.filename),
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, csv.Error) as error:
-        raise BadManifest(f"{path}: no TOML, or no CSV: {error}", file=str(path)) from error
-    except ValidationError as error:
-        raise BadManifest(f"{path}: {_first(error)}", file=str(path)) from error
     try:
         manifest.values()
         manifest.background()
@@ -206,6 +199,37 @@ def read_manifest(folder: Path) -> Manifest:
             f"{path}: {found}; expected a table [[tiles]] for each tile, with a name of its own"
         )
     return manifest
+
+
+def read_tile_list(path: Path) -> tuple[TileEntry, ...]:
+    """The tiles that a CSV with a column a key lists.
+
+    Raises:
+        BadManifest: It cannot be read, has an unknown column, or a row lacks something.
+    """
+    with _refusals(path):
+        return _TileList.model_validate({"tiles": _rows(path)}).tiles
+
+
+class _TileList(_Part):
+    tiles: tuple[TileEntry, ...]
+
+
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    """What reading a manifest may raise, as `BadManifest`."""
+    try:
+        yield
+    except OSError as error:
+        raise BadManifest(
+            f"{error.filename} cannot be read ({error.strerror}); expected a manifest as in "
+            "docs/how-to/prepare-tiles.md",
+            file=str(error.filename),
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, csv.Error) as error:
+        raise BadManifest(f"{path}: no TOML, or no CSV: {error}", file=str(path)) from error
+    except ValidationError as error:
+        raise BadManifest(f"{path}: {_first(error)}", file=str(path)) from error
 
 
 def class_value(scheme: ClassScheme, text: str | int, key: str) -> int:
@@ -226,7 +250,7 @@ _TABLES: dict[str, type[BaseModel]] = {
 }
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
+def _rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a CSV, empty cells left out."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         return [{k: v for k, v in row.items() if v} for row in csv.DictReader(file, strict=True)]
@@ -269,16 +293,9 @@ def _class_error(error: ValidationError) -> str:
     if first["loc"] == ("name",):
         return (
             f"the name {found!r}; expected small letters, digits and underscores, and the rest in "
-            f"title: name = {json.dumps(_simple(found))}, title = "
+            f"title: name = {json.dumps(program_name(found) or 'class_1')}, title = "
             f"{json.dumps(found, ensure_ascii=False)}"
         )
     if first["loc"] == ("color",):
         return f'the color {found!r}; expected red, green, blue: color = "#808080"'
     return f"there are {len(found)}; expected two at least, and at most {NODATA}"
-
-
-def _simple(title: str) -> str:
-    """A name that a class may have, like its title."""
-    letters = unicodedata.normalize("NFKD", title.casefold()).encode("ascii", "ignore").decode()
-    name = re.sub(r"[^a-z0-9]+", "_", letters).strip("_")
-    return name if name[:1].isalpha() else f"class_{name}".rstrip("_")

@@ -9,14 +9,17 @@ from pathlib import Path
 from shlex import quote
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
+from rasterio.transform import array_bounds
 from rasterio.windows import Window
 
 from mfnet.model.classes import ClassScheme
+from mfnet.model.config import halvings_to
 from mfnet.model.errors import (
-    BadGeoPackage,
     BadLabels,
     BadManifest,
+    BadPolygons,
     DataMismatch,
     DataMissing,
     InputError,
@@ -24,13 +27,20 @@ from mfnet.model.errors import (
 from mfnet.model.raster.georeferencing.grid import Grid
 from mfnet.model.raster.pairs.pair import RasterPair
 from mfnet.model.raster.remark import Remark
+from mfnet.model.raster.vectors.polygon_formats import SUFFIXES, is_polygons
 from mfnet.model.weights.file_hash import sha256_of
 from mfnet.training.config.data import FolderRecipe
 from mfnet.training.datasets.readers.georeferenced import PairRasters
 from mfnet.training.datasets.readers.georeferenced_labels import PlacedLabels
 from mfnet.training.datasets.readers.label_encoding import Numbers
 from mfnet.training.datasets.readers.label_polygons import PolygonLabels, Polygons, read_polygons
-from mfnet.training.datasets.readers.label_rasters import Labels, Place, require_two_classes, survey
+from mfnet.training.datasets.readers.label_rasters import (
+    Labels,
+    Place,
+    absent_classes,
+    require_two_classes,
+    survey,
+)
 from mfnet.training.datasets.readers.open_files import OpenFiles
 from mfnet.training.datasets.readers.tile_files import FileTile
 from mfnet.training.datasets.sources.folder_manifest import (
@@ -96,7 +106,9 @@ class Part:
     cells: NDArray[np.uint16]
 
 
-def open_folder(data: FolderRecipe, window_px: int, threads: int) -> Splits:
+def open_folder(
+    data: FolderRecipe, window_px: int, threads: int, seen_at_m: float | None = None
+) -> Splits:
     """Opens each tile, looks through all labels, and draws what is for what."""
     folders = [Folder(path) for path in (data.folder, *data.also)]
     scheme = _one_scheme(folders)
@@ -105,7 +117,8 @@ def open_folder(data: FolderRecipe, window_px: int, threads: int) -> Splits:
     for folder in folders:
         with ThreadPoolExecutor(max(1, threads)) as pool:
             tiles = list(pool.map(folder.tile, folder.manifest.tiles))
-        remarks += _reading_remarks(tiles)
+        _require_polygons_on_tiles(tiles)
+        remarks += [*folder.remarks, *_reading_remarks(tiles)]
         drawn, more = draw_parts(tiles, folder.manifest, window_px, threads)
         remarks += more
         parts += drawn
@@ -114,7 +127,10 @@ def open_folder(data: FolderRecipe, window_px: int, threads: int) -> Splits:
             f"not one pixel of the tiles is labelled; expected some of {', '.join(scheme.names)}"
         )
     remarks += _shared_ground(parts)
-    pools = {end: _pool([p for p in parts if p.end == end], scheme, data) for end in ENDS}
+    pools = {
+        end: _pool([part for part in parts if part.end == end], scheme, data, seen_at_m)
+        for end in ENDS
+    }
     if not pools["validation"].areas:
         remarks.append(
             f"nothing is kept for validation, which takes {FEWEST} blocks with labels: no model is "
@@ -122,6 +138,7 @@ def open_folder(data: FolderRecipe, window_px: int, threads: int) -> Splits:
         )
     assert pools["train"].census is not None
     require_two_classes(pools["train"].census, scheme)
+    remarks += absent_classes(pools["train"].census, scheme)
     test = pools["test"].areas
     return Splits(
         scheme,
@@ -146,6 +163,7 @@ class Folder:
         self._files = OpenFiles(OPEN_TILES)
         self._background = self.manifest.background()
         self._polygons = self._read_polygons()
+        self.remarks = [told for each in self._polygons.values() for told in each.remarks]
 
     def tile(self, entry: TileEntry) -> PlacedTile:
         """Opens and checks a tile.
@@ -207,24 +225,25 @@ class Folder:
         return PlacedLabels(path, grid, self._numbers, self.scheme, self._files)
 
     def _read_polygons(self) -> dict[Path, Polygons]:
-        """Each GeoPackage once, however many tiles it serves."""
+        """Each vector file once, however many tiles it serves."""
         rules = self.manifest.labels
         paths = {self.path / t.labels for t in self.manifest.tiles if t.labels is not None}
         try:
             return {
                 path: read_polygons(path, rules.layer, rules.column, self.scheme)
                 for path in sorted(paths)
-                if path.suffix.lower() == ".gpkg" and path.is_file()
+                if path.is_file() and (path.suffix.lower() in SUFFIXES or is_polygons(path))
             }
-        except BadGeoPackage as error:
+        except BadPolygons as error:
             raise _as_rules_say(error) from error
 
 
-def _as_rules_say(error: BadGeoPackage) -> BadGeoPackage:
+def _as_rules_say(error: BadPolygons) -> BadPolygons:
     """The refusal of polygons; an option of `mfnet correct` is a key of the manifest."""
     option, value = error.params.get("option"), str(error.params.get("nearest"))
     key = f"{option} = {json.dumps(value, ensure_ascii=False)} under [labels] of {NAME}"
-    return BadGeoPackage(error.message.replace(f"--{option} {quote(value)}", key), **error.params)
+    message = error.message.replace(f"--{option} {quote(value)}", key)
+    return type(error)(message, **error.params)
 
 
 def _as_manifest_says(error: InputError, tile: str) -> InputError:
@@ -236,6 +255,31 @@ def _as_manifest_says(error: InputError, tile: str) -> InputError:
 
     message = re.sub(r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)", key, error.message)
     return type(error)(f"tile {tile!r}: {message}", **error.params, tile=tile)
+
+
+def _require_polygons_on_tiles(tiles: Sequence[PlacedTile]) -> None:
+    """Refuses a file whose polygons lie on not one of the tiles that it serves, DataMismatch."""
+    served: dict[Path, list[PlacedTile]] = {}
+    for placed in tiles:
+        if isinstance(placed.tile.labels, PolygonLabels):
+            served.setdefault(placed.tile.labels.path, []).append(placed)
+    for path, group in served.items():
+        labels = [each.tile.labels for each in group]
+        if any(isinstance(each, PolygonLabels) and each.touching() for each in labels):
+            continue
+        first = labels[0]
+        assert isinstance(first, PolygonLabels)
+        shapes, grid = first.polygons.shapes, group[0].grid
+        there = ", ".join(f"{edge:.6g}" for edge in shapely.total_bounds(shapes).tolist())
+        tile = array_bounds(grid.height, grid.width, grid.transform)
+        here = ", ".join(f"{edge:.6g}" for edge in tile)
+        raise DataMismatch(
+            f"{path.name}: its polygons lie on none of {len(group)} tiles: they lie between "
+            f"{there} of {first.polygons.crs}, tile {group[0].tile.name!r} between {here} of "
+            f"{grid.crs} (west, south, east, north); expected polygons on the tiles: is it the "
+            "right file, and was it exported in the CRS that it says?",
+            file=path.name,
+        )
 
 
 def _reading_remarks(tiles: Sequence[PlacedTile]) -> list[str]:
@@ -348,13 +392,20 @@ def _shared_ground(parts: Sequence[Part]) -> list[str]:
     return overlaps([Ground(id(p.tile), p.tile.name, p.end, p.grid, p.window) for p in parts])
 
 
-def _pool(parts: Sequence[Part], scheme: ClassScheme, data: FolderRecipe) -> Pool:
+def _halvings(grid: Grid, seen_at_m: float | None) -> int:
+    """How often a tile's pixels are halved in number for the network."""
+    return 0 if seen_at_m is None or grid.gsd_m is None else halvings_to(seen_at_m, grid.gsd_m)
+
+
+def _pool(
+    parts: Sequence[Part], scheme: ClassScheme, data: FolderRecipe, seen_at_m: float | None
+) -> Pool:
     """The pool of all parts for one end; it may have none."""
     if parts and parts[0].end == "train":
         parts = share_of(parts, data.share, data.share_seed)
     sizes = [(part.window.height, part.window.width) for part in parts]
     return Pool(
-        [Area(part.tile, part.window) for part in parts],
+        [Area(part.tile, part.window, _halvings(part.grid, seen_at_m)) for part in parts],
         scheme,
         augmentation=data.augmentation,
         sampling=data.sampling,

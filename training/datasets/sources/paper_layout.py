@@ -1,4 +1,4 @@
-"""What the paper's data sets have in common: tiles by id in files of one size, a fixed split."""
+"""What published data sets have in common: tiles by id in files of one size, a fixed split."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +16,7 @@ from mfnet.training.datasets.readers.label_encoding import Encoding
 from mfnet.training.datasets.readers.label_rasters import (
     LabelRaster,
     Place,
+    absent_classes,
     require_two_classes,
     survey,
 )
@@ -75,7 +76,7 @@ def read_split(name: str) -> PaperSplit:
 
 
 class PaperData:
-    """How a data set of the paper lies on the disk.
+    """How a published data set lies on the disk.
 
     Args:
         scheme: Its classes.
@@ -85,6 +86,7 @@ class PaperData:
         rasters: How the orthophoto and heights of a tile are read.
         encoding: How the labels of a tile say classes.
         all_labelled: A tile without any label is an error, and not merely worth a remark.
+        split: Which tiles are for what; left out, what `training/datasets/splits` says.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class PaperData:
         rasters: Callable[[TilePaths, OpenFiles], PlainRasters],
         encoding: Callable[[TilePaths], Encoding],
         all_labelled: bool = True,
+        split: PaperSplit | None = None,
     ) -> None:
         self.scheme = scheme
         self._data = data
@@ -106,23 +109,24 @@ class PaperData:
         self._rasters = rasters
         self._encoding = encoding
         self._files = OpenFiles()
+        self._split = split or read_split(data.kind)
 
     def open(self, window_px: int, threads: int) -> Splits:
         """Checks all files and all labels; see `open_data`."""
-        split = read_split(self._data.kind)
+        split = self._split
         ids = split.train
         if self._data.validation == "apart":
             ids = tuple(name for name in ids if name not in split.validation)
         ids = tuple(share_of(ids, self._data.share, self._data.share_seed))
-        require_files(
-            path for name in (*split.train, *split.test) for path in self._paths(name).all()
-        )
-        for name in (*split.train, *split.test):
+        used = tuple(dict.fromkeys((*ids, *split.validation, *split.test)))
+        require_files(path for name in used for path in self._paths(name).all())
+        for name in used:
             paths = self._paths(name)
             check_tile(paths, self._bands, self._encoding(paths).bands, window_px)
         train, remarks = self._pool(self._tiles(ids, scored=False), threads)
         assert train.census is not None
         require_two_classes(train.census, self.scheme)
+        remarks = [*remarks, *absent_classes(train.census, self.scheme)]
         validation, more = self._pool(self._tiles(split.validation, scored=True), threads)
         test, rest = self._pool(self._tiles(split.test, scored=True), threads)
         return Splits(

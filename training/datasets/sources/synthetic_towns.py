@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from mfnet.model.classes import ISPRS
+from mfnet.model.config import halvings_to
 from mfnet.model.errors import BadRecipe
 from mfnet.training.config.data import PlacesRecipe, TownRecipe
 from mfnet.training.datasets.splitting.subset import share_of
@@ -80,14 +81,24 @@ class TownPool(Pool):
         towns: At least one.
         augmentation: As in `Pool`.
         sampling: As in `Pool`.
+        seen_at_m: Side of the pixels that the network sees all towns in, about; their own if not
+            given.
     """
 
     def __init__(
-        self, towns: Sequence[Town], *, augmentation: str = "full", sampling: str = "tiles"
+        self,
+        towns: Sequence[Town],
+        *,
+        augmentation: str = "full",
+        sampling: str = "tiles",
+        seen_at_m: float | None = None,
     ) -> None:
         cells = [count_cells(town.truth, len(ISPRS)) for town in towns]
         super().__init__(
-            [Area.whole(TownTile.of(town)) for town in towns],
+            [
+                Area.whole(TownTile.of(town), halvings_to(seen_at_m or town.gsd_m, town.gsd_m))
+                for town in towns
+            ],
             ISPRS,
             augmentation=augmentation,
             sampling=sampling,
@@ -95,21 +106,21 @@ class TownPool(Pool):
         )
 
 
-def open_towns(data: TownRecipe, workers: int) -> Splits:
+def open_towns(data: TownRecipe, workers: int, seen_at_m: float | None = None) -> Splits:
     """Draws the towns of a recipe; those for the test when they are asked for."""
     seeds = share_of(_seeds(data.first_seed, data.towns), data.share, data.share_seed)
     return Splits(
         ISPRS,
-        train=_pool(data, _draw(_for_training(data), seeds, workers)),
-        validation=validation_towns(data, workers),
+        train=_pool(data, _draw(_for_training(data), seeds, workers), seen_at_m),
+        validation=validation_towns(data, workers, seen_at_m),
         test=lambda: held_out_towns(data, workers).areas,
     )
 
 
-def validation_towns(data: TownRecipe, workers: int) -> TownPool:
+def validation_towns(data: TownRecipe, workers: int, seen_at_m: float | None = None) -> TownPool:
     """Draws the towns that one may choose by."""
     seeds = _seeds(data.validation_first_seed, data.validation_towns)
-    return _pool(data, _draw(_synthetic(data, data.size_px), seeds, workers))
+    return _pool(data, _draw(_synthetic(data, data.size_px), seeds, workers), seen_at_m)
 
 
 def held_out_towns(data: TownRecipe, workers: int) -> TownPool:
@@ -204,5 +215,7 @@ def _seeds(first: int, towns: int) -> range:
     return range(first, first + towns)
 
 
-def _pool(data: TownRecipe, towns: Sequence[Town]) -> TownPool:
-    return TownPool(towns, augmentation=data.augmentation, sampling=data.sampling)
+def _pool(data: TownRecipe, towns: Sequence[Town], seen_at_m: float | None = None) -> TownPool:
+    return TownPool(
+        towns, augmentation=data.augmentation, sampling=data.sampling, seen_at_m=seen_at_m
+    )

@@ -1,7 +1,7 @@
 """What every data set gives: labelled tiles, areas of them, and pools of windows."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from rasterio.windows import Window
 from mfnet.model.classes import ClassScheme
 from mfnet.training.datasets.tiles.augmentation import AUGMENTATIONS
 from mfnet.training.datasets.tiles.class_census import Census
+from mfnet.training.datasets.tiles.rescale import to_side
 from mfnet.training.datasets.tiles.samples import Sample
 
 
@@ -42,15 +43,22 @@ class Tile(Protocol):
 
 @dataclass(frozen=True)
 class Area:
-    """A rectangle of a tile; windows lie in it whole."""
+    """A rectangle of a tile; windows lie in it whole.
+
+    Args:
+        tile: The tile.
+        window: The rectangle.
+        halvings: How often its pixels are halved in number for the network; below zero, doubled.
+    """
 
     tile: Tile
     window: Window
+    halvings: int = 0
 
     @classmethod
-    def whole(cls, tile: Tile) -> "Area":
+    def whole(cls, tile: Tile, halvings: int = 0) -> "Area":
         """All of a tile."""
-        return cls(tile, Window(0, 0, tile.width, tile.height))
+        return cls(tile, Window(0, 0, tile.width, tile.height), halvings)
 
     @property
     def raster(self) -> Tile:
@@ -58,9 +66,28 @@ class Area:
         whole = (self.tile.height, self.tile.width) == (self.window.height, self.window.width)
         return self.tile if whole else Crop(self.tile, self.window)
 
+    def holds(self, side_px: int) -> bool:
+        """Whether a window that the network sees so wide fits in."""
+        return _scaled(side_px, self.halvings) <= int(min(self.window.height, self.window.width))
+
+    def side(self, side_px: int) -> int:
+        """Side in the tile's pixels of a window that the network sees so wide.
+
+        In an area that is too small for it, the network sees finer pixels than it should.
+        """
+        halvings = self.halvings
+        while halvings > 0 and not replace(self, halvings=halvings).holds(side_px):
+            halvings -= 1
+        return _scaled(side_px, halvings)
+
     def positions(self, side_px: int) -> tuple[int, int]:
-        """In how many rows, and columns, a window of this side may begin."""
-        return self.window.height - side_px + 1, self.window.width - side_px + 1
+        """In how many rows, and columns, of the tile such a window may begin."""
+        side = self.side(side_px)
+        return self.window.height - side + 1, self.window.width - side + 1
+
+    def read(self, row: int, col: int, side_px: int) -> Sample:
+        """The window that begins there, rows and columns of the tile, as the network sees it."""
+        return to_side(self.tile.read(_square(row, col, self.side(side_px))), side_px)
 
 
 @dataclass(frozen=True)
@@ -147,23 +174,23 @@ class Pool:
             seed: Of the run, not negative.
         """
         rng = np.random.default_rng((seed, index))
-        tile, window = self.choose(window_px, rng)
-        return self._augment(tile.read(window), rng)
+        area, row, col = self.choose(window_px, rng)
+        return self._augment(area.read(row, col, window_px), rng)
 
-    def choose(self, window_px: int, rng: np.random.Generator) -> tuple[Tile, Window]:
-        """A random window's place, as `sampling` says."""
+    def choose(self, window_px: int, rng: np.random.Generator) -> tuple[Area, int, int]:
+        """A random window's area, and its first row and column in the tile, as `sampling` says."""
         if self._by_class and self.census is not None:
             index, row, col = self.census.draw(rng)
             area = self.areas[index]
             rows, cols = area.positions(window_px)
             # the window lies around the pixel at random, moved into the area where it sticks out
-            row, col = (at - int(rng.integers(window_px)) for at in (row, col))
+            row, col = (at - int(rng.integers(area.side(window_px))) for at in (row, col))
             row, col = min(max(row, 0), rows - 1), min(max(col, 0), cols - 1)
         else:
             index = int(np.searchsorted(self._shares, rng.random(), side="right"))
             area = self.areas[min(index, len(self.areas) - 1)]
             row, col = (int(rng.integers(positions)) for positions in area.positions(window_px))
-        return area.tile, _square(area, row, col, window_px)
+        return area, area.window.row_off + row, area.window.col_off + col
 
     def windows(self, window_px: int, rng: np.random.Generator) -> Iterator[Sample]:
         """Random windows without end: `sample` of a seed that is drawn from `rng`."""
@@ -173,10 +200,8 @@ class Pool:
     def tiles(self, window_px: int) -> Iterator[Sample]:
         """All whole windows side by side, area by area, as they are."""
         for area in self.areas:
-            rows, cols = area.positions(window_px)
-            for row in range(0, rows, window_px):
-                for col in range(0, cols, window_px):
-                    yield area.tile.read(_square(area, row, col, window_px))
+            for row, col in places(area, window_px):
+                yield area.read(row, col, window_px)
 
 
 @dataclass(frozen=True)
@@ -198,5 +223,18 @@ class Splits:
     remarks: tuple[str, ...] = ()
 
 
-def _square(area: Area, row: int, col: int, side_px: int) -> Window:
-    return Window(area.window.col_off + col, area.window.row_off + row, side_px, side_px)
+def places(area: Area, side_px: int) -> Iterator[tuple[int, int]]:
+    """First rows and columns, in the tile, of all whole windows side by side."""
+    rows, cols = area.positions(side_px)
+    step = area.side(side_px)
+    for row in range(0, rows, step):
+        for col in range(0, cols, step):
+            yield area.window.row_off + row, area.window.col_off + col
+
+
+def _scaled(side_px: int, halvings: int) -> int:
+    return side_px << halvings if halvings >= 0 else side_px >> -halvings
+
+
+def _square(row: int, col: int, side_px: int) -> Window:
+    return Window(col, row, side_px, side_px)

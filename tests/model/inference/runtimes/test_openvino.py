@@ -10,10 +10,11 @@ import pytest
 import rasterio
 from numpy.typing import NDArray
 
-from mfnet.model.errors import BadOption, MissingExtra
+from mfnet.model.errors import BadOption, MissingExtra, NonFiniteLogits
 from mfnet.model.inference.runtimes import choose
 from mfnet.model.inference.runtimes.choose import open_runtime
 from mfnet.model.inference.runtimes.interface import Runtime
+from mfnet.model.inference.runtimes.openvino_runtime import OpenVinoRuntime
 from mfnet.model.inference.segment import segment
 from mfnet.model.inference.segment_options import SegmentOptions
 from mfnet.training.synthetic.town import draw_town, write_town
@@ -79,6 +80,59 @@ def test_neither_batch_nor_neighbours_change_a_byte(town: tuple[Path, Path]) -> 
     for number in range(5):
         alone = runtime({name: values[number : number + 1] for name, values in given.items()})
         np.testing.assert_array_equal(alone[0], together[number])
+
+
+def test_a_window_that_is_not_finite_in_bf16_is_computed_in_fp32_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bf16, fp32 = (
+        open_runtime(MODEL, options=SegmentOptions(device="cpu", precision=precision))
+        for precision in ("bf16", "fp32")
+    )
+    given = windows(3)
+    before, exact = bf16(given), fp32(given)
+    computed = OpenVinoRuntime._computed
+
+    def overflowing(
+        runtime: OpenVinoRuntime, inputs: dict[str, NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
+        logits = computed(runtime, inputs)
+        if runtime.precision == "bf16":
+            logits[1, 0, 7] = np.inf
+        return logits
+
+    monkeypatch.setattr(OpenVinoRuntime, "_computed", overflowing)
+    after = bf16(given)
+    np.testing.assert_array_equal(after[[0, 2]], before[[0, 2]])
+    np.testing.assert_array_equal(after[1], exact[1])
+
+
+def test_what_is_not_finite_in_fp32_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    nan = np.full((1, 6, 256, 256), np.nan, np.float32)
+    monkeypatch.setattr(OpenVinoRuntime, "_computed", lambda runtime, inputs: nan)
+    with pytest.raises(NonFiniteLogits, match="float32"):
+        open_runtime(MODEL, options=SegmentOptions(device="cpu"))(windows(1))
+
+
+def test_compiled_networks_are_kept_whoever_writes_them(tmp_path: Path) -> None:
+    """Three first starts at once; then a file that a full disk cut off."""
+    program = f"""
+import numpy as np
+from mfnet.model.inference.runtimes.choose import open_runtime
+runtime = open_runtime({MODEL!r})
+window = {{"ortho": np.ones((1, 3, 256, 256), "f4"), "ndsm": np.ones((1, 1, 256, 256), "f4")}}
+print(runtime(window).sum(dtype="f8"))
+"""
+    command = [sys.executable, "-P", "-c", program]
+    environment = {**os.environ, choose.CACHE_VARIABLE: str(tmp_path)}
+    pipe = subprocess.PIPE
+    starts = [subprocess.Popen(command, env=environment, stdout=pipe) for _ in range(3)]
+    told = {start.communicate()[0] for start in starts}
+    (kept,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    os.truncate(kept, kept.stat().st_size // 2)
+    told.add(subprocess.run(command, env=environment, stdout=pipe, check=True).stdout)
+    assert len(told) == 1
+    assert float(told.pop())
 
 
 def test_a_map_is_made_without_torch(town: tuple[Path, Path], tmp_path: Path) -> None:

@@ -13,7 +13,13 @@ from mfnet.model.config import ENCODERS, ModelConfig
 from mfnet.model.inference.arrays.device import DeviceArrays
 from mfnet.model.inference.arrays.host import HostArrays
 from mfnet.model.inference.arrays.interface import Array
-from mfnet.model.inference.runtimes.rescaled import RescaledRuntime, at_its_size, octaves
+from mfnet.model.inference.runtimes.interface import Runtime
+from mfnet.model.inference.runtimes.rescaled import (
+    RescaledRuntime,
+    at_its_size,
+    doubled,
+    halved,
+)
 from mfnet.model.inference.segment import segment
 from mfnet.training.synthetic.town import draw_town, write_town
 
@@ -31,8 +37,8 @@ class Identity:
         self.conditions: Mapping[str, str | int] = {}
         self.sides: set[int] = set()
 
-    def at(self, gsd_m: float | None) -> "Identity":
-        return self
+    def at(self, gsd_m: float | None) -> Runtime:
+        return at_its_size(self, gsd_m)
 
     def __call__(self, inputs: Mapping[str, Array]) -> Array:
         self.sides.add(inputs["ortho"].shape[-1])
@@ -45,8 +51,12 @@ class Identity:
      (1.0, -2), (0.001, 3), (30.0, -3), (None, 0)],
 )  # fmt: skip
 def test_the_nearest_factor_of_two_is_taken(gsd_m: float | None, halvings: int) -> None:
-    assert octaves(CONFIG, gsd_m) == halvings
-    assert octaves(CONFIG.model_copy(update={"rescale": False}), gsd_m) == 0
+    assert CONFIG.halvings(gsd_m) == halvings
+    assert CONFIG.model_copy(update={"rescale": False}).halvings(gsd_m) == 0
+
+
+def test_a_batch_of_finer_rasters_is_no_larger_in_pixels() -> None:
+    assert [at_its_size(Identity(), gsd_m).batch_size for gsd_m in (0.4, 0.1, 0.05)] == [4, 1, 1]
 
 
 def test_a_model_that_does_not_ask_for_it_is_left_alone() -> None:
@@ -60,7 +70,7 @@ def test_a_model_that_does_not_ask_for_it_is_left_alone() -> None:
 def test_the_network_sees_windows_of_its_own_size_and_the_map_has_the_rasters(
     halvings: int,
 ) -> None:
-    runtime = RescaledRuntime(inner := Identity(), halvings)
+    runtime = RescaledRuntime(inner := Identity(), 0.2 / 2**halvings)
     side = runtime.config.window_px
     logits = runtime({"ortho": np.random.default_rng(0).random((2, 3, side, side), np.float32)})
     assert logits.shape == (2, 6, side, side)
@@ -69,21 +79,19 @@ def test_the_network_sees_windows_of_its_own_size_and_the_map_has_the_rasters(
 
 def test_halving_is_the_mean_and_doubling_is_torchs_bilinear() -> None:
     x = np.random.default_rng(1).random((2, 3, 16, 16), np.float32)
-    runtime = RescaledRuntime(Identity(), 1)
     mean = x.reshape(2, 3, 8, 2, 8, 2).mean((3, 5), dtype=np.float64)
-    np.testing.assert_allclose(runtime.halved(x), mean, rtol=1e-6)
+    np.testing.assert_allclose(halved(x), mean, rtol=1e-6)
     wide = torch.nn.functional.interpolate(
         torch.from_numpy(x), scale_factor=2, mode="bilinear", align_corners=False
     )
-    np.testing.assert_allclose(runtime.doubled(x), wide.numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(doubled(x, HostArrays()), wide.numpy(), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("halvings", [-1, 1])
-def test_tensors_are_scaled_as_numpys_arrays_are(halvings: int) -> None:
-    side = 512 if halvings > 0 else 128
+@pytest.mark.parametrize(("gsd_m", "side"), [(0.4, 128), (0.1, 512)])
+def test_tensors_are_scaled_as_numpys_arrays_are(gsd_m: float, side: int) -> None:
     x = np.random.default_rng(2).random((1, 3, side, side), np.float32)
-    of_tensors = RescaledRuntime(Identity(arrays=DeviceArrays(torch.device("cpu"))), halvings)
-    ours = RescaledRuntime(Identity(), halvings)({"ortho": x})
+    of_tensors = RescaledRuntime(Identity(arrays=DeviceArrays(torch.device("cpu"))), gsd_m)
+    ours = RescaledRuntime(Identity(), gsd_m)({"ortho": x})
     theirs = of_tensors({"ortho": torch.from_numpy(x)})
     np.testing.assert_array_equal(ours, theirs.numpy())
 

@@ -1,5 +1,7 @@
 """The rule in a network's place, against the same three lines in float64."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -8,6 +10,7 @@ from mfnet.model.classes import ISPRS, MMHUNAN
 from mfnet.model.config import neutral_values
 from mfnet.model.errors import BadOption
 from mfnet.model.inference.runtimes.rule import HIGH_M, RuleRuntime, rule_config, suits
+from mfnet.model.weights.catalog import find, read_config
 
 IMPERVIOUS, BUILDING, LOW, TREE = range(4)
 
@@ -28,6 +31,12 @@ def three_lines(
     )
     high = metres > HIGH_M
     return np.select([high & green, high, green], [TREE, BUILDING, LOW], IMPERVIOUS)
+
+
+@pytest.mark.parametrize("infrared", [False, True])
+def test_the_file_that_comes_along_is_what_the_code_says(infrared: bool) -> None:
+    path = find("rule-infrared" if infrared else "rule", Path())
+    assert read_config(path) == rule_config(infrared=infrared)
 
 
 @pytest.mark.parametrize("infrared", [False, True])

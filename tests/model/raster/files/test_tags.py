@@ -161,6 +161,17 @@ ATTACKS = {
     "character data": b"<GDALMetadata><![CDATA[" + HIDDEN + b"]]></GDALMetadata>",
     "entity": b"<!DOCTYPE a [<!ENTITY b 'OVERVIEWS'>]><GDALMetadata/>",
     "no XML": b"OVERVIEWS",
+    "in a table's place": item('name="a" role="rat"', "<domain>OVERVIEWS</domain>"),
+    "in a table": item(
+        'name="a" role="rat"',
+        "<GDALRasterAttributeTable><domain>OVERVIEWS</domain></GDALRasterAttributeTable>",
+    ),
+    "beside a table": item(
+        'name="a" role="rat"', "<GDALRasterAttributeTable/><domain>OVERVIEWS</domain>"
+    ),
+    "a table's domain": item(
+        'name="a" domain="OVERVIEWS" role="rat"', "<GDALRasterAttributeTable/>"
+    ),
     "second root": b"<GDALMetadata/><GDALMetadata>" + HIDDEN + b"</GDALMetadata>",
 }
 
@@ -184,6 +195,12 @@ def test_metadata_that_names_files_are_refused(
         item('name="INTERLEAVE" domain="IMAGE_STRUCTURE"', "PIXEL"),
         item('name="SOURCE_ICC_PROFILE" domain="COLOR_PROFILE"'),
         item('name="STEP" sample="0"', "B\u00f6den &amp; D\u00e4cher"),
+        item(
+            'name="DEFAULT_RASTER_ATTRIBUTE_TABLE" sample="0" role="rat"',
+            '<GDALRasterAttributeTable tableType="thematic"><FieldDefn index="0"><Name>Class</Name>'
+            "<Type>2</Type><Usage>2</Usage></FieldDefn>"
+            '<Row index="0"><F>Water</F></Row></GDALRasterAttributeTable>',
+        ),
         b"\0" * 16,
     ],
 )
@@ -214,7 +231,7 @@ def test_missing_files_folders_and_pipes_are_refused_at_once(tmp_path: Path) -> 
             screen(tmp_path / name)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     flips=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=8),
     cut=st.integers(0, 400),

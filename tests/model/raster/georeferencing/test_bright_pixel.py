@@ -19,7 +19,7 @@ from rasterio.crs import CRS
 
 from mfnet.model.classes import ISPRS, NODATA
 from mfnet.model.raster.pairs.pair import RasterPair, Rows
-from mfnet.model.raster.products.class_areas import ClassAreas
+from mfnet.model.raster.products.areas.class_areas import ClassAreas
 from mfnet.model.raster.products.cog import CogWriter
 from mfnet.model.raster.values.reading_options import ReadingOptions
 from tests.model.conftest import MakeTiff
@@ -302,9 +302,7 @@ def test_transforms_of_every_kind(
         check_area(pair, rows, UTM, transform)
 
 
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     turn=st.floats(-180, 180),
     shear=st.floats(-0.5, 0.5),

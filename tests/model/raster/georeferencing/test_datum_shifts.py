@@ -15,7 +15,7 @@ from mfnet.model.errors import NoOverlap
 from mfnet.model.raster.files.geotiff import GeoTiff, Role
 from mfnet.model.raster.georeferencing.datum_shifts import datum_remarks, operation
 from mfnet.model.raster.georeferencing.grid import Grid
-from mfnet.model.raster.pairs.align import AlignedHeight
+from mfnet.model.raster.pairs.alignment.align import AlignedHeight
 from mfnet.model.raster.pairs.pair import RasterPair
 from tests.model.conftest import MakeTiff, at
 

@@ -12,7 +12,7 @@ from rasterio.crs import CRS
 
 from mfnet.model.classes import ISPRS
 from mfnet.model.raster.georeferencing.grid import Grid
-from mfnet.model.raster.products.class_areas import ClassAreas
+from mfnet.model.raster.products.areas.class_areas import ClassAreas
 
 LOCAL = 'LOCAL_CS["site",UNIT["US survey foot",0.3048006096]]'
 GEOSTATIONARY = "+proj=geos +h=35785831 +lon_0=0 +datum=WGS84"
@@ -146,7 +146,7 @@ def test_unknown_areas_are_unknown(grid: Grid) -> None:
     assert grid.gsd_m is None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     lat=st.floats(-79, 79),
     lon=st.floats(-179, 178),

@@ -67,6 +67,32 @@ def test_a_towns_terrain_is_found_to_half_a_metre(
     assert np.mean(np.abs(errors) > 1) < 0.02
 
 
+@pytest.mark.parametrize(
+    ("crs", "unit_m"),
+    [("EPSG:2264", 0.3048006), ("EPSG:4326", 111_320.0)],
+    ids=["a CRS in feet", "degrees"],
+)
+def test_the_unit_of_the_ground_changes_nothing(
+    crs: str, unit_m: float, heights: NDArray[np.float32], tmp_path: Path
+) -> None:
+    terrain = slopes("slope")
+    write_surface(tmp_path / "dsm.tif", terrain + heights)
+    metres = derive_terrain(tmp_path / "dsm.tif", tmp_path / "dtm.tif")
+    side = GSD_M / unit_m
+    origin = (0.0, 0.05) if crs == "EPSG:4326" else (2e6, 6e5)
+    with rasterio.open(tmp_path / "dsm.tif", "r+") as raster:
+        raster.crs, raster.transform = (
+            rasterio.CRS.from_user_input(crs),
+            from_origin(*origin, side, side),
+        )
+    options = ReadingOptions(height_unit="m")
+    elsewhere = derive_terrain(tmp_path / "dsm.tif", tmp_path / "other.tif", options=options)
+    with rasterio.open(metres) as one, rasterio.open(elsewhere) as other:
+        assert one.shape == other.shape
+        assert other.crs == rasterio.CRS.from_user_input(crs)
+        assert np.abs(one.read(1) - other.read(1)).max() < 0.2
+
+
 def test_a_surface_in_feet_gives_metres(heights: NDArray[np.float32], tmp_path: Path) -> None:
     terrain = slopes("flat")
     write_surface(tmp_path / "dsm.tif", terrain + heights, unit=1 / 0.3048)

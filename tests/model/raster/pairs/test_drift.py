@@ -209,6 +209,20 @@ def test_inspection_tells_it_too(make_tiff: Make, seen: Seen) -> None:
     assert inspect_pair(photo, heights, quick=True).drift is None
 
 
+def test_the_estimate_is_for_the_models_window_in_the_rasters_pixels(
+    make_tiff: Make, seen: Seen
+) -> None:
+    photo = make_tiff("o.tif", (TILES[0] * 127).astype("uint8"), photometric="rgb", **GRID)
+    heights = make_tiff("h.tif", HEIGHTS[0].astype("float32"), **GRID)
+    plain = config(seen)
+    coarse = plain.model_copy(update={"rescale": True, "gsd_m": 0.5})
+    with RasterPair.open(photo, heights) as pair:
+        assert pair.grid.gsd_m == pytest.approx(0.125)
+        by_window = [pair.estimate_for(each).memory_bytes for each in (plain, coarse)]
+        more = (4 * 6 + 4 * 18) * (1024 - 256) * pair.grid.width
+        assert by_window[1] - by_window[0] == more
+
+
 # ---- in the checkpoint -----------------------------------------------------------------------
 
 

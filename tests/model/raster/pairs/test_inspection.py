@@ -11,7 +11,14 @@ from rasterio.windows import Window
 
 from mfnet.model.errors import InputError, NoData, RasterForbidden, RasterUnreadable
 from mfnet.model.raster.files.geotiff import GeoTiff, Role
-from mfnet.model.raster.pairs.inspection import chunks, inspect_pair, inspect_raster, scan
+from mfnet.model.raster.pairs import inspection
+from mfnet.model.raster.pairs.inspection import (
+    chunks,
+    inspect_alone,
+    inspect_pair,
+    inspect_raster,
+    scan,
+)
 
 Make = Callable[..., Path]
 
@@ -251,3 +258,15 @@ def test_a_window_of_a_chunk_is_read_as_stored(photo: Make) -> None:
         for window in chunks(source):
             values, _ = source.read(window)
             assert np.array_equal(values, everything[(slice(None), *window.toslices())])
+
+
+def test_a_scan_that_takes_too_long_ends_and_says_so(
+    photo: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspection, "CHUNK_BYTES", 1)
+    path = photo(side=64, tiled=True, blockxsize=16, blockysize=16)
+    late = inspect_alone(path, scan_s=0)
+    assert [remark.code for remark in late.remarks] == ["raster.not_all_read"]
+    assert "damage in the rest is found when it is mapped" in late.remarks[0].message
+    assert (late.suits, late.raster.valid_percent) == (["orthophoto"], None)
+    assert inspect_alone(path, scan_s=60) == inspect_alone(path)

@@ -418,9 +418,7 @@ def test_scale_and_offset_of_the_heights_apply(photo: Make, make_tiff: Make) -> 
 # ---- reading ---------------------------------------------------------------------------------
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.lists(st.integers(1, 47), max_size=6))
 def test_rows_are_the_same_however_they_are_cut(
     photo: Make, heights: Make, cuts: list[int]

@@ -21,13 +21,11 @@ from mfnet.model.raster.values.reading_options import ReadingOptions
 
 FEW = settings(
     max_examples=40,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 MANY = settings(
     max_examples=2000,
-    deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -18,6 +18,7 @@ from rio_cogeo import cog_validate
 from mfnet.model.classes import ISPRS, MMHUNAN
 from mfnet.model.errors import DiskFull, OutputNotWritable
 from mfnet.model.raster.files.geotiff import GeoTiff, Role
+from mfnet.model.raster.files.tags import walk
 from mfnet.model.raster.georeferencing.grid import Grid
 from mfnet.model.raster.products import cog
 from mfnet.model.raster.products.cog import CogWriter
@@ -43,7 +44,7 @@ def write(path: Path, place: Grid, values: np.ndarray, cuts: list[int] | None = 
             out.write(row, values[row:stop])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     height=st.integers(1, 600),
     width=st.integers(2, 600),
@@ -132,6 +133,29 @@ def test_gdal_reads_our_names_and_attribute_table(tmp_path: Path) -> None:
     assert names == [item.title for item in MMHUNAN.classes]
     rows = [[cell.text for cell in row] for row in band.iter("Row")]
     assert rows[4] == ["4", "Water", "91", "154", "214"]
+
+
+def test_names_and_colours_stand_in_the_file_itself(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    write(path, grid(1100, 700), classes(1100, 700))
+    table = walk(path)[0].metadata[0].rstrip(b"\0")
+    rows = [[cell.text for cell in row] for row in ET.fromstring(table).iter("Row")]
+    assert rows == [[str(n), c.title, *map(str, c.rgb)] for n, c in enumerate(ISPRS.classes)]
+    with GeoTiff(path, Role.LABELS) as labels:  # what we write is no stranger's table to us
+        assert labels.grid == grid(1100, 700)
+
+
+@pytest.mark.skipif(
+    tuple(map(int, rasterio.__gdal_version__.split(".")[:2])) < (3, 12),
+    reason="GDAL reads a table inside a TIFF from 3.12 on",
+)
+def test_gdal_reads_the_table_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    write(path, grid(4, 4), classes(4, 4))
+    path.with_name("a.tif.aux.xml").unlink()
+    rasterio.shutil.copy(path, tmp_path / "a.vrt", driver="VRT")
+    rows = [[cell.text for cell in row] for row in ET.parse(tmp_path / "a.vrt").iter("Row")]
+    assert rows[5][:2] == ["5", ISPRS.classes[5].title]
 
 
 def test_the_qgis_style_lists_our_classes_alone(tmp_path: Path) -> None:

@@ -16,11 +16,11 @@ from rasterio.crs import CRS
 
 from mfnet.model.classes import NODATA
 from mfnet.model.errors import OutputNotWritable
-from mfnet.model.raster.files.geopackage_reader import GeoPackage
 from mfnet.model.raster.georeferencing.grid import Grid
 from mfnet.model.raster.pairs.inspection import inspect_polygons
 from mfnet.model.raster.products.cog import CogWriter
 from mfnet.model.raster.products.uncertainty_windows import WINDOW_PX, least_sure, write_least_sure
+from mfnet.model.raster.vectors.geopackage_reader import GeoPackage
 
 UTM = CRS.from_epsg(25832)
 NORTH_UP = Affine(0.2, 0, 512_000, 0, -0.2, 5_403_000)
@@ -59,7 +59,7 @@ def by_brute_force(percent: NDArray[np.uint8]) -> list[tuple[float, int, int, in
     return sorted(each for each in found if each[3] >= fullest / 4)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(1, 1100), st.integers(1, 1100), st.integers(0, 9))
 def test_they_are_those_of_brute_force(
     tmp_path_factory: pytest.TempPathFactory, height: int, width: int, seed: int

@@ -392,7 +392,7 @@ def test_dark_and_bright_things_at_the_rim_stay(open_pair: Any) -> None:
         assert codes(pair) == []
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), share=st.floats(0.05, 0.5))
 def test_collars_are_the_plain_pieces_joined_to_the_rim(seed: int, share: float) -> None:
     """Against a flood fill, one pixel after the other."""

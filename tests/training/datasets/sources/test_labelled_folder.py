@@ -1,6 +1,7 @@
 """A folder of one's own tiles: what is read on which grid, split how, refused with which words."""
 
 import hashlib
+import json
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
@@ -227,6 +228,46 @@ def test_polygons_of_another_crs_lie_on_background(folder: Path) -> None:
     assert (truth[12:48, 22:58] == 1).all()
 
 
+def test_outlines_that_cross_themselves_are_told_and_metres_are_no_degrees(folder: Path) -> None:
+    left, top = place("0") * (0, 0)
+    bow = [[left, top], [left + 9, top - 9], [left + 9, top], [left, top - 9], [left, top]]
+    shape = {"type": "Polygon", "coordinates": [bow]}
+    feature = {"type": "Feature", "properties": {"class": "Car"}, "geometry": shape}
+    whole = {"type": "FeatureCollection", "features": [feature]}
+    crs = {"crs": {"type": "name", "properties": {"name": CRS}}}
+    (folder / "0.geojson").write_text(json.dumps(whole | crs))
+    text = (folder / "manifest.toml").read_text().replace("0_labels.tif", "0.geojson")
+    (folder / "manifest.toml").write_text(text)
+    told = " ".join(open_folder(folder).remarks)
+    assert "0.geojson: 1 polygons are not valid (the first: Self-intersection" in told
+    (folder / "0.geojson").write_text(json.dumps(whole))
+    with pytest.raises(BadLabels, match=r"EPSG:4326, has degrees .*: ogr2ogr -a_srs"):
+        open_folder(folder)
+
+
+def test_polygons_that_lie_on_no_tile_are_refused_with_both_places(folder: Path) -> None:
+    write_geopackage(folder / "0.gpkg", [shapely.box(5, 6, 7, 8)], ["car"])
+    text = (folder / "manifest.toml").read_text().replace("0_labels.tif", "0.gpkg")
+    (folder / "manifest.toml").write_text(text)
+    words = (
+        r"0\.gpkg: its polygons lie on none of 1 tiles: they lie between 5, 6, 7, 8 of EPSG:25832"
+    )
+    with pytest.raises(DataMismatch, match=words):
+        open_folder(folder)
+
+
+def test_a_class_without_a_pixel_in_training_is_told_before(folder: Path) -> None:
+    for name in NAMES:
+        labels = np.full((1, 64, 80), 2, np.uint8)
+        labels[0, :9] = 3
+        write(folder / f"{name}_labels.tif", labels, crs=CRS, transform=place(name))
+    told = " ".join(open_folder(folder).remarks)
+    words = (
+        "not one pixel of the training labels is impervious_surface or building or car or clutter"
+    )
+    assert words in told
+
+
 # ---- splits ----------------------------------------------------------------------------------
 
 
@@ -385,7 +426,7 @@ FAR = {"crs": CRS, "transform": place("9", east=5000)}
         (rewrite_labels(UNKNOWN, **FAR), DataMismatch, r"label raster 1_labels\.tif covers 0\.0 %"),
         (all_buildings, BadLabels, "all labels are building; expected at least two"),
         (strange_polygons, BadLabels, r"1\.gpkg: unknown values 'house' \(2 polygons\).*'class'"),
-        (no_geopackage, BadLabels, r"1\.gpkg: .*; expected a GeoPackage"),
+        (no_geopackage, BadLabels, r"1\.gpkg: no vector file .*; expected GeoPackage, GeoJSON"),
         (absolute_heights, InputError, r"1_height\.tif: heights from 300\.0 m"),
     ],
 )

@@ -162,7 +162,9 @@ def test_sampling_by_pixels_follows_the_size_and_by_tiles_does_not() -> None:
     towns = [draw_town(1, 64), draw_town(2, 192)]
     for sampling, expected in (("tiles", 0.5), ("pixels", 0.9)):
         pool = TownPool(towns, augmentation="none", sampling=sampling)
-        large = sum(pool.choose(32, np.random.default_rng(k))[0].height > 64 for k in range(400))
+        large = sum(
+            pool.choose(32, np.random.default_rng(k))[0].tile.height > 64 for k in range(400)
+        )
         assert large / 400 == pytest.approx(expected, abs=0.08)
 
 
@@ -170,11 +172,11 @@ def test_sampling_by_pixels_follows_the_size_and_by_tiles_does_not() -> None:
 def test_balanced_windows_lie_in_their_areas(recipes: dict[str, DataRecipe], kind: str) -> None:
     pool = opened(recipes, kind, sampling="classes", augmentation="none").train
     for number in range(60):
-        tile, window = pool.choose(32, np.random.default_rng(number))
-        assert window.row_off >= 0
-        assert window.col_off >= 0
-        assert window.row_off + 32 <= tile.height
-        assert window.col_off + 32 <= tile.width
+        area, row, col = pool.choose(32, np.random.default_rng(number))
+        assert row >= 0
+        assert col >= 0
+        assert row + 32 <= area.tile.height
+        assert col + 32 <= area.tile.width
 
 
 # ---- the engine ------------------------------------------------------------------------------

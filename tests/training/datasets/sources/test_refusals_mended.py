@@ -20,7 +20,7 @@ from mfnet.model.atomic_files import write_json
 from mfnet.model.classes import ISPRS
 from mfnet.model.errors import InputError
 from mfnet.model.raster.georeferencing.grid import Grid
-from mfnet.model.raster.products.class_areas import ClassAreas
+from mfnet.model.raster.products.areas.class_areas import ClassAreas
 from mfnet.training.cli.main import app
 from mfnet.training.config.data import FolderRecipe
 from mfnet.training.datasets.sources.open_data import open_data

@@ -1,0 +1,165 @@
+"""mfnet:segment: two layers become a class raster."""
+
+import json
+from pathlib import Path
+
+from qgis.core import (
+    QgsProcessingException,
+    QgsProcessingOutputString,
+    QgsProcessingParameterDefinition,
+    QgsProcessingParameterExtent,
+    QgsProcessingParameterFileDestination,
+    QgsProcessingParameterNumber,
+    QgsProcessingParameterRasterDestination,
+    QgsProcessingParameterRasterLayer,
+    QgsProcessingParameterString,
+    QgsProcessingParameterVectorDestination,
+)
+
+from .. import connection
+from ..layer_files import raster_file
+from .base import MfnetAlgorithm, check_output, fetch_map, working_folder
+
+ORTHO, HEIGHT, TERRAIN, MODEL, EXTENT = "ORTHO", "HEIGHT", "TERRAIN", "MODEL", "EXTENT"
+PIXEL_SIZE, MORE, OUTPUT, JOB = "PIXEL_SIZE", "MORE", "OUTPUT", "JOB"
+CONFIDENCE, LEAST_SURE, STATISTICS = "CONFIDENCE", "LEAST_SURE", "STATISTICS"
+
+_ROLES = {ORTHO: "ortho", HEIGHT: "height", TERRAIN: "dtm"}
+_SENT, _MAPPED = 20, 95  # percent of the progress bar
+# Heights around the extent: resampling on the orthophoto's grid looks beyond its rim.
+_MARGIN_PX = 16
+_ENDINGS = {OUTPUT: ".tif", CONFIDENCE: ".tif", LEAST_SURE: ".gpkg", STATISTICS: ".json"}
+_EXTRA = {CONFIDENCE: "confidence.tif", LEAST_SURE: "least_sure.gpkg"}
+
+
+class Segment(MfnetAlgorithm):
+    """Sends layers, waits for the map, fetches it."""
+
+    ID = "segment"
+    TITLE = "Segment an orthophoto and heights"
+    HELP = (
+        "Sends an orthophoto and a height raster to an MFNet service and loads the land-cover map "
+        "that it makes of them, with the classes' names and colours.\n\n"
+        "Heights are metres above ground (nDSM); with a terrain layer they may be a surface "
+        "model, from which the terrain is subtracted. CRS, extent and resolution of the layers "
+        "may differ: the map lies on the orthophoto's grid.\n\n"
+        "What is unusual about the rasters is shown in the log as warnings. A layer that the "
+        "service has already is not sent again. Cancelling here cancels the job there.\n\n"
+        "More inputs are those of the service's documentation, as JSON: "
+        '{"height_unit": "ft", "bands": [4, 1, 2]}'
+    )
+
+    def initAlgorithm(self, configuration=None):  # noqa: N802
+        """Declares the parameters."""
+        layer = QgsProcessingParameterRasterLayer
+        self.addParameter(layer(ORTHO, "Orthophoto"))
+        self.addParameter(layer(HEIGHT, "Heights above ground, or a surface"))
+        self.addParameter(layer(TERRAIN, "Terrain, to subtract from a surface", optional=True))
+        model = QgsProcessingParameterString(MODEL, "Model", defaultValue="town")
+        if known := connection.known_models():
+            model.setMetadata({"widget_wrapper": {"value_hints": known}})
+        self.addParameter(model)
+        self.addParameter(QgsProcessingParameterExtent(EXTENT, "Only this extent", optional=True))
+        more = QgsProcessingParameterString(
+            MORE, "More inputs, as JSON", optional=True, multiLine=True
+        )
+        pixel = QgsProcessingParameterNumber(
+            PIXEL_SIZE,
+            "Pixel size of online layers, in units of their CRS",
+            QgsProcessingParameterNumber.Type.Double,
+            optional=True,
+            minValue=1e-9,
+        )
+        for parameter in (pixel, more):
+            parameter.setFlags(
+                parameter.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced
+            )
+            self.addParameter(parameter)
+        self.addParameter(QgsProcessingParameterRasterDestination(OUTPUT, "Map"))
+        self._add_extra_outputs()
+        self.addOutput(QgsProcessingOutputString(JOB, "Job"))
+        self.add_connection()
+
+    def _add_extra_outputs(self):
+        for kind, name, title in (
+            (QgsProcessingParameterRasterDestination, CONFIDENCE, "Confidence, percent"),
+            (QgsProcessingParameterVectorDestination, LEAST_SURE, "Where the model is least sure"),
+        ):
+            self.addParameter(kind(name, title, optional=True, createByDefault=False))
+        self.addParameter(
+            QgsProcessingParameterFileDestination(
+                STATISTICS,
+                "Areas of the classes, and how the rasters were read",
+                "JSON (*.json)",
+                optional=True,
+                createByDefault=False,
+            )
+        )
+
+    def run_with(self, parameters, context, feedback):
+        """The run; see the module."""
+        inputs = self._options(parameters, context)
+        outputs = self._wanted(parameters, context)
+        service = self.service(parameters, context, feedback)
+        with working_folder() as folder:
+            inputs.update(self._send(parameters, context, feedback, service, folder))
+        if CONFIDENCE in outputs or LEAST_SURE in outputs:
+            inputs["confidence"] = True
+        job = service.submit(inputs)
+        feedback.pushInfo(f"Job {job}")
+        service.wait(job, _SENT, _MAPPED)
+        fetch_map(service, job, Path(outputs[OUTPUT]))
+        for name, file in (*_EXTRA.items(), (STATISTICS, "statistics.json")):
+            if name in outputs:
+                service.download(job, file, Path(outputs[name]))
+        feedback.setProgress(100)
+        return {**outputs, JOB: job}
+
+    def _options(self, parameters, context):
+        """Inputs that are no layers."""
+        more = self.parameterAsString(parameters, MORE, context).strip()
+        try:
+            inputs = json.loads(more or "{}")
+        except ValueError:
+            inputs = None
+        if not isinstance(inputs, dict):
+            raise QgsProcessingException(
+                f'More inputs: found {more[:60]!r}; expected JSON such as {{"height_unit": "ft"}}'
+            )
+        return {**inputs, "model": self.parameterAsString(parameters, MODEL, context)}
+
+    def _wanted(self, parameters, context):
+        """Paths of what is to be written, by parameter."""
+        paths = {
+            name: self.parameterAsOutputLayer(parameters, name, context)
+            for name in (OUTPUT, CONFIDENCE, LEAST_SURE)
+        }
+        paths[STATISTICS] = self.parameterAsFileOutput(parameters, STATISTICS, context)
+        wanted = {name: path for name, path in paths.items() if path}
+        for name, path in wanted.items():
+            check_output(Path(path), _ENDINGS[name])
+        return wanted
+
+    def _send(self, parameters, context, feedback, service, folder):
+        """Uploads the layers; returns their ids by the inputs' names."""
+        layers = {
+            name: layer
+            for name in _ROLES
+            if (layer := self.parameterAsRasterLayer(parameters, name, context)) is not None
+        }
+        for name in (ORTHO, HEIGHT):
+            if name not in layers:
+                raise QgsProcessingException(self.invalidRasterError(parameters, name))
+        sent, pixel_size = {}, None
+        if parameters.get(PIXEL_SIZE) not in (None, ""):
+            pixel_size = self.parameterAsDouble(parameters, PIXEL_SIZE, context)
+        for index, (name, layer) in enumerate(layers.items()):
+            extent, margin = None, 0 if name == ORTHO else _MARGIN_PX
+            if parameters.get(EXTENT) not in (None, ""):
+                extent = self.parameterAsExtent(parameters, EXTENT, context, layer.crs())
+            own = folder / name
+            own.mkdir()
+            file = raster_file(layer, own, feedback, extent, margin, pixel_size)
+            start, end = (_SENT * each / len(layers) for each in (index, index + 1))
+            sent[_ROLES[name]] = service.upload(file, start, end)["id"]
+        return sent

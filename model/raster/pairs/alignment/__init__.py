@@ -1,0 +1,1 @@
+"""Heights on the orthophoto's grid, and how far they lie beside it."""

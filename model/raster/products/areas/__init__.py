@@ -1,0 +1,1 @@
+"""How much of each class there is: on the map, by its errors, in zones."""

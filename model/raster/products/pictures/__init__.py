@@ -1,0 +1,1 @@
+"""Class rasters for a screen."""

@@ -1,0 +1,1 @@
+"""A class raster as polygons, in strips."""

@@ -1,0 +1,1 @@
+"""Files of polygons: what is read of strangers, and what is written."""

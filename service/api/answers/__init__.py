@@ -1,0 +1,1 @@
+"""How answers are written: JSON, problems, files, ranges."""

@@ -1,0 +1,1 @@
+"""Documents that describe the service, and the page's files."""

@@ -1,0 +1,78 @@
+"""The web page's files, read once: what a browser gets of `service/web`, and under which addresses.
+
+All lie under an address that holds their common hash, so a browser keeps them for ever and gets new
+ones with a new version.
+"""
+
+import gzip
+import hashlib
+from html import escape
+from importlib.resources import files
+from typing import NamedTuple
+
+_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+}
+_PAGE = "index.html"
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+}
+"""Of the answer that holds the page: its own scripts and styles, nothing inline, nobody else's."""
+
+
+class Asset(NamedTuple):
+    """A file that the page loads."""
+
+    media_type: str
+    body: bytes
+    gzipped: bytes
+
+
+class PageFiles:
+    """All files of the page.
+
+    Attributes:
+        version: Their common hash.
+    """
+
+    def __init__(self) -> None:
+        root = files("mfnet.service.web")
+        found: dict[str, bytes] = {}
+        folders = [("", root)]
+        while folders:
+            prefix, folder = folders.pop()
+            for entry in folder.iterdir():
+                if entry.is_dir():
+                    folders.append((f"{prefix}{entry.name}/", entry))
+                elif "." + entry.name.rpartition(".")[2] in _TYPES:
+                    found[prefix + entry.name] = entry.read_bytes()
+        self._page = found.pop(_PAGE).decode()
+        digest = hashlib.sha256(self._page.encode())
+        for name in sorted(found):
+            digest.update(name.encode() + b"\0" + found[name])
+        self.version = digest.hexdigest()[:16]
+        self._assets = {
+            name: Asset(_TYPES["." + name.rpartition(".")[2]], body, gzip.compress(body, mtime=0))
+            for name, body in found.items()
+        }
+
+    def html(self, prefix: str) -> str:
+        """The page.
+
+        Args:
+            prefix: Of all addresses, where a proxy adds one.
+        """
+        root = escape(prefix, quote=True)
+        return self._page.replace("{root}", root).replace("{version}", self.version)
+
+    def asset(self, name: str) -> Asset | None:
+        """A file by its path below `service/web`, if there is one."""
+        return self._assets.get(name)

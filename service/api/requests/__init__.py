@@ -1,0 +1,1 @@
+"""How requests are read: bodies that come in pieces, parameters, executions."""

@@ -1,0 +1,1 @@
+"""Files from strangers, looked at by processes of their own."""

@@ -1,0 +1,1 @@
+"""What is drawn of uploads and jobs for a screen."""

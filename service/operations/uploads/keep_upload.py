@@ -1,0 +1,65 @@
+"""A file that came whole is looked at, and enters the database or leaves the disk."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from mfnet.service.db.repositories.uploads import UploadRepository
+from mfnet.service.db.tables import Upload
+from mfnet.service.files import sidecar_files
+from mfnet.service.operations.caller import Caller
+from mfnet.service.operations.context import Services
+from mfnet.service.operations.uploads import quotas
+
+
+def keep(
+    services: Services, caller: Caller, upload_id: str, name: str, *, size: int, sha256: str
+) -> Upload:
+    """Looks at the file of an upload, with what the sender has sent before of its sidecars.
+
+    Args:
+        services: Of the API.
+        caller: Who sent it.
+        upload_id: Of the file in the folder of uploads.
+        name: The sender's.
+        size: Bytes.
+        sha256: Of them, in hex.
+
+    Raises:
+        Refused, InspectionBroken, Busy: As `Inspector.file`; the file is gone then.
+        QuotaBytes: The key stores as much as it may; the file is gone then, too.
+    """
+    path = services.storage.upload(upload_id)
+    try:
+        kind = sidecar_files.kind_of(name)
+        if kind is None:
+            _link_sidecars(services, caller, path, name)
+        report = services.inspector.file(path, {upload_id: name}, kind)
+        if kind is not None:
+            report |= {"remarks": [*report.get("remarks", ()), *_late(services, caller, name)]}
+        with services.database.writing() as session:
+            quotas.check_kept(services, session, caller, size)
+            return UploadRepository(session).add(
+                upload_id, caller.key_id, name, size=size, sha256=sha256, report=report
+            )
+    except BaseException:
+        sidecar_files.remove(path)
+        raise
+
+
+def _link_sidecars(services: Services, caller: Caller, raster: Path, name: str) -> None:
+    """What the sender has sent before of what stands beside a raster of this name."""
+    names = sidecar_files.names_of(name)
+    with services.database.reading() as session:
+        found = UploadRepository(session).newest(caller.key_id, list(names))
+    # The usual name of a kind comes last in `names`, and counts where there are several.
+    files = {names[each]: services.storage.upload(found[each]) for each in names if each in found}
+    sidecar_files.link(raster, files)
+
+
+def _late(services: Services, caller: Caller, name: str) -> Iterator[dict[str, str]]:
+    """Tells of rasters that a sidecar comes too late for."""
+    with services.database.reading() as session:
+        found = UploadRepository(session).newest(caller.key_id, sidecar_files.rasters_of(name))
+    for raster in found:
+        message = f"{raster} was sent before {name} and is read without it: send {raster} again"
+        yield {"code": "sidecar.late", "message": message}

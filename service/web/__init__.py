@@ -1,0 +1,1 @@
+"""The web page: static files that the API hands to browsers (`page_files`); no Python."""

@@ -1,0 +1,16 @@
+// Who the key belongs to, asked once.
+
+import { call, key } from "./api.js";
+
+let known = { secret: null, answer: null };
+
+/** Name and role of the key's holder. */
+export function session() {
+  const secret = key.get();
+  if (known.secret !== secret) {
+    const answer = call("GET", "/keys/mine");
+    known = { secret, answer };
+    answer.catch(() => (known = { secret: null, answer: null })); // asked again
+  }
+  return known.answer;
+}

@@ -1,0 +1,26 @@
+"""A raster is sent by a QGIS that does not wait for its inspection.
+
+    impatient.py URL KEY RASTER
+
+Prints the upload's name and the log, as JSON. Runs under QGIS's Python.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from qgis.core import QgsApplication, QgsNetworkAccessManager, QgsProcessingFeedback
+
+url, key, raster = sys.argv[1:]
+application = QgsApplication([], False)
+application.initQgis()
+
+from mfnet_qgis.http_requests import Requests  # noqa: E402 - needs an application
+from mfnet_qgis.service import Service  # noqa: E402
+
+feedback = QgsProcessingFeedback()
+service = Service(Requests(url, key), feedback)
+QgsNetworkAccessManager.setTimeout(150)  # ms; the inspection takes longer
+upload = service.upload(Path(raster))
+told = {"name": upload["name"], "report": upload["report"], "log": feedback.textLog()}
+sys.stdout.write(json.dumps(told) + "\n")

@@ -1,0 +1,128 @@
+"""QGIS of the system, run in processes of its own: it lives under the system's Python."""
+
+import json
+import os
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+PYTHON = "/usr/bin/python3"
+# Debian's wrapper `qgis_process` fails on the options that it adds by itself.
+PROCESS = shutil.which("qgis_process.bin") or shutil.which("qgis_process")
+PLUGINS = Path(__file__).parents[2] / "deploy" / "qgis"
+PATIENCE_S = 120
+
+_DESCRIBE = """
+import json, sys
+from qgis.core import QgsApplication, QgsRasterLayer
+application = QgsApplication([], False)
+application.initQgis()
+layer = QgsRasterLayer(sys.argv[1], "map")
+style = sys.argv[2] if len(sys.argv) > 2 else None
+if style:
+    layer.loadNamedStyle(style)
+renderer, provider = layer.renderer(), layer.dataProvider()
+told = {
+    "valid": layer.isValid(),
+    "renderer": renderer.type(),
+    "nodata": provider.sourceNoDataValue(1) if provider.sourceHasNoDataValue(1) else None,
+    "crs": layer.crs().authid(),
+}
+if renderer.type() == "paletted":
+    told["classes"] = [
+        [entry.value, entry.label, entry.color.name(), entry.color.alpha()]
+        for entry in renderer.classes()
+    ]
+# What a user sees: the picture of the whole layer, and the alpha of each of its pixels.
+block = renderer.block(1, layer.extent(), layer.width(), layer.height())
+told["pixels"] = [
+    [block.color(row, column) for column in range(layer.width())] for row in range(layer.height())
+]
+print(json.dumps(told))
+"""
+
+
+@cache
+def missing() -> str | None:
+    """Why tests with QGIS cannot run here; None if they can."""
+    if PROCESS is None:
+        return "no qgis_process on this machine: make test-qgis installs QGIS"
+    probe = subprocess.run(
+        [PYTHON, "-c", "import qgis.core"], capture_output=True, timeout=PATIENCE_S
+    )
+    return None if probe.returncode == 0 else f"{PYTHON} has no PyQGIS (python3-qgis)"
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    """Of a QGIS without a screen, whose settings lie in the folder."""
+    (folder / "run").mkdir(exist_ok=True, mode=0o700)
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "LANG": "C.UTF-8",
+        "QT_QPA_PLATFORM": "offscreen",
+        "XDG_RUNTIME_DIR": str(folder / "run"),
+        "QGIS_CUSTOM_CONFIG_PATH": str(folder / "qgis"),
+        "PYTHONDONTWRITEBYTECODE": "1",  # nothing appears in the plugin's folder
+        **more,
+    }
+
+
+class QgisProcess:
+    """qgis_process with our plugin enabled in a profile of its own."""
+
+    def __init__(self, folder: Path, **variables: str) -> None:
+        """Enable the plugin.
+
+        Args:
+            folder: For the profile.
+            variables: Of the environment.
+        """
+        self.environment = environment(folder, QGIS_PLUGINPATH=str(PLUGINS), **variables)
+        self._do("plugins", "enable", "mfnet_qgis")
+
+    def run(self, algorithm: str, **parameters: object) -> subprocess.CompletedProcess[str]:
+        """Run an algorithm; stdout and stderr hold what a user sees."""
+        told = [f"--{name}={value}" for name, value in parameters.items()]
+        return self._do("run", algorithm, *told)
+
+    def _do(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(PROCESS), *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+        )
+
+
+def run_pyqgis(script: str, *arguments: object, env: dict[str, str]) -> Any:
+    """Run a script under QGIS's Python; returns the JSON that it prints last."""
+    done = subprocess.run(
+        [PYTHON, "-c", script, *map(str, arguments)],
+        env=env,
+        capture_output=True,
+        timeout=PATIENCE_S,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def describe(raster: Path, folder: Path, style: Path | None = None) -> dict[str, Any]:
+    """How QGIS opens a raster of a few pixels.
+
+    Args:
+        raster: Of a service or of a folder.
+        folder: For QGIS's settings.
+        style: A `.qml` to load; without it QGIS chooses.
+
+    Returns:
+        valid, renderer, nodata, crs; classes as [value, label, colour, alpha] where the renderer
+        is paletted; pixels as the rows of ARGB values that are drawn.
+    """
+    arguments = [raster, *([style] if style else [])]
+    told: dict[str, Any] = run_pyqgis(_DESCRIBE, *arguments, env=environment(folder))
+    return told
