@@ -61,6 +61,12 @@ class OptimizerRecipe(RecipePart):
     dice: float = Field(
         default=0.0, ge=0, description="weight of the Dice loss beside the cross entropy"
     )
+    agreement: float = Field(
+        default=0.0,
+        ge=0,
+        description="weight of the agreement between each window and its twin with gaps, which "
+        "then stands beside it in the batch; 0 for no twins",
+    )
     averaging: float = Field(
         default=0.998,
         ge=0,

@@ -37,7 +37,7 @@ def build_loss(recipe: OptimizerRecipe, pool: Pool) -> "SegmentationLoss":
                 "optimizer.class_weights"
             )
         weights = balanced_weights(pool.census.pixels)
-    return SegmentationLoss(weights, recipe.dice)
+    return SegmentationLoss(weights, recipe.dice, recipe.agreement)
 
 
 def balanced_weights(pixels_K: NDArray[np.int64]) -> tuple[float, ...]:
@@ -61,14 +61,22 @@ class SegmentationLoss(nn.Module):
     Args:
         class_weights: For the cross entropy, one a class; equal ones if not given.
         dice: Weight of the Dice loss, which counts a rare class as much as a common one.
+        agreement: Weight of `disagreement`; the second half of a batch are then the twins, with
+            gaps, of the first half.
     """
 
-    def __init__(self, class_weights: Sequence[float] | None = None, dice: float = 0.0) -> None:
+    def __init__(
+        self,
+        class_weights: Sequence[float] | None = None,
+        dice: float = 0.0,
+        agreement: float = 0.0,
+    ) -> None:
         super().__init__()
         weights = None if class_weights is None else torch.tensor(class_weights)
         self.class_weights: Tensor | None
         self.register_buffer("class_weights", weights)
         self.dice = dice
+        self.agreement = agreement
 
     def forward(self, logits_BKHW: Tensor, truth_BHW: Tensor) -> Tensor:
         """A number, differentiable; 0 if no pixel has a class."""
@@ -76,6 +84,10 @@ class SegmentationLoss(nn.Module):
         loss = cross_entropy(logits_BKHW, truth_BHW, self.class_weights)
         if self.dice:
             loss = loss + self.dice * dice_loss(logits_BKHW, truth_BHW)
+        if self.agreement:
+            whole_BKHW, gappy_BKHW = logits_BKHW.chunk(2)
+            known_BHW = truth_BHW.chunk(2)[1] != NODATA
+            loss = loss + self.agreement * disagreement(gappy_BKHW, whole_BKHW, known_BHW)
         return loss
 
 
@@ -86,6 +98,23 @@ def cross_entropy(
     if not bool((truth_BHW != NODATA).any()):
         return logits_BKHW.sum() * 0.0
     return F.cross_entropy(logits_BKHW, truth_BHW, weights_K, ignore_index=NODATA)
+
+
+def disagreement(gappy_BKHW: Tensor, whole_BKHW: Tensor, known_BHW: Tensor) -> Tensor:
+    """How far windows with gaps are told apart from the same windows without, in nats a pixel.
+
+    The Kullback-Leibler divergence of the first's class probabilities from the second's, which are
+    taken as they are: the whole window teaches, and learns nothing from the gaps.
+
+    Args:
+        gappy_BKHW: Logits of windows with gaps.
+        whole_BKHW: Of the same windows without.
+        known_BHW: Pixels that count: neither missing nor without a class.
+    """
+    wanted_BKHW = whole_BKHW.detach().log_softmax(1)
+    said_BKHW = gappy_BKHW.log_softmax(1)
+    apart_BHW = F.kl_div(said_BKHW, wanted_BKHW, reduction="none", log_target=True).sum(1)
+    return (apart_BHW * known_BHW).sum() / known_BHW.sum().clamp(min=1)
 
 
 def dice_loss(logits_BKHW: Tensor, truth_BHW: Tensor) -> Tensor:

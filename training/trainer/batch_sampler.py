@@ -11,14 +11,19 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mfnet.model.config import ModelConfig
 from mfnet.training.config.optimizer_recipe import OptimizerRecipe
+from mfnet.training.datasets.tiles.augmentation import twin
 from mfnet.training.datasets.tiles.interface import Pool
 from mfnet.training.datasets.tiles.samples import Batch, collate
 from mfnet.training.trainer.distributed import Processes
+
+TWINS = 1
+"""Sets the chance of the twins' gaps apart from that of the windows."""
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -42,11 +47,18 @@ def batches(
     """This process's parts of each batch from a step to the last, read ahead in a thread.
 
     Yields:
-        A batch a part, on the process's device.
+        A batch a part, on the process's device; with twins, where the loss wants their agreement,
+        behind the windows.
     """
 
     def read(samples: range) -> Batch:
         windows = [pool.sample(number, config.window_px, recipe.seed) for number in samples]
+        if recipe.agreement:
+            seeds = ((recipe.seed, number, TWINS) for number in samples)
+            windows += [
+                twin(window, np.random.default_rng(seed))
+                for window, seed in zip(windows, seeds, strict=True)
+            ]
         batch = collate(windows, config.modalities)
         return _moved(batch, Tensor.pin_memory) if processes.device.type == "cuda" else batch
 

@@ -96,3 +96,14 @@ def test_an_error_while_reading_comes_where_its_item_would() -> None:
     assert next(made) == 1
     with pytest.raises(ZeroDivisionError):
         next(made)
+
+
+def test_twins_stand_behind_their_windows() -> None:
+    plan = recipe(batch_size=2, steps=2, agreement=1.0)
+    steps = list(batches(NumberedPool(), CONFIG, plan, processes(0, 1), 0))
+    for step, (batch,) in enumerate(steps):
+        assert batch.truth_BHW.shape == (4, 2, 2)
+        whole, gappy = batch.inputs["ortho"].chunk(2)
+        assert whole[:, 0, 0, 0].diff().item() > 0
+        known = (batch.truth_BHW.chunk(2)[1] == 0)[:, None].expand_as(whole)
+        assert torch.equal(gappy[known], whole[known]), step

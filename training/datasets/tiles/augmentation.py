@@ -14,6 +14,8 @@ GAPS_IN_ORTHO, GAPS_IN_HEIGHTS = 0.25, 0.15
 """Shares of the windows."""
 GAP_SHARES = (0.01, 0.5)
 """Of a window's pixels, from and to."""
+NO_HEIGHTS = 0.1
+"""Share of the twins without any heights."""
 
 
 def augment(sample: Sample, rng: np.random.Generator) -> Sample:
@@ -33,17 +35,44 @@ def leave_out(sample: Sample, rng: np.random.Generator) -> Sample:
     height, width = sample.truth.shape
     if "ortho" in sample.rasters and rng.random() < GAPS_IN_ORTHO:
         gap = draw_gaps(rng, height, width, share=rng.uniform(*GAP_SHARES))
-        known = sample.no_ortho
-        sample = replace(
-            sample,
-            no_ortho=gap if known is None else gap | known,
-            truth=np.where(gap, np.uint8(NODATA), sample.truth),
-        )
+        sample = without_ortho(sample, gap)
     if "ndsm" in sample.rasters and rng.random() < GAPS_IN_HEIGHTS:
         gap = draw_gaps(rng, height, width, share=rng.uniform(*GAP_SHARES))
-        heights = np.asarray(sample.rasters["ndsm"], np.float32)
-        sample = sample.with_rasters(ndsm=np.where(gap, np.float32(np.nan), heights))
+        sample = without_heights(sample, gap)
     return sample
+
+
+def twin(sample: Sample, rng: np.random.Generator) -> Sample:
+    """The same window with gaps in the orthophoto, the heights, or the same ones in both.
+
+    Small gaps come as often as large ones; at times all heights are missing.
+    """
+    if "ndsm" in sample.rasters and rng.random() < NO_HEIGHTS:
+        return without_heights(sample, np.ones(sample.truth.shape, bool))
+    share = float(np.exp(rng.uniform(*np.log(GAP_SHARES))))
+    height, width = sample.truth.shape
+    gap = draw_gaps(rng, height, width, share)
+    choices = [(name,) for name in sample.rasters] + [tuple(sample.rasters)]
+    names = choices[rng.integers(len(choices))]
+    if "ortho" in names:
+        sample = without_ortho(sample, gap)
+    return without_heights(sample, gap) if "ndsm" in names else sample
+
+
+def without_ortho(sample: Sample, gap: NDArray[np.bool_]) -> Sample:
+    """With a gap (H, W) in the orthophoto, where nothing is to be learned."""
+    known = sample.no_ortho
+    return replace(
+        sample,
+        no_ortho=gap if known is None else gap | known,
+        truth=np.where(gap, np.uint8(NODATA), sample.truth),
+    )
+
+
+def without_heights(sample: Sample, gap: NDArray[np.bool_]) -> Sample:
+    """With a gap (H, W) in the heights."""
+    heights = np.asarray(sample.rasters["ndsm"], np.float32)
+    return sample.with_rasters(ndsm=np.where(gap, np.float32(np.nan), heights))
 
 
 def flip(sample: Sample, rng: np.random.Generator) -> Sample:
