@@ -30,6 +30,29 @@ from mfnet.service.operations.callbacks import Callbacks
 from mfnet.service.operations.context import Services, make_services
 from mfnet.service.settings import Settings
 
+ROUTES = (
+    landing,
+    description,
+    processes,
+    jobs,
+    results,
+    events,
+    map_tiles,
+    pictures,
+    incoming,
+    uploads,
+    tiles,
+    models,
+    training,
+    health,
+    metrics,
+    keys,
+    me,
+    audit,
+    service_state,
+    page,
+)
+
 
 def create_app(settings: Settings) -> FastAPI:
     """The API on `settings`; the tables are brought up to date when it starts."""
@@ -54,28 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
     if settings.origins:
         app.add_middleware(CORSMiddleware, **CROSS_ORIGIN, allow_origins=settings.origins)
     app.add_middleware(Edge)  # the outermost: what it adds, every response has
-    for routes in (
-        landing,
-        description,
-        processes,
-        jobs,
-        results,
-        events,
-        map_tiles,
-        pictures,
-        incoming,
-        uploads,
-        tiles,
-        models,
-        training,
-        health,
-        metrics,
-        keys,
-        me,
-        audit,
-        service_state,
-        page,
-    ):
+    for routes in ROUTES:
         app.include_router(routes.router)
     return app
 

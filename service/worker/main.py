@@ -10,6 +10,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from celery import signals
@@ -52,38 +53,11 @@ def work(settings: Settings) -> int:
     supervisor = Supervisor(settings, database, storage, engine, name, shutdown, notifier.notify)
     register(celery, supervisor.work)
     reconciler = Reconciler(settings, database, storage, notifier, supervisor)
-    threading.Thread(
-        target=reconciler.run, args=(shutdown,), name="reconciler", daemon=True
-    ).start()
-
-    threading.Thread(
-        target=_leave_when_poisoned,
-        args=(supervisor.first_jobs, shutdown, _POISONED_S),
-        name="first jobs",
-        daemon=True,
-    ).start()
-
-    closing = threading.Lock()
-
-    def close() -> int:
-        with closing:
-            engine.stop()
-            database.close()
-        return _POISONED_STATUS if supervisor.first_jobs.poisoned.is_set() else 0
-
-    def leave_when_done() -> None:
-        supervisor.close()
-        # Celery itself takes seconds to leave. A message that it still holds is not missed: the
-        # reconciler sends again for whatever is to be done.
-        os._exit(close())
-
-    def leave(**_: Any) -> None:
-        shutdown.set()
-        _end_after(settings.grace_s)
-        threading.Thread(target=leave_when_done, name="leaving", daemon=True).start()
-
+    _start(reconciler.run, "reconciler", shutdown)
+    _start(_leave_when_poisoned, "first jobs", supervisor.first_jobs, shutdown, _POISONED_S)
+    end = WorkerEnd(settings.grace_s, supervisor, engine, database, shutdown)
     # Celery keeps only a weak reference to a receiver.
-    signals.worker_shutting_down.connect(leave, weak=False)
+    signals.worker_shutting_down.connect(end.on_signal, weak=False)
     consumer = celery.Worker(
         pool="threads",
         concurrency=1,
@@ -97,8 +71,58 @@ def work(settings: Settings) -> int:
         consumer.start()
     finally:
         shutdown.set()
-        status = close()
+        status = end.close()
     return status or int(consumer.exitcode or 0)
+
+
+class WorkerEnd:
+    """How a worker ends: its job is given back, its engine stopped, its database closed.
+
+    Args:
+        grace_s: Seconds after which the process ends however far it is.
+        supervisor: Of the job at hand.
+        engine: Is stopped.
+        database: Is closed.
+        shutdown: Is set, so that nothing new begins.
+    """
+
+    def __init__(
+        self,
+        grace_s: float,
+        supervisor: Supervisor,
+        engine: Engine,
+        database: Database,
+        shutdown: threading.Event,
+    ) -> None:
+        self._grace_s = grace_s
+        self._supervisor = supervisor
+        self._engine = engine
+        self._database = database
+        self._shutdown = shutdown
+        self._closing = threading.Lock()
+
+    def on_signal(self, **_: Any) -> None:
+        """Ends the process in the background; Celery calls it when it is asked to stop."""
+        self._shutdown.set()
+        _end_after(self._grace_s)
+        _start(self._exit_when_done, "exit")
+
+    def close(self) -> int:
+        """Stops the engine and closes the database; returns the process's exit status."""
+        with self._closing:
+            self._engine.stop()
+            self._database.close()
+        return _POISONED_STATUS if self._supervisor.first_jobs.poisoned.is_set() else 0
+
+    def _exit_when_done(self) -> None:
+        self._supervisor.close()
+        # Celery itself takes seconds to leave. A message that it still holds is not missed: the
+        # reconciler sends again for whatever is to be done.
+        os._exit(self.close())
+
+
+def _start(run: Callable[..., None], name: str, *args: object) -> None:
+    threading.Thread(target=run, args=args, name=name, daemon=True).start()
 
 
 def _upgrade(database: Database, pause_s: float) -> None:

@@ -138,17 +138,7 @@ def screen(path: Path, limits: Limits | None = None, *, palette: bool = False) -
 
 def _layout(directory: Directory, path: Path, limits: Limits) -> Layout:
     name = path.name
-    height, width = directory.number(tags.HEIGHT, 0), directory.number(tags.WIDTH, 0)
-    bands, stored_bits = (
-        directory.number(tags.BANDS, 1),
-        max(directory.numbers.get(tags.BITS, (1,))),
-    )
-    if min(height, width, bands, stored_bits) < 1 or stored_bits > 128:
-        raise RasterUnreadable(
-            f"{name}: declares {height} × {width} pixels, {bands} bands of {stored_bits} bits; "
-            "expected at least one of each, and at most 128 bits: copy it again from its source",
-            file=name,
-        )
+    height, width, bands, stored_bits = _dimensions(directory, name)
     # GDAL decodes single bits to bytes, and 10 bits to 16.
     bits = max(8, 1 << (stored_bits - 1).bit_length())
     _at_most(name, "columns or rows", max(height, width), limits.side_px, _CUT)
@@ -160,15 +150,7 @@ def _layout(directory: Directory, path: Path, limits: Limits) -> Layout:
     _at_most(name, "bytes a block", block_bits // 8, limits.block_bytes, _TILE)
     blocks = math.ceil(height / block_height) * math.ceil(width / block_width)
     _at_most(name, "blocks", blocks * (bands if separate else 1), limits.blocks, _TILE)
-    compression = directory.number(tags.COMPRESSION, 1)
-    if compression not in COMPRESSIONS:
-        raise RasterForbidden(
-            f"{name}: compression {compression} is not accepted; expected one of "
-            f"{', '.join(sorted(set(COMPRESSIONS.values())))}: gdal_translate -co COMPRESS=DEFLATE "
-            "IN.tif OUT.tif writes one",
-            file=name,
-            compression=compression,
-        )
+    _check_compression(directory, name)
     return Layout(
         height=height,
         width=width,
@@ -180,6 +162,32 @@ def _layout(directory: Directory, path: Path, limits: Limits) -> Layout:
         stored_bytes=path.stat().st_size,
         has_transform=directory.has_transform,
     )
+
+
+def _dimensions(directory: Directory, name: str) -> tuple[int, int, int, int]:
+    """Rows, columns, bands, stored bits a value."""
+    height, width = directory.number(tags.HEIGHT, 0), directory.number(tags.WIDTH, 0)
+    bands = directory.number(tags.BANDS, 1)
+    bits = max(directory.numbers.get(tags.BITS, (1,)))
+    if min(height, width, bands, bits) < 1 or bits > 128:
+        raise RasterUnreadable(
+            f"{name}: declares {height} × {width} pixels, {bands} bands of {bits} bits; "
+            "expected at least one of each, and at most 128 bits: copy it again from its source",
+            file=name,
+        )
+    return height, width, bands, bits
+
+
+def _check_compression(directory: Directory, name: str) -> None:
+    compression = directory.number(tags.COMPRESSION, 1)
+    if compression not in COMPRESSIONS:
+        raise RasterForbidden(
+            f"{name}: compression {compression} is not accepted; expected one of "
+            f"{', '.join(sorted(set(COMPRESSIONS.values())))}: gdal_translate -co COMPRESS=DEFLATE "
+            "IN.tif OUT.tif writes one",
+            file=name,
+            compression=compression,
+        )
 
 
 def _block(directory: Directory, height: int, width: int, name: str) -> tuple[int, int]:

@@ -101,19 +101,8 @@ def decide(
         above, told = _surface(height, windows, options)
     else:
         above, told = _decide_level(height, dtm, windows, options, limits)
-    remarks = [*ortho.remarks, *colours.remarks, *told]
-    missing = np.concatenate(
-        [~np.isfinite(h)[valid] for h, valid in zip(above, colours.valid, strict=True)]
-    )
-    share = float(missing.mean()) if missing.size else 0.0
-    if share >= _MISSING_TOLD:
-        remarks.append(
-            Remark(
-                code="height.missing",
-                message=f"{height.source.path.name}: {100 * share:.1f} % of the sampled pixels of "
-                "the orthophoto have no height; they are mapped by their colour",
-            )
-        )
+    share, missing = _missing_heights(height, above, colours.valid)
+    remarks = [*ortho.remarks, *colours.remarks, *told, *missing]
     known = [] if surface else [values[np.isfinite(values)] for values in above]
     heights = np.concatenate([np.empty(0, np.float32), *known])
     return Decisions(
@@ -134,6 +123,23 @@ def decide(
         dtm=None if dtm is None else dtm.values,
         sample={"ortho": colours.pixels, "ndsm": np.maximum(heights, 0)[np.newaxis]},
     )
+
+
+def _missing_heights(
+    height: AlignedHeight, above: Sequence[np.ndarray], valid: Sequence[np.ndarray]
+) -> tuple[float, list[Remark]]:
+    """Share of the orthophoto's sampled pixels without height; a remark where they are many."""
+    missing = np.concatenate(
+        [~np.isfinite(heights)[seen] for heights, seen in zip(above, valid, strict=True)]
+    )
+    share = float(missing.mean()) if missing.size else 0.0
+    if share < _MISSING_TOLD:
+        return share, []
+    message = (
+        f"{height.source.path.name}: {100 * share:.1f} % of the sampled pixels of the orthophoto "
+        "have no height; they are mapped by their colour"
+    )
+    return share, [Remark(code="height.missing", message=message)]
 
 
 def read_alone(source: GeoTiff) -> tuple[Read, list[Remark]]:

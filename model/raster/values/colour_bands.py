@@ -43,26 +43,40 @@ def choose_colour_bands(
         WrongBands: There are not enough, or they are said to be others.
     """
     if options.bands is not None:
-        if max(options.bands) > len(bands):
-            raise WrongBands(
-                f"{file}: {len(bands)} bands; expected one of number {max(options.bands)}, which "
-                "--bands names",
-                file=file,
-                bands=len(bands),
-                option="bands",
-            )
-        return options.bands, []
+        return _existing(file, options.bands, len(bands)), []
     named = [band.name for band in bands]
     if all(named.count(colour) == 1 for colour in COLOURS):
-        red, green, blue = (named.index(colour) + 1 for colour in COLOURS)
-        chosen = (red, green, blue)
-        if chosen == (1, 2, 3):
-            return chosen, []
-        message = (
-            f"{file}: bands {red}, {green}, {blue} are red, green, blue by the file's own word; "
-            "--bands 1,2,3 for the first three"
+        return _by_name(file, named)
+    return _first_three(file, bands, named), []
+
+
+def _existing(file: str, chosen: tuple[int, int, int], count: int) -> tuple[int, int, int]:
+    if max(chosen) > count:
+        raise WrongBands(
+            f"{file}: {count} bands; expected one of number {max(chosen)}, which --bands names",
+            file=file,
+            bands=count,
+            option="bands",
         )
-        return chosen, [Remark(code="ortho.bands", message=message)]
+    return chosen
+
+
+def _by_name(file: str, named: Sequence[str | None]) -> tuple[tuple[int, int, int], list[Remark]]:
+    red, green, blue = (named.index(colour) + 1 for colour in COLOURS)
+    chosen = (red, green, blue)
+    if chosen == (1, 2, 3):
+        return chosen, []
+    message = (
+        f"{file}: bands {red}, {green}, {blue} are red, green, blue by the file's own word; "
+        "--bands 1,2,3 for the first three"
+    )
+    return chosen, [Remark(code="ortho.bands", message=message)]
+
+
+def _first_three(
+    file: str, bands: Sequence[BandTags], named: Sequence[str | None]
+) -> tuple[int, int, int]:
+    """Beside alpha, where the file does not contradict."""
     plain = [i for i, band in enumerate(bands, 1) if band.interpretation != "alpha"]
     if len(plain) < 3:
         grey = "; --bands 1,1,1 maps a grey picture as it is" if len(plain) == 1 else ""
@@ -84,7 +98,7 @@ def choose_colour_bands(
             expected=3,
             option="bands",
         )
-    return first, []
+    return first
 
 
 def _contradict(named: Sequence[str | None], first: Sequence[int]) -> bool:
