@@ -1,8 +1,9 @@
-"""What the distance between windows, and how they are blended, are worth: mIoU, seams, seconds.
+"""What the distance between windows, their blending and more views of each are worth.
 
     python benchmarks/strides.py [--model town-small] [--towns 4] [--strides 32 64 128 192 256]
+                                [--blends mean hann] [--tta none flips turns]
 
-On held-out towns of 1024 pixels: plain ones for `town-small`, places of all kinds at 0.2 m for
+mIoU, seams and seconds on held-out towns of 1024 pixels: plain ones for `town-small`, places of all kinds at 0.2 m for
 other models. `seams` is how often the class changes where a window begins or ends, over how often
 it does between any two pixels; 1 is no seam.
 """
@@ -37,6 +38,8 @@ def main() -> None:
     parser.add_argument("--model", default="town-small")
     parser.add_argument("--towns", type=int, default=4)
     parser.add_argument("--strides", nargs="+", type=int, default=[32, 64, 128, 192, 256])
+    parser.add_argument("--tta", nargs="+", default=["none"], help="none, flips, turns")
+    parser.add_argument("--blends", nargs="+", default=["mean", "hann"])
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
@@ -44,9 +47,10 @@ def main() -> None:
     plain = args.model == "town-small"
     towns = [draw_town(s, SIDE) if plain else draw_any_town(s, SIDE, 0.2) for s in seeds]
     rows = []
-    for stride, blend in product(args.strides, ("mean", "hann")):
-        options = SegmentOptions(stride=stride, blend=blend, precision=args.precision)
-        rows.append({"stride": stride, "blend": blend, **measured(args.model, towns, options)})
+    for stride, blend, tta in product(args.strides, args.blends, args.tta):
+        options = SegmentOptions(stride=stride, blend=blend, tta=tta, precision=args.precision)
+        how = {"stride": stride, "blend": blend, "tta": tta}
+        rows.append({**how, **measured(args.model, towns, options)})
         print(rows[-1], flush=True)
     conditions = {"model": args.model, "towns": args.towns, "precision": args.precision}
     report(f"strides-{args.model}", rows, conditions=conditions, out=args.out)

@@ -20,6 +20,14 @@ class Blend(StrEnum):
     HANN = "hann"
 
 
+class Augmentation(StrEnum):
+    """How often the network looks at each window, turned another way (test-time augmentation)."""
+
+    NONE = "none"
+    FLIPS = "flips"
+    TURNS = "turns"
+
+
 class Device(StrEnum):
     """Where the network runs."""
 

@@ -27,6 +27,7 @@ from mfnet.model.cli.models import USER_MODELS, Json, ModelsDir
 from mfnet.model.engine_options import (
     DEFAULT_MODEL,
     PAPER_STRIDE,
+    Augmentation,
     Blend,
     Device,
     Precision,
@@ -55,6 +56,13 @@ def predict(
     blend: Annotated[
         Blend, typer.Option(help="How overlapping windows are weighted.")
     ] = Blend.HANN,
+    tta: Annotated[
+        Augmentation,
+        typer.Option(
+            help="Look at each window more than once, and take the mean: four mirrored views "
+            "(flips), or eight mirrored and turned ones (turns); so many times as slow."
+        ),
+    ] = Augmentation.NONE,
     protocol: Annotated[
         Literal["paper"] | None,
         typer.Option(help="paper: windows 32 pixels apart, averaged, as in the paper."),
@@ -163,6 +171,7 @@ def predict(
         how=SegmentOptions(
             stride=PAPER_STRIDE if protocol and stride is None else stride,
             blend=Blend.MEAN.value if protocol else blend.value,
+            tta=tta.value,
             batch_size=batch_size,
             device=device.value,
             precision=precision.value,

@@ -19,6 +19,7 @@ import numpy as np
 from mfnet.model.atomic_files import replacing
 from mfnet.model.inference.runtimes.choose import cache_dir
 from mfnet.model.inference.runtimes.interface import Runtime
+from mfnet.model.inference.runtimes.turned import turned
 from mfnet.model.inference.segment_options import SegmentOptions
 from mfnet.model.inference.sliding_window import Sweep
 from mfnet.model.inference.windows import WindowPlan
@@ -72,7 +73,7 @@ def forecast(
         options: How the map will be computed.
     """
     options = options or SegmentOptions()
-    here = runtime.at(gsd_m)
+    here = turned(runtime.at(gsd_m), options.tta)
     windows = len(_plan(here, options, height, width))
     known = _read().get(_key(here, options))
     if known is None:
@@ -107,7 +108,7 @@ class Stopwatch:
         """
         if self._windows >= _LEAST_WINDOWS:
             seconds = (time.perf_counter() - self._started) / self._windows
-            _keep(runtime.at(gsd_m), options, seconds)
+            _keep(turned(runtime.at(gsd_m), options.tta), options, seconds)
 
 
 def _measure(runtime: Runtime, options: SegmentOptions) -> float:

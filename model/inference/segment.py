@@ -23,6 +23,7 @@ from mfnet.model.free_memory import check_memory
 from mfnet.model.inference.kept_rows import KeptRows, folder_beside, kept_rows
 from mfnet.model.inference.prefetch import ahead
 from mfnet.model.inference.runtimes.interface import Runtime
+from mfnet.model.inference.runtimes.turned import turned
 from mfnet.model.inference.segment_options import SegmentOptions
 from mfnet.model.inference.sliding_window import Band, Sweep
 from mfnet.model.inference.windows import WindowPlan
@@ -150,7 +151,7 @@ class Segmentation:
         tags: Mapping[str, str] | None = None,
     ) -> None:
         options = options or SegmentOptions()
-        self._runtime = runtime = model.at(pair.grid.gsd_m)
+        self._runtime = runtime = turned(model.at(pair.grid.gsd_m), options.tta)
         config = runtime.config
         self.pair = pair
         stride = config.stride_px if options.stride is None else options.stride
@@ -185,6 +186,7 @@ class Segmentation:
             "MFNET_READING": pair.report.reading.model_dump_json(exclude_defaults=True),
             "MFNET_REMARKS": "\n".join(f"{r.code}: {r.message}" for r in pair.report.remarks),
             **({} if wanted is None else {"MFNET_AREA": wanted.key}),
+            **({} if options.tta == "none" else {"MFNET_TTA": options.tta}),
             **({} if options.sieve is None else {"MFNET_SIEVE": str(options.sieve)}),
             **(tags or {}),
         }

@@ -11,6 +11,8 @@ class SegmentOptions:
         stride: Pixels between windows; the model's own if not given.
         blend: How windows are weighed where they overlap: `hann`, less towards their rims, or
             `mean`, alike, as in the paper.
+        tta: Test-time augmentation: `none`, `flips` (the mean of four mirrored views of each
+            window) or `turns` (of eight mirrored and turned ones).
         batch_size: Windows a call of the network; by the device if not given.
         device: `auto`, `cpu` or `cuda`.
         precision: `auto`, `fp32` or `bf16`.
@@ -21,6 +23,7 @@ class SegmentOptions:
 
     stride: int | None = None
     blend: str = "hann"
+    tta: str = "none"
     batch_size: int | None = None
     device: str = "auto"
     precision: str = "auto"

@@ -76,6 +76,7 @@ class Provenance:
                 options=SegmentOptions(
                     stride=int(tags["MFNET_STRIDE"]),
                     blend=tags["MFNET_BLEND"],
+                    tta=tags.get("MFNET_TTA", "none"),
                     precision=tags["MFNET_PRECISION"],
                     runtime=tags["MFNET_RUNTIME"] if tags["MFNET_RUNTIME"] in _CHOICES else "auto",
                     sieve=int(tags["MFNET_SIEVE"]) if "MFNET_SIEVE" in tags else None,

@@ -16,7 +16,7 @@ from mfnet.service.engine.protocol import JoinRequest, KeyRequest, MapRequest, P
 from mfnet.service.files.storage import Storage
 from mfnet.service.settings import Settings
 
-_OPTIONS = ("stride", "blend", "sieve", "confidence")
+_OPTIONS = ("stride", "blend", "tta", "sieve", "confidence")
 _OF_FILES = ("largest_building", "aoi_layer", "zones_layer")
 _OF_POLYGONS = ("min_area", "simplify")
 

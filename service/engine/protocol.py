@@ -40,7 +40,7 @@ class _Segmentation(_Message):
         model_sha256: Of the file, where the model is a registered one.
         model_ref: NAME@VERSION of a registered model.
         models_dir: Folder of installed models.
-        options: Stride, blend, sieve, device, precision, confidence.
+        options: Stride, blend, tta, sieve, device, precision, confidence.
         reading: How the rasters are to be read.
     """
 

@@ -149,6 +149,12 @@ class SegmentInputs(ReadingInputs):
         title="Blending",
         description="how overlapping windows are weighted: less towards their rims, or alike",
     )
+    tta: Literal["none", "flips", "turns"] = Field(
+        default="none",
+        title="Views of a window",
+        description="test-time augmentation: the mean of four mirrored views of each window, or of "
+        "eight mirrored and turned ones; so many times as slow",
+    )
     sieve: int | None = Field(
         default=None,
         ge=2,

@@ -30,7 +30,7 @@ RECENT = 3
 """Maps of users for which it is shown what would change."""
 _LOOKED_AT = 1000
 _MARGIN_PX = 64  # between the blocks of a tile that are for different ends
-_OPTIONS = ("stride", "blend")
+_OPTIONS = ("stride", "blend", "tta")
 _TASK = ("recipe", "changes", "steps", "minutes", "margin")
 
 

@@ -32,7 +32,7 @@ class RecentMap:
         ortho: The orthophoto.
         height: The heights.
         dtm: To be subtracted from them.
-        options: Of `SegmentOptions`: stride, blend.
+        options: Of `SegmentOptions`: stride, blend, tta.
         reading: Of `ReadingOptions`.
     """
 

@@ -81,6 +81,10 @@ class DeviceArrays:
 
         return wait
 
+    def flip(self, array: Tensor, axes: tuple[int, ...]) -> Tensor:
+        """See `Arrays`."""
+        return array.flip(axes)
+
     def windows(self, values_CSW: Tensor, spacing: int) -> Tensor:
         """See `Arrays`."""
         return values_CSW.unfold(2, values_CSW.shape[1], spacing).permute(2, 0, 1, 3)

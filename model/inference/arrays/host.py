@@ -39,6 +39,10 @@ class HostArrays:
         """See `Arrays`."""
         return lambda: array
 
+    def flip(self, array: NDArray[Any], axes: tuple[int, ...]) -> NDArray[Any]:
+        """See `Arrays`."""
+        return np.flip(array, axes)
+
     def windows(self, values_CSW: NDArray[Any], spacing: int) -> NDArray[Any]:
         """See `Arrays`."""
         side = values_CSW.shape[1]

@@ -37,6 +37,9 @@ class Arrays(Protocol):
     def download(self, array: Array) -> Callable[[], NDArray[Any]]:
         """Starts moving an array to the host, where the call of what is returned waits for it."""
 
+    def flip(self, array: Array, axes: tuple[int, ...]) -> Array:
+        """The array the other way round along some axes; perhaps a view."""
+
     def windows(self, values_CSW: Array, spacing: int) -> Array:
         """Windows of S columns, `spacing` apart, (B, C, S, S); a view."""
 
