@@ -3,9 +3,9 @@
     python benchmarks/strides.py [--model town-small] [--towns 4] [--strides 32 64 128 192 256]
                                 [--blends mean hann] [--tta none flips turns]
 
-mIoU, seams and seconds on held-out towns of 1024 pixels: plain ones for `town-small`, places of all kinds at 0.2 m for
-other models. `seams` is how often the class changes where a window begins or ends, over how often
-it does between any two pixels; 1 is no seam.
+mIoU, seams and seconds on held-out towns of 1024 pixels: plain ones for `town-small`, places of all
+kinds at 0.2 m for other models. `seams` is how often the class changes where a window begins or
+ends, over how often it does between any two pixels; 1 is no seam.
 """
 
 import argparse
