@@ -68,10 +68,17 @@ class Inspector:
         max_memory_mb: Address space of a child.
         max_seconds: Time of a child.
         at_once: Children at a time. A few more wait as long as one may take, the rest come again.
+        children: Who starts them; its own if not given.
     """
 
     def __init__(
-        self, *, models_dir: Path, max_memory_mb: int, max_seconds: int, at_once: int
+        self,
+        *,
+        models_dir: Path,
+        max_memory_mb: int,
+        max_seconds: int,
+        at_once: int,
+        children: Children | None = None,
     ) -> None:
         self._models_dir = models_dir.resolve()
         self._max_seconds = max_seconds
@@ -80,15 +87,15 @@ class Inspector:
         self._queue = threading.BoundedSemaphore(at_once + _WAITING)
         self._drawing = threading.BoundedSemaphore(1)
         self._drawers = threading.BoundedSemaphore(_DRAWERS)
-        self._children = Children(ENVIRONMENT)
+        self._children = children or Children(ENVIRONMENT)
         self._pairs: OrderedDict[str, dict[str, Any]] = OrderedDict()
 
     def keep_warm(self) -> None:
-        """Have a child wait for the next file, until `close`."""
-        self._children.keep_one_ahead()
+        """Have the imports of children done before the first file comes."""
+        self._children.start()
 
     def close(self) -> None:
-        """End the child that waits."""
+        """No further children."""
         self._children.close()
 
     def file(self, path: Path, names: Names, sidecar: str | None = None) -> dict[str, Any]:

@@ -1,19 +1,27 @@
-"""The processes that look at strangers' files: one for each file, the next one started ahead.
+"""The processes that look at strangers' files: one for each file, forked from one that is ready.
 
 A child looks at one file and ends, so nothing of a file reaches the next one's process. Half a
-second of imports is over before a file comes: a child waits for its arguments on its standard
-input, and ends where that is closed, as it is when we end.
+second of imports is over before a file comes: children are forked from a process that has imported
+all that they need, and that ends where its socket is closed, as it is when we end.
 """
 
-import contextlib
 import json
+import os
+import selectors
+import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from subprocess import CompletedProcess, Popen
 
-_MODULE = "mfnet.model.cli.waiting"
+_MODULE = "mfnet.model.cli.fork_server"
+_LENGTH = 8
+_START_S = 60
+"""More than a child may take, for whoever forks it to start on a busy machine."""
 
 
 class Children:
@@ -25,23 +33,22 @@ class Children:
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._environment = environment
-        self._spare: Popen[str] | None = None
-        self._keeps = False
+        self._server: tuple[Popen[bytes], socket.socket] | None = None
         self._lock = threading.Lock()
 
-    def keep_one_ahead(self) -> None:
-        """From now on, until `close`, a child waits for the next file."""
-        self._keeps = True
-        self._start_ahead()
+    def start(self) -> None:
+        """Have the imports done before the first file comes."""
+        with self._lock:
+            self._running()
 
     def close(self) -> None:
-        """End the child that waits."""
-        self._keeps = False
+        """No further children; those at work end by themselves."""
         with self._lock:
-            spare, self._spare = self._spare, None
-        if spare is not None:
-            with spare:
-                spare.kill()
+            server, self._server = self._server, None
+        if server is not None:
+            server[1].close()
+            with server[0]:
+                server[0].kill()
 
     def run(self, arguments: Sequence[str], seconds: float) -> CompletedProcess[str]:
         """What `mfnet` with these arguments says.
@@ -49,41 +56,69 @@ class Children:
         Raises:
             subprocess.TimeoutExpired: It took longer than `seconds`, and was ended.
         """
-        with self._taken() as child:
-            try:
-                out, err = child.communicate(json.dumps(list(arguments)) + "\n", seconds)
-            except BaseException:
-                child.kill()
-                raise
-            finally:
-                self._start_ahead()
-        return CompletedProcess(child.args, child.returncode, out, err)
+        started = time.monotonic()
+        pipes = [os.pipe() for _ in range(3)]
+        try:
+            self._ask(arguments, seconds, [theirs for _, theirs in pipes])
+            out, err, ended = self._read([ours for ours, _ in pipes], seconds + _START_S)
+        finally:
+            for ours, _ in pipes:
+                os.close(ours)
+        status = int(ended or 1)  # whoever forks has been killed
+        if status == -signal.SIGKILL and time.monotonic() - started >= seconds:
+            raise subprocess.TimeoutExpired(list(arguments), seconds)
+        said = [text.decode("utf-8", "replace") for text in (out, err)]
+        return CompletedProcess(arguments, status, *said)
 
-    def _taken(self) -> Popen[str]:
-        with self._lock:
-            spare, self._spare = self._spare, None
-        if spare is None:
-            return self._start()
-        if spare.poll() is None:
-            return spare
-        with contextlib.suppress(OSError), spare:  # something has ended it while it waited
-            pass
-        return self._start()
+    def _ask(self, arguments: Sequence[str], seconds: float, streams: Sequence[int]) -> None:
+        """Hands over a request, and the pipes' other ends, which are closed here."""
+        request = json.dumps({"arguments": list(arguments), "seconds": seconds}).encode()
+        try:
+            with self._lock, suppress(OSError):  # it ends: nothing comes out of the pipes
+                _, control = self._running()
+                socket.send_fds(control, [len(request).to_bytes(_LENGTH)], streams)
+                control.sendall(request)
+        finally:
+            for stream in streams:
+                os.close(stream)
 
-    def _start_ahead(self) -> None:
-        with self._lock:
-            if self._keeps and self._spare is None:
-                self._spare = self._start()
+    def _read(self, streams: Sequence[int], seconds: float) -> list[bytes]:
+        """Each stream to its end."""
+        deadline = time.monotonic() + seconds
+        found = {stream: bytearray() for stream in streams}
+        with selectors.DefaultSelector() as selector:
+            for stream in streams:
+                selector.register(stream, selectors.EVENT_READ)
+            while selector.get_map():
+                ready = selector.select(max(0.0, deadline - time.monotonic()))
+                if not ready:  # whoever forks hangs
+                    self.close()
+                    break
+                for key, _ in ready:
+                    if piece := os.read(key.fd, 1 << 16):
+                        found[key.fd] += piece
+                    else:
+                        selector.unregister(key.fd)
+        return [bytes(found[stream]) for stream in streams]
 
-    def _start(self) -> Popen[str]:
-        # Isolated (-I): neither the working directory nor an environment variable adds code.
-        return Popen(
-            [sys.executable, "-I", "-X", "utf8", "-m", _MODULE],
-            env=self._environment,
-            cwd="/",
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
+    def _running(self) -> tuple[Popen[bytes], socket.socket]:
+        if self._server is not None and self._server[0].poll() is not None:
+            self._server[1].close()
+            self._server = None
+        if self._server is None:
+            ours, theirs = socket.socketpair()
+            with theirs:
+                self._server = _start(self._environment, theirs), ours
+        return self._server
+
+
+def _start(environment: dict[str, str], control: socket.socket) -> Popen[bytes]:
+    # Isolated (-I): neither the working directory nor an environment variable adds code.
+    return Popen(
+        [sys.executable, "-I", "-X", "utf8", "-m", _MODULE, str(control.fileno())],
+        env=environment,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        pass_fds=[control.fileno()],
+    )

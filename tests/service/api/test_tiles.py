@@ -12,6 +12,7 @@ import pytest
 import rasterio
 import shapely
 from affine import Affine
+from inspections import CHILDREN
 from prometheus_client.parser import text_string_to_metric_families
 from standins.folder import write_geopackage
 
@@ -54,7 +55,9 @@ def the_map(tmp_path_factory: pytest.TempPathFactory, classes: np.ndarray) -> di
 @pytest.fixture
 def real(api, tmp_path):
     """The API with the child that looks at files in earnest; pairs are taken as they are."""
-    child = Inspector(models_dir=tmp_path, max_memory_mb=1024, max_seconds=60, at_once=2)
+    child = Inspector(
+        models_dir=tmp_path, max_memory_mb=1024, max_seconds=60, at_once=2, children=CHILDREN
+    )
     api.inspections.correction = child.correction
     return api, child
 

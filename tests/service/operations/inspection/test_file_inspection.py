@@ -1,6 +1,7 @@
 """The child that looks at a stranger's file, and the process that never does."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -13,41 +14,56 @@ import pyogrio.raw
 import pytest
 import rasterio
 import shapely
+from inspections import CHILDREN
 from rasterio.errors import NotGeoreferencedWarning
 
 from mfnet.service.errors import Busy, InspectionBroken, Refused
 from mfnet.service.files import sidecar_files
 from mfnet.service.operations.inspection import file_inspection, inspection_child
 from mfnet.service.operations.inspection.file_inspection import ENVIRONMENT, Inspector
+from mfnet.service.operations.inspection.inspection_child import Children
 from mfnet.training.synthetic.town import draw_town, write_town
 
 PAIR = {"ortho": Path("o"), "height": Path("h")}
 
 
+LIMITS = {
+    "models_dir": Path("/nowhere"),
+    "max_memory_mb": 1024,
+    "max_seconds": 30,
+    "at_once": 1,
+    "children": CHILDREN,
+}
+
+
 def inspector(**changed) -> Inspector:
-    limits = {
-        "models_dir": Path("/nowhere"),
-        "max_memory_mb": 1024,
-        "max_seconds": 30,
-        "at_once": 1,
-    }
-    return Inspector(**(limits | changed))
+    return Inspector(**(LIMITS | changed))
 
 
 @pytest.fixture
 def child(monkeypatch):
     """Lets the child be a line of Python in place of `mfnet inspect`."""
+    children = Children(ENVIRONMENT)
+    monkeypatch.setitem(LIMITS, "children", children)
 
     def be(code: str) -> None:
         real = subprocess.Popen
+        children.close()
 
         def start(command, **kwargs):
-            assert command[1:6] == ["-I", "-X", "utf8", "-m", "mfnet.model.cli.waiting"]
-            return real([sys.executable, "-I", "-c", code], **kwargs)
+            assert command[1:6] == ["-I", "-X", "utf8", "-m", "mfnet.model.cli.fork_server"]
+            server = (
+                "from mfnet.model.cli import fork_server\n"
+                "fork_server._import_ahead = lambda: None\n"
+                f"fork_server.command.main = lambda: exec({code!r}, {{}})\n"
+                "fork_server.main()"
+            )
+            return real([sys.executable, "-I", "-c", server, command[6]], **kwargs)
 
         monkeypatch.setattr(inspection_child, "Popen", start)
 
-    return be
+    yield be
+    children.close()
 
 
 def test_a_report_comes_back(child):
@@ -267,36 +283,41 @@ def test_polygons_are_looked_at_with_their_pair(surveyed, tmp_path):
         assert (refused.value.code, said in refused.value.message) == (code, True), said
 
 
-def test_the_next_child_waits_and_each_looks_at_one_file(tmp_path):
-    write_town(tmp_path, draw_town(900_002, 256))
+def test_each_child_looks_at_one_file_and_whoever_forks_them_is_started_anew(child):
+    child("import os; print('[%d, %d]' % (os.getpid(), os.getppid()))")
     looking = inspector()
     looking.keep_warm()
-    try:
-        waiting = []
-        for _ in range(2):
-            waiting.append(looking._children._spare)
-            assert looking.file(tmp_path / "ortho.tif", {})["raster"]["width"] > 0
-        assert waiting[0].pid != waiting[1].pid
-        assert [each.returncode for each in waiting] == [0, 0]
-        last = looking._children._spare
-        last.kill()  # as the kernel does where memory is short
-        last.wait()
-        assert looking.file(tmp_path / "ortho.tif", {})["raster"]["width"] > 0
-        last = looking._children._spare
-    finally:
-        looking.close()
+    server, _ = LIMITS["children"]._server
+    found = [looking.file(Path("a.tif"), {}) for _ in range(2)]
+    assert len({number for pair in found for number in pair} | {server.pid, os.getpid()}) == 6
+    server.kill()  # as the kernel does where memory is short
+    server.wait()
+    assert looking.file(Path("a.tif"), {})
+    last, _ = LIMITS["children"]._server
+    looking.close()
     assert last.poll() is not None
-    assert looking._children._spare is None
+    assert LIMITS["children"]._server is None
 
 
-def test_a_waiting_child_ends_with_whoever_started_it():
+def test_a_child_holds_nothing_of_the_others(child):
+    """It could speak to whoever forks the next one, or into another's report."""
+    child(
+        "import json, os\n"
+        "kinds = [os.readlink(f'/proc/self/fd/{n}').partition(':')[0]\n"
+        "         for n in os.listdir('/proc/self/fd') if os.path.exists(f'/proc/self/fd/{n}')]\n"
+        "print(json.dumps(sorted(kinds)))"
+    )
+    assert inspector().file(Path("a.tif"), {}) == ["/dev/null", "pipe", "pipe"]
+
+
+def test_whoever_forks_children_ends_with_whoever_started_it():
     code = """
 import time
 from mfnet.service.operations.inspection.file_inspection import ENVIRONMENT
 from mfnet.service.operations.inspection.inspection_child import Children
 children = Children(ENVIRONMENT)
-children.keep_one_ahead()
-print(children._spare.pid, flush=True)
+children.start()
+print(children._server[0].pid, flush=True)
 time.sleep(60)
 """
     command = [sys.executable, "-c", code]
