@@ -17,7 +17,8 @@ Ortho = Annotated[
     Path,
     typer.Argument(
         help="Orthophoto: red, green, blue (alpha). This and the others may be a GeoTIFF, a folder "
-        "of tiles, a pattern in quotes ('tiles/*.tif') or a VRT."
+        "of tiles, a pattern in quotes ('tiles/*.tif'), a VRT, or a GeoTIFF elsewhere (https://…, "
+        "s3://…, /vsi…)."
     ),
 ]
 Height = Annotated[Path, typer.Argument(help="Heights above ground; a surface model with --dtm.")]
@@ -156,6 +157,7 @@ def takes_reading_options(command: Callable[..., None]) -> Callable[..., None]:
         from mfnet.model.cli.resource_limits import limit
 
         limit(values.get("max_memory_mb"), values.get("max_seconds"))  # of whoever inspects
+        from mfnet.model.raster.files.remote import reachable
         from mfnet.model.raster.pairs.join_tiles import joined
 
         options = reading_options(values)
@@ -164,7 +166,8 @@ def takes_reading_options(command: Callable[..., None]) -> Callable[..., None]:
         roles = ("ortho", "height", "dtm")
         rasters = {name: values[name] for name in roles if values.get(name) is not None}
         with (
-            joined(rasters, options) as whole,
+            reachable(rasters) as named,
+            joined(named, options) as whole,
             with_terrain(values | whole, options) as (ready, how),
         ):
             if align and ready.get("height") is not None:

@@ -99,6 +99,7 @@ def inspect(
     """
     from mfnet.model.cli.console import emit, progress, show_layers, show_pair, show_raster
     from mfnet.model.errors import BadOption
+    from mfnet.model.raster.files import remote
     from mfnet.model.raster.pairs.area_of_interest import Area
     from mfnet.model.raster.pairs.inspection import inspect_alone, inspect_pair, inspect_sidecar
     from mfnet.model.raster.pairs.report import PairReport, PolygonsReport
@@ -111,6 +112,8 @@ def inspect(
         emit(inspect_sidecar(ortho, sidecar))
         return
     config = None if model is None else checked_model(model, models_dir)
+    # Over the network tags and a sample are fetched, and no more.
+    quick = quick or any(remote.known(path) for path in (ortho, height, dtm) if path is not None)
     surface = str(dtm) == AUTO and quick
     # With --json standard output is one document, the report.
     with progress("decoding", "bytes", as_json=False) as advance:

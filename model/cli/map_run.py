@@ -3,6 +3,7 @@
 What takes seconds to import is imported where it is wanted: a refusal comes before the network.
 """
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,9 +65,11 @@ class MapRun:
         Damage in the last block should be found before hours of computing, not after.
         """
         from mfnet.model.atomic_files import check_space
+        from mfnet.model.raster.files import remote
         from mfnet.model.raster.pairs.inspection import inspect_pair
         from mfnet.model.raster.products.disk_needs import disk_needs
 
+        rasters = [path for path in (self.ortho, self.height, self.dtm) if path is not None]
         with progress("checking", "bytes", as_json=self.as_json) as advance:
             report = inspect_pair(
                 *(self.ortho, self.height),
@@ -75,6 +78,8 @@ class MapRun:
                 options=self.reading,
                 area=self.area,
                 zones=self.zones,
+                # What is not mapped is not fetched.
+                quick=any(map(remote.known, rasters)),
                 progress=advance,
             )
         tell_remarks(report)
@@ -155,7 +160,8 @@ class MapRun:
         from mfnet.model.weights.catalog import find
 
         where = ModelAsset(str(find(self.model, self.models_dir)))
-        seen = max(file.stat().st_mtime for file in files_of(self.ortho))
+        files = [file for file in files_of(self.ortho) if file.exists()]  # not over the network
+        seen = max((file.stat().st_mtime for file in files), default=time.time())
         write_stac_item(self.files["stac"], summary, self.config, self.files, where, seen)
 
     def _pair(self) -> "RasterPair":

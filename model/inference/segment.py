@@ -27,6 +27,7 @@ from mfnet.model.inference.runtimes.turned import turned
 from mfnet.model.inference.segment_options import SegmentOptions
 from mfnet.model.inference.sliding_window import Band, Sweep
 from mfnet.model.inference.windows import WindowPlan
+from mfnet.model.raster.files import remote
 from mfnet.model.raster.files.content_hash import content_sha256
 from mfnet.model.raster.georeferencing.grid import Rows
 from mfnet.model.raster.pairs.area_of_interest import Area, AreaOfInterest
@@ -260,7 +261,12 @@ class Segmentation:
         return self._write(rows, out, statistics, confidence)
 
     def kept_rows(self, out: Path) -> KeptRows | None:
-        """Where the rows of this map are kept while it is computed; None where they are not."""
+        """Where the rows of this map are kept while it is computed; None where they are not.
+
+        Over the network nobody knows whether the inputs are the same as in another run.
+        """
+        if any(told["sha256"] is None for told in self.inputs.values()):
+            return None
         told = json.dumps([self._conditions, self.inputs], sort_keys=True)
         key = hashlib.sha256(told.encode()).hexdigest()[:32]
         return kept_rows(out, key, self.pair.grid, self._layers)
@@ -405,11 +411,15 @@ class Segmentation:
         return {
             role: {
                 "file": told.file,
-                "sha256": content_sha256(source.path, self._begin),
+                "sha256": self._sha256(source.path),
                 "beside": sorted(content_sha256(file) for file in source.sidecars.files),
             }
             for role, (source, told) in files.items()
         }
+
+    def _sha256(self, path: Path) -> str | None:
+        """Of an input; None over the network, where more would be fetched for it than is mapped."""
+        return None if remote.known(path) else content_sha256(path, self._begin)
 
     def _begin(self) -> None:
         self._sweep.progress(0, len(self._sweep.plan))

@@ -38,7 +38,7 @@ class Provenance:
         model: Name of the model.
         fingerprint: Of its weights, as the runtime loads them.
         files: Names of the inputs by role: `ortho`, `height`, perhaps `dtm`.
-        sha256: Of their contents, by role.
+        sha256: Of their contents, by role; None of one that was read over the network.
         beside: Likewise, of the files that were read beside each.
         reading: How they were read.
         options: How the map was computed.
@@ -48,7 +48,7 @@ class Provenance:
     model: str
     fingerprint: str
     files: Mapping[str, str]
-    sha256: Mapping[str, str]
+    sha256: Mapping[str, str | None]
     beside: Mapping[str, list[str]]
     reading: ReadingOptions
     options: SegmentOptions
@@ -70,7 +70,7 @@ class Provenance:
                 model=tags["MFNET_MODEL"],
                 fingerprint=tags["MFNET_MODEL_FINGERPRINT"],
                 files={role: str(told["file"]) for role, told in inputs.items()},
-                sha256={role: str(told["sha256"]) for role, told in inputs.items()},
+                sha256={role: told["sha256"] for role, told in inputs.items()},
                 beside={role: list(told["beside"]) for role, told in inputs.items()},
                 reading=ReadingOptions(**reading.get("options", {})),
                 options=SegmentOptions(
@@ -107,7 +107,7 @@ class Provenance:
                     "name the inputs: mfnet verify MAP ORTHO HEIGHT [--dtm DTM]",
                     file=self.files[role],
                 )
-            found = content_sha256(paths[role])
+            found = content_sha256(paths[role]) if expected else None
             if found != expected:
                 raise MapDiffers(
                     f"{paths[role]}: not the {role} that the map was made of, which has sha256 "

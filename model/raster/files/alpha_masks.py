@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 
+from mfnet.model.raster.files.fetched_blocks import FetchedBlocks
 from mfnet.model.raster.files.sample_windows import sample_windows
 
 _TWO_VALUES = 0.9
@@ -18,11 +19,13 @@ _EMPTY = 0.9
 _LEAST_EMPTY = 0.001
 
 
-def find_mask(dataset: DatasetReader, alphas: Sequence[int], used: Sequence[int]) -> int | None:
+def find_mask(
+    dataset: DatasetReader | FetchedBlocks, alphas: Sequence[int], used: Sequence[int]
+) -> int | None:
     """The first band flagged as alpha that masks.
 
     Args:
-        dataset: rasterio's.
+        dataset: rasterio's, or what reads like it.
         alphas: Bands so flagged, counted from 1.
         used: Bands that are mapped: none of these is a mask.
     """

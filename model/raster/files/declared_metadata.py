@@ -24,20 +24,22 @@ class HiddenTags:
         crs: With its vertical part, which GDAL keeps back from a file of GeoTIFF 1.0; where it
             tells it, it also multiplies the values by the third pixel size.
         descriptions: Of the bands; with OVERVIEW_LEVEL there are none.
+        domains: Of its metadata, where names of other files could stand; likewise.
     """
 
     crs: CRS | None
     descriptions: tuple[str | None, ...]
+    domains: tuple[str, ...]
 
     @classmethod
-    def of(cls, path: Path) -> "HiddenTags":
+    def of(cls, path: Path | str) -> "HiddenTags":
         """Those of a GeoTIFF, by a handle of its own, through which no pixel is read."""
         options = {key: value for key, value in OPEN_OPTIONS.items() if key != "OVERVIEW_LEVEL"}
         with (
             rasterio.Env(GTIFF_REPORT_COMPD_CS="YES"),
             rasterio.open(path, driver="GTiff", **options) as raster,
         ):
-            return cls(raster.crs, raster.descriptions)
+            return cls(raster.crs, raster.descriptions, tuple(raster.tag_namespaces()))
 
 
 class Declared:

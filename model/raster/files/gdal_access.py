@@ -11,6 +11,7 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from mfnet.model.errors import MfnetError, RasterTooLarge, RasterUnreadable
 from mfnet.model.proj_data import require_proj_data
+from mfnet.model.raster.files import remote
 
 # What GDAL may look at beside the file itself: nothing. Sidecars (.aux.xml, .ovr, .msk, .tfw) can
 # be XML that other drivers open.
@@ -40,7 +41,7 @@ def gdal(path: Path, cache_bytes: int | None = None) -> Iterator[None]:
         cache_bytes: New size of GDAL's block cache, which the process has one of.
     """
     try:
-        with _options(cache_bytes):
+        with _options(path, cache_bytes):
             yield
     except MfnetError:
         raise
@@ -52,6 +53,8 @@ def gdal(path: Path, cache_bytes: int | None = None) -> Iterator[None]:
         ) from None
     except Exception as error:
         reason = " ".join(str(error.__cause__ or error).split()).replace(str(path), path.name)
+        if (behind := remote.known(path)) is not None:
+            raise _not_fetched(path.name, reason.replace(behind.gdal_name, path.name)) from error
         raise RasterUnreadable(
             f"{path.name}: truncated, damaged or not decodable ({reason[:300]}); copy it again "
             "from its source or rewrite it with gdal_translate",
@@ -59,11 +62,20 @@ def gdal(path: Path, cache_bytes: int | None = None) -> Iterator[None]:
         ) from error
 
 
+def _not_fetched(name: str, reason: str) -> RasterUnreadable:
+    return RasterUnreadable(
+        f"{name}: cannot be read over the network ({reason[:300]}); expected a GeoTIFF there, by "
+        "tiles and with ranges of bytes: is the address right, and does it need a key (GDAL's "
+        "settings, such as AWS_ACCESS_KEY_ID)?",
+        file=name,
+    )
+
+
 _thread = threading.local()
 
 
 @contextmanager
-def _options(cache_bytes: int | None) -> Iterator[None]:
+def _options(path: Path, cache_bytes: int | None) -> Iterator[None]:
     """Our options for GDAL; where they hold in this thread already, nothing is done.
 
     To enter rasterio's environment and to leave it takes half a millisecond, and a sample of a
@@ -74,7 +86,9 @@ def _options(cache_bytes: int | None) -> Iterator[None]:
         yield
         return
     cache = {} if cache_bytes is None else {"GDAL_CACHEMAX": cache_bytes}
-    with rasterio.Env(**GDAL_OPTIONS, **cache):
+    behind = remote.known(path)
+    access = {} if behind is None else dict(behind.access)
+    with rasterio.Env(**(GDAL_OPTIONS | access), **cache):
         require_proj_data()
         _thread.depth = depth + 1
         try:

@@ -9,15 +9,18 @@ from typing import Any, Self
 import numpy as np
 import rasterio
 from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from mfnet.model.errors import NotGeoreferenced, WrongBands, WrongType
+from mfnet.model.raster.files import remote
 from mfnet.model.raster.files.alpha_masks import find_mask
 from mfnet.model.raster.files.declared_metadata import Declared, HiddenTags
+from mfnet.model.raster.files.fetched_blocks import FetchedBlocks
 from mfnet.model.raster.files.gdal_access import CACHE_BYTES, OPEN_OPTIONS, gdal
 from mfnet.model.raster.files.mask_file import MaskFile
 from mfnet.model.raster.files.mosaic import files_of, known
-from mfnet.model.raster.files.screening import Layout, screen
+from mfnet.model.raster.files.screening import Layout, layout_of, screen
 from mfnet.model.raster.files.sidecars import Sidecars
 from mfnet.model.raster.georeferencing.grid import Grid
 from mfnet.model.raster.georeferencing.transform_checks import senseless
@@ -90,18 +93,27 @@ class GeoTiff:
         self.role = role
         self.remarks: list[Remark] = []
         mosaic = known(path)
-        self.layout: Layout = mosaic.layout if mosaic else screen(path, palette=role is Role.LABELS)
-        if mosaic is not None:
+        behind = remote.known(path)
+        if behind is None:
+            palette = role is Role.LABELS
+            self.layout: Layout = mosaic.layout if mosaic else screen(path, palette=palette)
+        if mosaic is not None or behind is not None:
             sidecars = Sidecars()  # the tiles' were heeded when they were joined
         self.sidecars = Sidecars.beside(path) if sidecars is None else sidecars
         self._mask: MaskFile | None = None
         with gdal(path, CACHE_BYTES):
             driver, opening = ("VRT", {}) if mosaic else ("GTiff", OPEN_OPTIONS)
-            self.dataset = rasterio.open(path, driver=driver, **opening)
+            opened = path if behind is None else behind.gdal_name
+            self.dataset = rasterio.open(opened, driver=driver, **opening)
+        self._pixels: DatasetReader | FetchedBlocks = self.dataset
         try:
+            with gdal(path):
+                hidden = HiddenTags.of(files_of(path)[0] if behind is None else behind.gdal_name)
+            if behind is not None:
+                self.layout = layout_of(self.dataset, hidden.domains, path.name)
+                self._pixels = FetchedBlocks(self.dataset, behind.blocks, behind.fetched)
             self._mask = MaskFile.of(self.sidecars, self.layout)
             with gdal(path):
-                hidden = HiddenTags.of(files_of(path)[0])
                 self._declared = Declared(
                     path.name,
                     self.dataset,
@@ -141,6 +153,8 @@ class GeoTiff:
     def close(self) -> None:
         """Close the file; a second time does nothing."""
         self.dataset.close()
+        if isinstance(self._pixels, FetchedBlocks):
+            self._pixels.close()
         if self._mask is not None:
             self._mask.close()
 
@@ -170,12 +184,12 @@ class GeoTiff:
             mask is 0, and where any band is NaN or infinite, or no colour of any camera.
         """
         with gdal(self.path):
-            values = self.dataset.read(indexes=list(self.bands), window=window)
+            values = self._pixels.read(indexes=list(self.bands), window=window)
             valid = np.ones(values.shape[1:], bool)
             if self.alpha is not None:
-                valid &= self.dataset.read(self.alpha, window=window) > 0
+                valid &= self._pixels.read(self.alpha, window=window) > 0
             if self._masked:
-                valid &= self.dataset.read_masks(self.bands[0], window=window) > 0
+                valid &= self._pixels.read_masks(self.bands[0], window=window) > 0
         if self._mask is not None:
             valid &= self._mask.read(window)
         if np.issubdtype(values.dtype, np.floating):
@@ -211,10 +225,10 @@ class GeoTiff:
             self._declared.tell_of_names()
             self.bands: tuple[int, ...]
             self.bands, remarks = choose_colour_bands(name, tags, options)
-            self.alpha = find_mask(dataset, alphas, self.bands)
+            self.alpha = find_mask(self._pixels, alphas, self.bands)
             self.remarks += [*remarks, *self._pictures(alphas)]
         else:
-            self.alpha = find_mask(dataset, alphas, ()) or next(iter(alphas), None)
+            self.alpha = find_mask(self._pixels, alphas, ()) or next(iter(alphas), None)
             self.bands = (self._only_band(options, alphas),)
         self.dtype = np.dtype(_one_dtype([dataset.dtypes[band - 1] for band in self.bands], name))
         allowed = ORTHO_DTYPES if self.role is Role.ORTHO else HEIGHT_DTYPES

@@ -7,8 +7,12 @@ bytes declare, or follow a name in its metadata to another file, to the network,
 import math
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from rasterio.io import DatasetReader
 
 from mfnet.model.errors import RasterForbidden, RasterTooLarge, RasterUnreadable, WrongType
 from mfnet.model.raster.files import tags
@@ -52,7 +56,7 @@ class Layout:
         block_height: Rows of a tile or strip.
         block_width: Columns of a tile or strip.
         declared_bytes: Decoded size.
-        stored_bytes: Size of the file.
+        stored_bytes: Size of the file; 0 where nobody knows it.
         has_transform: A transform to the ground is among the tags.
     """
 
@@ -87,6 +91,7 @@ COMPRESSIONS = {
 METADATA_DOMAINS = frozenset(
     {"", "IMAGE_STRUCTURE", "COLOR_PROFILE", "TILING_SCHEME", "ENVI", "EXIF", "IMAGERY", "IMD"}
 )
+_OF_GDAL = frozenset({"DERIVED_SUBDATASETS"})
 # Whole documents, of any name but the one that is a data set by itself.
 _DOCUMENT_DOMAINS = re.compile(r"(?!xml:VRT$)(xml|json):[\w.-]+", re.I)
 _ATTRIBUTE_TABLE = {"GDALRasterAttributeTable", "FieldDefn", "Name", "Type", "Usage", "Row", "F"}
@@ -136,20 +141,63 @@ def screen(path: Path, limits: Limits | None = None, *, palette: bool = False) -
     return main
 
 
+def layout_of(dataset: DatasetReader, domains: Sequence[str], name: str) -> Layout:
+    """Judge an open raster over the network, whose tags GDAL has read.
+
+    Args:
+        dataset: rasterio's; no pixel of it has been read.
+        domains: Of its metadata.
+        name: What it is called.
+
+    Raises:
+        InputError: RasterTooLarge or RasterForbidden, as from `screen`.
+    """
+    limits = Limits()
+    height, width, bands = dataset.height, dataset.width, dataset.count
+    bits = 8 * max(np.dtype(dtype).itemsize for dtype in dataset.dtypes)
+    block_height, block_width = dataset.block_shapes[0]
+    separate = dataset.interleaving is not None and dataset.interleaving.value == "BAND"
+    block_bits = block_height * block_width * bits * (1 if separate else bands)
+    blocks = math.ceil(height / block_height) * math.ceil(width / block_width)
+    _check_sizes(name, limits, (height, width, bands), block_bits // 8, blocks)
+    for domain in domains:
+        if domain not in _OF_GDAL | METADATA_DOMAINS and not _DOCUMENT_DOMAINS.fullmatch(domain):
+            raise _metadata_error(name, f"hold the domain {domain[:40]!r}")
+    return Layout(
+        height=height,
+        width=width,
+        bands=bands,
+        bits=bits,
+        block_height=block_height,
+        block_width=block_width,
+        declared_bytes=height * width * bands * bits // 8,
+        stored_bytes=0,
+        has_transform=not dataset.transform.is_identity and dataset.rpcs is None,
+    )
+
+
+def _check_sizes(
+    name: str, limits: Limits, shape: tuple[int, int, int], block_bytes: int, blocks: int
+) -> None:
+    height, width, bands = shape
+    _at_most(name, "columns or rows", max(height, width), limits.side_px, _CUT)
+    _at_most(name, "pixels", height * width, limits.pixels, _CUT)
+    _at_most(name, "bands", bands, limits.bands, _CHOOSE)
+    _at_most(name, "bytes a block", block_bytes, limits.block_bytes, _TILE)
+    _at_most(name, "blocks", blocks, limits.blocks, _TILE)
+
+
 def _layout(directory: Directory, path: Path, limits: Limits) -> Layout:
     name = path.name
     height, width, bands, stored_bits = _dimensions(directory, name)
     # GDAL decodes single bits to bytes, and 10 bits to 16.
     bits = max(8, 1 << (stored_bits - 1).bit_length())
-    _at_most(name, "columns or rows", max(height, width), limits.side_px, _CUT)
-    _at_most(name, "pixels", height * width, limits.pixels, _CUT)
-    _at_most(name, "bands", bands, limits.bands, _CHOOSE)
     block_height, block_width = _block(directory, height, width, name)
     separate = directory.number(tags.PLANAR, 1) == 2
     block_bits = block_height * block_width * bits * (1 if separate else bands)
-    _at_most(name, "bytes a block", block_bits // 8, limits.block_bytes, _TILE)
     blocks = math.ceil(height / block_height) * math.ceil(width / block_width)
-    _at_most(name, "blocks", blocks * (bands if separate else 1), limits.blocks, _TILE)
+    blocks *= bands if separate else 1
+    _check_sizes(name, limits, (height, width, bands), block_bits // 8, blocks)
     _check_compression(directory, name)
     return Layout(
         height=height,

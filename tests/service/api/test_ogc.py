@@ -106,6 +106,9 @@ def test_inputs_by_value_and_by_reference(api, ids):
         "{url}/jobs/{ortho}",
         "//elsewhere.example/uploads/{ortho}",
         "http://[bad/uploads/{ortho}",
+        "s3://bucket/ortho.tif",
+        "/vsicurl/{url}/uploads/{ortho}",
+        "/vsis3/bucket/ortho.tif",
     ],
 )
 def test_nothing_is_read_but_our_uploads(api, ids, href):
