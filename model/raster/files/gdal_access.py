@@ -23,6 +23,7 @@ GDAL_OPTIONS = {
 }
 OPEN_OPTIONS = {"OVERVIEW_LEVEL": "NONE", "GEOREF_SOURCES": "INTERNAL"}
 CACHE_BYTES = 16 << 20
+MOST_CACHE_BYTES = 1 << 30
 
 # A raster that does not say where it lies is refused in our own words, or need not say it. Once for
 # the process, since threads that set filters and set them back undo each other's.
@@ -38,7 +39,8 @@ def gdal(path: Path, cache_bytes: int | None = None) -> Iterator[None]:
 
     Args:
         path: Of the file, for the message.
-        cache_bytes: New size of GDAL's block cache, which the process has one of.
+        cache_bytes: Size of GDAL's block cache, which the process has one of; inside of another
+            `gdal` the larger one counts.
     """
     try:
         with _options(path, cache_bytes):
@@ -81,8 +83,8 @@ def _options(path: Path, cache_bytes: int | None) -> Iterator[None]:
     To enter rasterio's environment and to leave it takes half a millisecond, and a sample of a
     raster is hundreds of reads.
     """
-    depth = getattr(_thread, "depth", 0)
-    if depth and cache_bytes is None:
+    size = getattr(_thread, "cache_bytes", None)
+    if size is not None and (cache_bytes or 0) <= size:
         yield
         return
     cache = {} if cache_bytes is None else {"GDAL_CACHEMAX": cache_bytes}
@@ -90,8 +92,8 @@ def _options(path: Path, cache_bytes: int | None) -> Iterator[None]:
     access = {} if behind is None else dict(behind.access)
     with rasterio.Env(**(GDAL_OPTIONS | access), **cache):
         require_proj_data()
-        _thread.depth = depth + 1
+        _thread.cache_bytes = cache_bytes or 0
         try:
             yield
         finally:
-            _thread.depth = depth
+            _thread.cache_bytes = size

@@ -17,7 +17,12 @@ from mfnet.model.raster.files import remote
 from mfnet.model.raster.files.alpha_masks import find_mask
 from mfnet.model.raster.files.declared_metadata import Declared, HiddenTags
 from mfnet.model.raster.files.fetched_blocks import FetchedBlocks
-from mfnet.model.raster.files.gdal_access import CACHE_BYTES, OPEN_OPTIONS, gdal
+from mfnet.model.raster.files.gdal_access import (
+    CACHE_BYTES,
+    MOST_CACHE_BYTES,
+    OPEN_OPTIONS,
+    gdal,
+)
 from mfnet.model.raster.files.mask_file import MaskFile
 from mfnet.model.raster.files.mosaic import files_of, known
 from mfnet.model.raster.files.screening import Layout, layout_of, screen
@@ -112,6 +117,7 @@ class GeoTiff:
             if behind is not None:
                 self.layout = layout_of(self.dataset, hidden.domains, path.name)
                 self._pixels = FetchedBlocks(self.dataset, behind.blocks, behind.fetched)
+            self._cache_bytes = min(CACHE_BYTES + self.layout.row_bytes, MOST_CACHE_BYTES)
             self._mask = MaskFile.of(self.sidecars, self.layout)
             with gdal(path):
                 self._declared = Declared(
@@ -183,7 +189,7 @@ class GeoTiff:
             Values (bands, h, w) as stored, and validity (h, w): False where alpha or the internal
             mask is 0, and where any band is NaN or infinite, or no colour of any camera.
         """
-        with gdal(self.path):
+        with gdal(self.path, self._cache_bytes):
             values = self._pixels.read(indexes=list(self.bands), window=window)
             valid = np.ones(values.shape[1:], bool)
             if self.alpha is not None:

@@ -70,6 +70,12 @@ class Layout:
     stored_bytes: int
     has_transform: bool
 
+    @property
+    def row_bytes(self) -> int:
+        """Of two rows of blocks, decoded: with a cache so large, rows in turn are decoded once."""
+        rows = min(self.block_height, self.height) + self.block_height
+        return rows * (self.width + self.block_width) * self.bits * self.bands // 8
+
 
 # As in libtiff's tiff.h. Left out: fax codes (a bilevel image is neither picture nor height), old
 # JPEG (6), and everything that GDAL's own builds do not decode.

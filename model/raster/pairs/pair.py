@@ -11,7 +11,7 @@ from rasterio.windows import Window
 from mfnet.model.config import ModelConfig
 from mfnet.model.errors import RasterUnreadable
 from mfnet.model.raster.files.file_stamp import Stamp
-from mfnet.model.raster.files.gdal_access import CACHE_BYTES, gdal
+from mfnet.model.raster.files.gdal_access import CACHE_BYTES, MOST_CACHE_BYTES, gdal
 from mfnet.model.raster.files.geotiff import GeoTiff, Role
 from mfnet.model.raster.files.mosaic import files_of
 from mfnet.model.raster.files.sidecars import Sidecars
@@ -25,8 +25,6 @@ from mfnet.model.raster.values.fill_values import possible
 from mfnet.model.raster.values.reading_options import ReadingOptions
 
 __all__ = ["Grid", "RasterPair", "Rows"]
-
-_MAX_CACHE_BYTES = 1 << 30
 
 
 class RasterPair:
@@ -280,13 +278,7 @@ class RasterPair:
 
 
 def _cache_bytes(ortho: GeoTiff, *heights: AlignedHeight | None) -> int:
-    """What GDAL's cache needs so that consecutive rows decode each block once.
-
-    Two rows of blocks of each file.
-    """
-    wanted = CACHE_BYTES
-    for source in (ortho, *(part.source for part in heights if part)):
-        rows = min(source.layout.block_height, source.grid.height) + source.layout.block_height
-        bits = source.layout.bits * source.layout.bands
-        wanted += rows * (source.grid.width + source.layout.block_width) * bits // 8
-    return min(wanted, _MAX_CACHE_BYTES)
+    """What GDAL's cache needs so that consecutive rows decode each block once."""
+    sources = (ortho, *(part.source for part in heights if part))
+    wanted = CACHE_BYTES + sum(source.layout.row_bytes for source in sources)
+    return min(wanted, MOST_CACHE_BYTES)

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import shapely
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 from mfnet.model.atomic_files import not_writable, replacing
+from mfnet.model.errors import OutputNotWritable
 
 _APPLICATION_ID = 0x47504B47  # "GPKG"
 _VERSION = 10300
@@ -49,7 +51,27 @@ _KNOWN_CRS = (
 )
 
 
+_ENVELOPE = [0, 2, 1, 3]
+
 Value = int | float | str | None
+
+
+class LargePolygon(Protocol):
+    """A polygon that is somewhere else."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Of its well-known binary (WKB), little-endian."""
+        ...
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Least x and y, most x and y."""
+        ...
+
+    def chunks(self) -> Iterator[bytes]:
+        """The WKB, piece after piece."""
+        ...
 
 
 def write_polygons(
@@ -115,8 +137,8 @@ class Add:
     ) -> None:
         """To a layer that is declared."""
         self._database, self._layer, self._srs = database, layer, srs
-        names = ", ".join(["geom", *map(_quoted, kinds)])
-        marks = ", ".join("?" * (1 + len(kinds)))
+        names = ", ".join([*map(_quoted, kinds), "geom"])
+        marks = ", ".join("?" * (len(kinds) + 1))
         self._insert = f"INSERT INTO {_quoted(layer)} ({names}) VALUES ({marks})"
         self._bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
 
@@ -131,12 +153,41 @@ class Add:
             shapes: At least one.
             columns: Of each column the values, one for each of them.
         """
-        low, high = self._bounds[:2], self._bounds[2:]
         added = np.array(shapes, object)
-        bounds = shapely.total_bounds(added)
-        self._bounds = np.concatenate([np.minimum(low, bounds[:2]), np.maximum(high, bounds[2:])])
-        rows = zip(_blobs(added, self._srs), *columns, strict=True)
+        self._reach(shapely.total_bounds(added))
+        rows = zip(*columns, _blobs(added, self._srs), strict=True)
         self._database.executemany(self._insert, rows)
+
+    def large(self, polygon: LargePolygon, values: Sequence[Value]) -> None:
+        """Adds one that is not brought into memory.
+
+        Args:
+            polygon: As above.
+            values: Its value of each column.
+
+        Raises:
+            OutputNotWritable: A GeoPackage cannot hold it.
+        """
+        self._reach(np.array(polygon.bounds))
+        header = _header(self._srs) + np.array(polygon.bounds)[_ENVELOPE].astype("<f8").tobytes()
+        size = len(header) + polygon.size_bytes
+        most = self._database.getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
+        if size > most:
+            raise OutputNotWritable(
+                f"{self._layer}: a polygon of {size:,} bytes; a GeoPackage holds polygons of "
+                f"{most:,} at most: straighten borders (--simplify), or map a part (--aoi)"
+            )
+        # Of a row's last column SQLite makes the room without holding it.
+        row = self._database.execute(_with_room(self._insert), (*values, size)).lastrowid
+        assert row is not None
+        with self._database.blobopen(self._layer, "geom", row) as blob:
+            blob.write(header)
+            for chunk in polygon.chunks():
+                blob.write(chunk)
+
+    def _reach(self, bounds: NDArray[np.float64]) -> None:
+        low, high = self._bounds[:2], self._bounds[2:]
+        self._bounds = np.concatenate([np.minimum(low, bounds[:2]), np.maximum(high, bounds[2:])])
 
     def finish(self) -> None:
         """Says how far the layer reaches."""
@@ -163,7 +214,7 @@ def _declare(
     declared = ", ".join(f"{_quoted(name)} {kind}" for name, kind in kinds.items())
     database.execute(
         f"CREATE TABLE {_quoted(layer)} (fid INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, "
-        f"geom GEOMETRY, {declared})"
+        f"{declared}, geom GEOMETRY)"
     )
     return srs
 
@@ -190,10 +241,19 @@ def _enter_crs(database: sqlite3.Connection, crs: CRS | None) -> int:
 
 def _blobs(shapes: NDArray[np.object_], srs: int) -> Iterator[bytes]:
     """Of each the header with an envelope of x and y, little-endian, then WKB."""
-    header = b"GP" + struct.pack("<BBi", 0, 0b11, srs)
-    envelopes = shapely.bounds(shapes)[:, [0, 2, 1, 3]].astype("<f8")
+    header = _header(srs)
+    envelopes = shapely.bounds(shapes)[:, _ENVELOPE].astype("<f8")
     for envelope, wkb in zip(envelopes, shapely.to_wkb(shapes, byte_order=1), strict=True):
         yield header + envelope.tobytes() + wkb
+
+
+def _header(srs: int) -> bytes:
+    return b"GP" + struct.pack("<BBi", 0, 0b11, srs)
+
+
+def _with_room(insert: str) -> str:
+    """A statement whose last value is a number of bytes to be filled."""
+    return f"{insert.removesuffix('?)')}zeroblob(?))"
 
 
 def _kind(values: Sequence[int | float | None]) -> str:

@@ -1,16 +1,18 @@
 """A class raster as polygons, strip by strip: what is finished is written and forgotten.
 
-A strip's polygons are found in it alone. Those that reach its lower edge wait; where one of the
-same class goes on below, both are parts of one polygon, which is joined when it goes on no more.
-So memory is set by a strip and by the polygons that cross an edge, not by the raster.
+A strip's polygons are found in it alone. Those that go on below are not closed there: their borders
+wait in a file, and are linked when the polygon goes on no more. So memory is set by a strip and by
+a few numbers for each place where a border crosses from strip to strip; it holds neither the raster
+nor its largest polygon.
 
-Coordinates are pixels, columns and rows from the raster's upper left corner, until they are
-written. H W pixels of a strip.
+Coordinates are pixels, columns and rows from the raster's upper left corner, until polygons leave a
+strip. H W pixels of a strip.
 """
 
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import shapely
@@ -21,13 +23,22 @@ from rasterio.windows import Window
 from mfnet.model.classes import NODATA, ClassScheme
 from mfnet.model.raster.files.geotiff import GeoTiff, Role
 from mfnet.model.raster.georeferencing.grid import Grid
-from mfnet.model.raster.products.polygons.simplify import simplify_shapes, with_corners
+from mfnet.model.raster.products.polygons.cut_borders import cut_borders
+from mfnet.model.raster.products.polygons.kept_borders import BorderFile, KeptPolygon
+from mfnet.model.raster.products.polygons.simplify import (
+    Shapes,
+    framed,
+    simplify_shapes,
+    with_corners,
+    without_straight_corners,
+)
 from mfnet.model.raster.products.polygons.strip_outlines import (
     ClassPolygon,
     add_heights,
     outlines,
 )
-from mfnet.model.raster.products.polygons.waiting import Waiting
+from mfnet.model.raster.products.polygons.waiting import MOST_BYTES_IN_MEMORY, Waiting
+from mfnet.model.raster.vectors.geopackage_writer import Add
 from mfnet.model.raster.vectors.polygon_writers import writer_of
 
 STRIP_ROWS = 1024
@@ -84,16 +95,30 @@ def write_map_polygons(
     ):
         rows = raster.grid.height
         strip_rows = min(STRIP_ROWS, max(1, _STRIP_PIXELS // raster.grid.width))
-        strips = map_polygons(raster, strip_rows, heights, simplify_m / _pixel_side(raster.grid))
+        strips = map_polygons(
+            raster,
+            strip_rows,
+            heights,
+            simplify_m / _pixel_side(raster.grid),
+            transform=raster.grid.transform,
+            folder=out.parent,
+        )
         for strip, found in enumerate(strips, start=1):
             progress(min(strip * strip_rows, rows), rows)
             kept = [one for one in found if not one.area_m2 < min_area_m2]
-            if kept:
-                shapes = _on_ground([one.shape for one in kept], raster.grid.transform)
-                rows_of = [_columns(one, scheme) for one in kept]
-                add(shapes, list(zip(*rows_of, strict=True)))
-                written += len(kept)
+            _add(add, kept, scheme)
+            written += len(kept)
     return written
+
+
+def _add(add: Add, polygons: list[ClassPolygon], scheme: ClassScheme) -> None:
+    in_memory = [one for one in polygons if isinstance(one.shape, shapely.Polygon)]
+    if in_memory:
+        rows = [_columns(one, scheme) for one in in_memory]
+        add([one.shape for one in in_memory], list(zip(*rows, strict=True)))
+    for one in polygons:
+        if isinstance(one.shape, KeptPolygon):
+            add.large(one.shape, _columns(one, scheme))
 
 
 def _columns(one: ClassPolygon, scheme: ClassScheme) -> list[int | float | str | None]:
@@ -111,27 +136,63 @@ def map_polygons(
     strip_rows: int = STRIP_ROWS,
     heights: Heights | None = None,
     simplify_px: float = 0.0,
+    *,
+    transform: Affine | None = None,
+    folder: Path | None = None,
+    most_bytes: int = MOST_BYTES_IN_MEMORY,
 ) -> Iterator[list[ClassPolygon]]:
-    """The polygons of a class raster, those of a strip's end together."""
-    grid, waiting = raster.grid, Waiting(keep_corners=simplify_px > 0)
-    for row in range(0, grid.height, strip_rows):
-        rows = min(strip_rows, grid.height - row)
-        above, below = min(row, 1), min(grid.height - row - rows, 1)
-        values, valid = raster.read_stored(Window(0, row - above, grid.width, above + rows + below))
-        around_HW = np.where(valid, values[0], np.uint8(NODATA))
-        classes_HW = around_HW[above : above + rows]
-        known = (classes_HW != NODATA).any()
-        parts, shapes = outlines(classes_HW, row, grid) if known else ([], np.empty(0, object))
-        if heights is not None and parts:
-            add_heights(parts, classes_HW, row, heights(row, rows))
-        if parts:
-            shapes = with_corners(shapes, around_HW, row, rows)
-            shapes = simplify_shapes(shapes, simplify_px) if simplify_px else shapes
-            for part, shape in zip(parts, shapes, strict=True):
-                part.shape = shape
-        parts = [part for part in parts if part.value != NODATA]
-        yield waiting.advance(parts, row, row + rows, grid.width)
-    yield waiting.finish()
+    """The polygons of a class raster, those of a strip's end together.
+
+    Args:
+        raster: Its classes.
+        strip_rows: Rows of a strip.
+        heights: As in `write_map_polygons`.
+        simplify_px: Likewise, in pixels.
+        transform: From pixels to the coordinates of the polygons; pixels if not given.
+        folder: Where borders wait, in a file that nobody sees.
+        most_bytes: Of a polygon's WKB; what is larger is yielded as a `KeptPolygon`, which has to
+            be read before the next ones are asked for.
+    """
+    grid, transform = raster.grid, transform or Affine.identity()
+    with TemporaryFile(dir=folder, prefix=".polygons-") as file:
+        kept = BorderFile(file, transform, keep_corners=simplify_px > 0)
+        waiting = Waiting(kept, grid.width, most_bytes)
+        for row in range(0, grid.height, strip_rows):
+            rows = min(strip_rows, grid.height - row)
+            parts, frame = _strip(raster, row, rows, heights, simplify_px)
+            if not parts:
+                yield []
+                continue
+            shapes = np.array([part.shape for part in parts], object)
+            classes = np.array([part.value for part in parts])
+            cut = cut_borders(shapes, classes, frame, row, keep_corners=simplify_px > 0)
+            whole = np.flatnonzero(~cut.goes_on)
+            if len(whole):
+                shown = shapes[whole] if simplify_px else without_straight_corners(shapes[whole])
+                for number, shape in zip(whole, _placed(shown, transform), strict=True):
+                    parts[number].shape = shape
+            yield list(waiting.advance(parts, cut))
+
+
+def _strip(
+    raster: GeoTiff, row: int, rows: int, heights: Heights | None, simplify_px: float
+) -> tuple[list[ClassPolygon], NDArray[np.int16]]:
+    """The polygons of a strip, in pixels, and its classes with those around it."""
+    grid = raster.grid
+    above, below = min(row, 1), min(grid.height - row - rows, 1)
+    values, valid = raster.read_stored(Window(0, row - above, grid.width, above + rows + below))
+    around_HW = np.where(valid, values[0], np.uint8(NODATA))
+    classes_HW, frame = around_HW[above : above + rows], framed(around_HW, row, rows)
+    if (classes_HW == NODATA).all():
+        return [], frame
+    parts, shapes = outlines(classes_HW, row, grid)
+    if heights is not None:
+        add_heights(parts, classes_HW, row, heights(row, rows))
+    shapes = with_corners(shapes, frame, row)
+    shapes = simplify_shapes(shapes, simplify_px) if simplify_px else shapes
+    for part, shape in zip(parts, shapes, strict=True):
+        part.shape = shape
+    return [part for part in parts if part.value != NODATA], frame
 
 
 def _pixel_side(grid: Grid) -> float:
@@ -143,9 +204,10 @@ def _rounded(metres: float | None) -> float | None:
     return None if metres is None else round(metres, 2)
 
 
-def _on_ground(shapes: list[shapely.Polygon], transform: Affine) -> list[shapely.Polygon]:
+def _placed(shapes: Shapes, transform: Affine) -> Shapes:
     def place(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
         x, y = transform * (pixels[:, 0], pixels[:, 1])
         return np.column_stack([x, y])
 
-    return list(shapely.transform(np.array(shapes, object), place))
+    found: Shapes = shapely.transform(shapes, place)
+    return found

@@ -21,20 +21,30 @@ _BEYOND = -1
 Shapes = NDArray[np.object_]
 
 
-def with_corners(shapes: Shapes, around_HW: NDArray[np.uint8], row: int, rows: int) -> Shapes:
-    """The polygons of a strip with a corner wherever a neighbour has one, in the next strips too.
+def framed(around_HW: NDArray[np.uint8], row: int, rows: int) -> NDArray[np.int16]:
+    """(H + 2, W + 2) the classes of a strip and of the pixels around it.
 
     Args:
-        shapes: All of them, those of nodata too: rectilinear, without a gap.
         around_HW: The strip's classes, and a row above and below it where the raster has one.
         row: First of the strip.
         rows: Of the strip.
     """
     height, width = around_HW.shape
-    framed = np.full((rows + 2, width + 2), _BEYOND, np.int16)
+    frame = np.full((rows + 2, width + 2), _BEYOND, np.int16)
     top = 0 if row > 0 else 1
-    framed[top : top + height, 1:-1] = around_HW
-    return _with_corners(shapes, _corners(framed), row)
+    frame[top : top + height, 1:-1] = around_HW
+    return frame
+
+
+def with_corners(shapes: Shapes, frame: NDArray[np.int16], row: int) -> Shapes:
+    """The polygons of a strip with a corner wherever a neighbour has one, in the next strips too.
+
+    Args:
+        shapes: All of them, those of nodata too: rectilinear, without a gap.
+        frame: From `framed`.
+        row: First of the strip.
+    """
+    return _with_corners(shapes, _corners(frame), row)
 
 
 def simplify_shapes(fitting: Shapes, tolerance_px: float) -> Shapes:

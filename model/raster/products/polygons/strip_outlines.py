@@ -15,6 +15,7 @@ from rasterio.features import shapes as shapes_of
 
 from mfnet.model.raster.georeferencing.grid import Grid
 from mfnet.model.raster.products.connected_areas import label_areas
+from mfnet.model.raster.products.polygons.kept_borders import KeptPolygon
 from mfnet.model.raster.products.polygons.polygon_heights import HeightCounts, count_heights
 
 
@@ -24,13 +25,13 @@ class ClassPolygon:
 
     Attributes:
         value: The class.
-        shape: In pixels.
+        shape: In pixels at first; what is too large for memory is in a file.
         area_m2: Of its pixels; NaN where nothing is known.
         heights: Of its pixels, where they are read.
     """
 
     value: int
-    shape: shapely.Polygon
+    shape: shapely.Polygon | KeptPolygon
     area_m2: float
     heights: HeightCounts | None = None
 
@@ -118,6 +119,6 @@ def add_heights(
     counts = count_heights(areas_HW, heights_HW, len(classes))
     for part in parts:
         # The first pixel of an area lies below and right of its outline's uppermost corner.
-        corners = shapely.get_coordinates(part.shape.exterior)
+        corners = shapely.get_coordinates(shapely.get_exterior_ring(part.shape))
         column, first = corners[np.lexsort((corners[:, 0], corners[:, 1]))[0]].astype(int)
         part.heights = counts[areas_HW[first - row, column]]

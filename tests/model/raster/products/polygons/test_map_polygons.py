@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,15 @@ from rasterio.features import geometry_mask
 from rasterio.features import shapes as shapes_of
 
 from mfnet.model.classes import ISPRS, NODATA
+from mfnet.model.errors import OutputNotWritable
 from mfnet.model.raster.files.geotiff import GeoTiff, Role
 from mfnet.model.raster.georeferencing.grid import Grid
 from mfnet.model.raster.products.areas.class_areas import ClassAreas
+from mfnet.model.raster.products.polygons.kept_borders import KeptPolygon
 from mfnet.model.raster.products.polygons.map_polygons import map_polygons, write_map_polygons
 from mfnet.model.raster.products.polygons.strip_outlines import ClassPolygon, pixel_sums
+from mfnet.model.raster.products.polygons.waiting import MOST_BYTES_IN_MEMORY
+from mfnet.model.raster.vectors.geopackage_writer import polygon_layer
 
 UTM = CRS.from_epsg(25832)
 AT = Affine(0.5, 0, 500_000, 0, -0.5, 5_700_000)
@@ -38,36 +43,84 @@ def write(path: Path, values: NDArray[np.uint8], crs: CRS = UTM, transform: Affi
     return path
 
 
-def found_in(path: Path, strip_rows: int) -> list[ClassPolygon]:
+def found_in(path: Path, strip_rows: int, most_bytes: int = 1 << 20) -> list[ClassPolygon]:
+    """The polygons; those from a file, too."""
+    found = []
     with GeoTiff(path, Role.LABELS) as raster:
-        return [polygon for strip in map_polygons(raster, strip_rows) for polygon in strip]
+        for strip in map_polygons(raster, strip_rows, most_bytes=most_bytes):
+            for polygon in strip:
+                if isinstance(polygon.shape, KeptPolygon):
+                    kept, polygon.shape = polygon.shape, polygon.shape.shape()
+                    assert kept.size_bytes == len(shapely.to_wkb(polygon.shape))
+                    assert kept.bounds == polygon.shape.bounds
+                found.append(polygon)
+    return found
 
 
 @given(
     values=arrays(np.uint8, (12, 9), elements=st.sampled_from([0, 1, 2, NODATA])),
     strip_rows=st.integers(1, 12),
+    most_bytes=st.sampled_from([0, 1 << 20]),
 )
 @settings(max_examples=60)
 def test_strips_give_the_polygons_of_the_whole(
-    values: NDArray[np.uint8], strip_rows: int, tmp_path_factory: pytest.TempPathFactory
+    values: NDArray[np.uint8],
+    strip_rows: int,
+    most_bytes: int,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     path = write(tmp_path_factory.mktemp("map") / "c.tif", values)
-    found = found_in(path, strip_rows)
-    whole = [
-        (int(value), shapely.geometry.shape(geometry))
+    found = found_in(path, strip_rows, most_bytes)
+    whole = Counter(
+        (int(value), shapely.geometry.shape(geometry).normalize().wkb)
         for geometry, value in shapes_of(values, mask=values != NODATA, connectivity=4)
-    ]
-    kinds = Counter((p.value, p.shape.area, p.shape.bounds) for p in found)
-    assert kinds == Counter((value, shape.area, shape.bounds) for value, shape in whole)
+    )
+    # So no corner is left where strips met.
+    assert Counter((p.value, p.shape.normalize().wkb) for p in found) == whole
     assert all(shapely.is_valid(p.shape) for p in found)
     covered = shapely.union_all([p.shape for p in found]) if found else shapely.Polygon()
     assert covered.area == sum(p.shape.area for p in found) == (values != NODATA).sum()
     for polygon in found:
         assert polygon.area_m2 == pytest.approx(0.25 * polygon.shape.area)
-        # No corner is left where strips met.
-        assert len(shapely.get_coordinates(shapely.simplify(polygon.shape, 0))) == len(
-            shapely.get_coordinates(polygon.shape)
-        )
+
+
+def test_a_polygon_that_memory_does_not_hold_is_written_like_others(tmp_path: Path) -> None:
+    random = np.random.default_rng(4)
+    houses = random.random((140, 1024)) < 0.2
+    values = np.kron(houses, np.ones((4, 4))).astype(np.uint8)
+    path, out = write(tmp_path / "c.tif", values), tmp_path / "c.gpkg"
+    write_map_polygons(path, out, ISPRS)  # in strips of 512 rows
+    whole = Counter(
+        shapely.transform(shapely.geometry.shape(geometry), on_ground).normalize().wkb
+        for geometry, _ in shapes_of(values, connectivity=4)
+    )
+    shapes = shapely.from_wkb(pyogrio.raw.read(out)[2])
+    assert max(len(shapely.to_wkb(shape)) for shape in shapes) > MOST_BYTES_IN_MEMORY
+    assert Counter(shape.normalize().wkb for shape in shapes) == whole
+    assert [each.name for each in tmp_path.iterdir() if "polygons" in each.name] == []
+    with sqlite3.connect(out) as database:
+        bounds = database.execute("SELECT min_x, min_y, max_x, max_y FROM gpkg_contents").fetchone()
+    assert bounds == tuple(shapely.total_bounds(shapes))
+
+
+def on_ground(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.column_stack(AT * (pixels[:, 0], pixels[:, 1]))
+
+
+def test_a_polygon_that_a_geopackage_cannot_hold_is_refused(tmp_path: Path) -> None:
+    class Huge:
+        size_bytes = 10**10
+        bounds = (0.0, 0.0, 1.0, 1.0)
+
+        def chunks(self) -> Iterator[bytes]:
+            yield b""
+
+    with (
+        pytest.raises(OutputNotWritable, match="--simplify"),
+        polygon_layer(tmp_path / "c.gpkg", "land_cover", {"class": "INTEGER"}, UTM) as add,
+    ):
+        add.large(Huge(), [1])
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
