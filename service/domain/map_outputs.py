@@ -7,7 +7,8 @@ from mfnet.service.domain.option_names import as_inputs
 
 CONFIDENCE = ("confidence.tif", "least_sure.gpkg")
 QUALITY = ("quality.tif", "quality.json")
-POLYGONS = "polygons.gpkg"
+POLYGONS = ("polygons.gpkg", "polygons.fgb")
+"""The first one if none was chosen."""
 ZONES = ("zones.gpkg", "zones.csv")
 TERRAIN = "dtm.tif"
 ITEM = "item.json"
@@ -47,7 +48,7 @@ def further_files(inputs: Mapping[str, Any]) -> tuple[str, ...]:
     """
     chosen = inputs.get("outputs")
     made = [*QUALITY] if inputs.get("quality") else []
-    made += [POLYGONS] if inputs.get("polygons") else []
+    made += POLYGONS[: 1 if chosen is None else None] if inputs.get("polygons") else ()
     made += ZONES if inputs.get("zones") is not None else []
     made += [ITEM] if inputs.get("stac") else []
     return tuple(name for name in made if chosen is None or name in chosen)

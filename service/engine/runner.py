@@ -332,10 +332,9 @@ def _write_further(
     from mfnet.model.raster.products.polygons.map_polygons import write_map_polygons
 
     classes = request.out / "classes.tif"
-    if map_outputs.POLYGONS in request.further:
-        polygons = request.out / map_outputs.POLYGONS
+    for name in (name for name in map_outputs.POLYGONS if name in request.further):
         write_map_polygons(
-            *(classes, polygons, scheme),
+            *(classes, request.out / name, scheme),
             min_area_m2=request.min_area,
             simplify_m=request.simplify,
             heights=heights,
@@ -354,9 +353,9 @@ def _write_item(request: MapRequest | JoinRequest, statistics: Result, config: A
     names = {"classes": "classes.tif", "statistics": "statistics.json"}
     names |= {
         "quality": map_outputs.QUALITY[0],
-        "polygons": map_outputs.POLYGONS,
         "terrain": map_outputs.TERRAIN,
     }
+    names |= dict(zip(("polygons", "polygons_flatgeobuf"), map_outputs.POLYGONS, strict=True))
     names |= dict(zip(("confidence", "least_sure"), map_outputs.CONFIDENCE, strict=True))
     names |= dict(zip(("zones", "zones_table"), map_outputs.ZONES, strict=True))
     files = {role: request.out / name for role, name in names.items()}

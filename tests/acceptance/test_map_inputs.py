@@ -26,6 +26,7 @@ pytestmark = pytest.mark.acceptance
 
 HEIGHT, WIDTH, GSD_M = 4608, 96, 0.5
 PARTS = 2
+FURTHER = ("polygons.gpkg", "polygons.fgb", "zones.gpkg", "zones.csv", "item.json")
 
 
 @pytest.fixture
@@ -83,6 +84,8 @@ def check_polygons(folder: Path) -> None:
     rows, columns = np.nonzero(classes != 255)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (1000, 2999, 10, 89)
     _, _, _, (values, _, _, areas, heights, _) = pyogrio.raw.read(folder / "polygons.gpkg")
+    _, _, flat, (flat_values, *_) = pyogrio.raw.read(folder / "polygons.fgb")
+    assert (len(flat), sorted(flat_values)) == (len(values), sorted(values))
     assert np.isfinite(heights).all()
     for value in np.unique(classes[classes != 255]):
         pixels = (classes == value).sum()
@@ -119,7 +122,7 @@ def test_all_that_a_map_may_be_asked_for_is_the_same_in_parts(
 ) -> None:
     asked = {"ortho": "ortho", "height": "surface", "dtm": "auto", "stride": 128}
     asked |= {"confidence": True, "polygons": True, "aoi": "wanted", "zones": "parcels"}
-    asked |= {"stac": True}
+    asked |= {"stac": True, "outputs": dict.fromkeys(FURTHER)}
     models = tmp_path / "models"
     host.start_worker(part_pixels=HEIGHT * WIDTH // PARTS, models_dir=models, lease_s=30)
     job_id = host.submit("tiny", **asked)
@@ -130,7 +133,7 @@ def test_all_that_a_map_may_be_asked_for_is_the_same_in_parts(
     assert set(files) == {
         *("classes.tif", "classes.tif.aux.xml", "classes.qml", "statistics.json"),
         *("confidence.tif", "least_sure.gpkg", "dtm.tif"),
-        *("polygons.gpkg", "zones.gpkg", "zones.csv", "item.json"),
+        *FURTHER,
     }
     item = json.loads(files["item.json"])
     hrefs = {asset["href"] for role, asset in item["assets"].items() if role != "model"}

@@ -41,6 +41,7 @@ _ASSETS = {
     "least_sure": ("Where the model is least sure", _GPKG, ["data"]),
     "quality": ("What each pixel of the map rests on", _COG, ["data"]),
     "polygons": ("The map as polygons", _GPKG, ["data"]),
+    "polygons_flatgeobuf": ("The map as polygons, FlatGeobuf", _FLATGEOBUF, ["data"]),
     "zones": ("What each class covers in each zone", _GPKG, ["data"]),
     "zones_table": ("The same without polygons", "text/csv", ["data"]),
     "statistics": ("Statistics", "application/json", ["metadata"]),

@@ -4,7 +4,6 @@ The format puts its index before its features, so they wait in a GeoPackage; fro
 them on by and by, and keeps a few numbers of each.
 """
 
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from tempfile import TemporaryDirectory
 from rasterio.crs import CRS
 
 from mfnet.model.atomic_files import not_writable, sync
+from mfnet.model.raster.vectors.convert_layer import convert_layer
 from mfnet.model.raster.vectors.geopackage_writer import Add, polygon_layer
 from mfnet.model.raster.vectors.vector_extra import require_vector
 
@@ -33,29 +33,9 @@ def flatgeobuf_layer(
             waiting, made = Path(folder) / "polygons.gpkg", Path(folder) / "polygons.fgb"
             with polygon_layer(waiting, layer, kinds, crs) as add:
                 yield add
-            _convert(waiting, made, layer)
+            convert_layer(waiting, made, layer)
             sync(made)
             made.replace(path)
             sync(path.parent)
     except OSError as error:
         raise not_writable(path, error) from error
-
-
-def _convert(waiting: Path, made: Path, layer: str) -> None:
-    from pyogrio.errors import DataSourceError, FeatureError
-    from pyogrio.raw import open_arrow, write_arrow
-
-    try:
-        with warnings.catch_warnings(), open_arrow(waiting, use_pyarrow=False) as (meta, stream):
-            warnings.simplefilter("ignore")  # of places nowhere on the ground
-            write_arrow(
-                stream,
-                made,
-                driver="FlatGeobuf",
-                layer=layer,
-                geometry_name=meta["geometry_name"],
-                geometry_type="Polygon",
-                crs=meta["crs"],
-            )
-    except (DataSourceError, FeatureError) as error:
-        raise OSError(str(error)) from error

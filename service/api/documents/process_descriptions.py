@@ -22,6 +22,7 @@ MEDIA_TYPES = {
     ".qml": "application/xml",
     ".html": "text/html",
     ".gpkg": "application/geopackage+sqlite3",
+    ".fgb": "application/vnd.flatgeobuf",
     ".csv": "text/csv",
     ".png": "image/png",
 }
@@ -39,6 +40,7 @@ _OUTPUTS = {
         "quality.tif": "what each pixel of the map rests on, where `quality` is asked for",
         "quality.json": "pixels and square metres of each of these, where `quality` is asked for",
         "polygons.gpkg": "the map as polygons with class and area, where `polygons` is asked for",
+        "polygons.fgb": "the same as FlatGeobuf, where it is chosen",
         "zones.gpkg": "the zones with what each class covers in them, where there are `zones`",
         "zones.csv": "the same without the polygons",
         "item.json": "a STAC item, the map's entry in a catalogue, where `stac` is asked for",

@@ -87,7 +87,7 @@ def asked_by_outputs(inputs: SegmentInputs, wanted: dict[str, Any]) -> SegmentIn
         update={
             "confidence": inputs.confidence or bool(names & set(map_outputs.CONFIDENCE)),
             "quality": inputs.quality or bool(names & set(map_outputs.QUALITY)),
-            "polygons": inputs.polygons or map_outputs.POLYGONS in names,
+            "polygons": inputs.polygons or bool(names & set(map_outputs.POLYGONS)),
             "stac": inputs.stac or map_outputs.ITEM in names,
         }
     )

@@ -90,6 +90,8 @@ def test_polygons_go_with_a_pair_and_are_kept_while_a_job_needs_them(api):
         ({}, None, ()),
         ({"polygons": True}, None, ("polygons.gpkg",)),
         ({}, ["polygons.gpkg"], ("polygons.gpkg",)),
+        ({}, ["polygons.fgb"], ("polygons.fgb",)),
+        ({}, ["polygons.fgb", "polygons.gpkg"], ("polygons.gpkg", "polygons.fgb")),
         ({"polygons": True}, ["classes.tif"], ()),
         ({"quality": True}, None, ("quality.tif", "quality.json")),
         ({}, ["quality.tif"], ("quality.tif",)),
@@ -124,10 +126,11 @@ def test_an_output_of_what_was_not_given_is_refused(api, output, needed):
 
 def test_polygons_and_tables_have_media_types_and_ranges(api):
     job = api.submit()["id"]
-    files = {"polygons.gpkg": b"0123456789", "zones.csv": b"name,mapped_m2"}
+    files = {"polygons.gpkg": b"0123456789", "zones.csv": b"name,mapped_m2", "polygons.fgb": b"0"}
     api.finish(job, files)
     found = api.user.get(f"/jobs/{job}/results").json()
     assert found["polygons.gpkg"]["type"] == "application/geopackage+sqlite3"
+    assert found["polygons.fgb"]["type"] == "application/vnd.flatgeobuf"
     assert found["zones.csv"]["type"] == "text/csv"
     part = api.user.get(found["polygons.gpkg"]["href"], headers={"Range": "bytes=2-4"})
     assert (part.status_code, part.content) == (206, b"234")
