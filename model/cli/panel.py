@@ -31,12 +31,16 @@ class View:
 
     Attributes:
         ortho_HW3: float32, 0 to 1; white where invalid.
+        valid_HW: Where the orthophoto has data.
+        stretch: Digital numbers that are shown as 0 and as 1.
         height_HW: float32, metres above ground; NaN where invalid.
         step: Pixels of the orthophoto from one of these to the next.
         gsd_m: Metres a pixel of the orthophoto, if known.
     """
 
     ortho_HW3: np.ndarray
+    valid_HW: np.ndarray
+    stretch: tuple[float, float]
     height_HW: np.ndarray
     step: int
     gsd_m: float | None
@@ -151,7 +155,9 @@ def read_view(
             heights[row] = line.arrays["ndsm"][0, 0, ::step]
             known[row] = line.valid["ndsm"][0, ::step]
         gsd_m = pair.grid.gsd_m
-    return View(displayed(pixels, valid), np.where(known, heights, np.nan), step, gsd_m)
+    stretch = stretch_of(pixels, valid)
+    heights[~known] = np.nan
+    return View(displayed(pixels, valid, stretch), valid, stretch, heights, step, gsd_m)
 
 
 def picture_size(height: int, width: int, side_px: int) -> tuple[int, int, int]:
@@ -211,15 +217,23 @@ def read_legend(statistics: Path) -> list[dict[str, Any]]:
     return legend
 
 
-def displayed(pixels_3HW: np.ndarray, valid_HW: np.ndarray) -> np.ndarray:
-    """Digital numbers to what a screen shows: (H, W, 3) float32, 0 to 1.
+def stretch_of(pixels_3HW: np.ndarray, valid_HW: np.ndarray) -> tuple[float, float]:
+    """Which digital numbers a screen shows as dark and as light.
 
-    8-bit pixels as they are; others stretched from their 2nd to their 98th percentile, for they
+    8-bit pixels are shown as they are; others from their 2nd to their 98th percentile, for they
     seldom use their type's range. For the eye alone: the network never sees these.
     """
-    low, high = 0.0, 255.0
-    if pixels_3HW.dtype != np.uint8 and valid_HW.any():
-        low, high = np.percentile(pixels_3HW[:, valid_HW], (2, 98))
+    if pixels_3HW.dtype == np.uint8 or not valid_HW.any():
+        return 0.0, 255.0
+    low, high = np.percentile(pixels_3HW[:, valid_HW], (2, 98))
+    return float(low), float(high)
+
+
+def displayed(
+    pixels_3HW: np.ndarray, valid_HW: np.ndarray, stretch: tuple[float, float]
+) -> np.ndarray:
+    """Digital numbers to what a screen shows: (H, W, 3) float32, 0 to 1."""
+    low, high = stretch
     shown = pixels_3HW.astype(np.float32)
     shown -= np.float32(low)
     shown /= np.float32(max(high - low, 1e-9))

@@ -11,6 +11,7 @@ import numpy as np
 import rasterio
 from matplotlib import colormaps
 from matplotlib.image import imsave
+from PIL import Image
 from rasterio.windows import Window
 
 from mfnet.model.classes import NODATA
@@ -22,10 +23,12 @@ from mfnet.model.cli.panel import (
     read_legend,
     read_view,
     shaded,
+    stretch_of,
 )
 from mfnet.model.errors import BadOption, OutputNotWritable
 from mfnet.model.raster.files.gdal_access import gdal
 from mfnet.model.raster.files.geotiff import GeoTiff, Role
+from mfnet.model.raster.products.pictures.relief import relief
 from mfnet.model.raster.products.pictures.row_preview import read_thinned
 from mfnet.model.raster.values.reading_options import ReadingOptions
 
@@ -50,10 +53,11 @@ def write_pictures(
 ) -> dict[str, Any]:
     """Draw an orthophoto, a pair, its map, or pair and map.
 
-    Writes `ortho.jpg`, `heights.jpg`, and of a map `classes.png`, `confidence.png` where it has a
-    confidence, and `values.bin`: for each pixel of a picture, row by row, four bytes: class (255:
-    none), confidence in percent (255: none), height above ground in decimetres (little-endian,
-    signed; -32768: none).
+    Writes `ortho.jpg`; of a pair `heights.jpg` (colours), `hillshade.jpg` (grey) and `known.png`
+    (1 where the orthophoto has data, plus 2 where there is a height); and of a map `classes.png`,
+    `confidence.png` where it has a confidence, and `values.bin`: for each pixel of a picture, row
+    by row, four bytes: class (255: none), confidence in percent (255: none), height above ground in
+    decimetres (little-endian, signed; -32768: none).
 
     Args:
         ortho: The orthophoto; None, like `height`, where only the map is left.
@@ -65,7 +69,8 @@ def write_pictures(
 
     Returns:
         `rows` and `columns` of the pictures, `step` from a pixel of theirs to the next in pixels of
-        the orthophoto, `top_m`: height of the last colour, and the names of the `files`.
+        the orthophoto, `top_m`: height of the last colour, `stretch`: the digital numbers that are
+        shown as dark and as light, and the names of the `files`.
 
     Raises:
         InputError: A raster that is missing or unfit, or a folder that cannot be written to.
@@ -92,9 +97,14 @@ def _draw_pair(view: View, out: Path) -> tuple[dict[str, Any], np.ndarray]:
     heights_HW3, top_m = shaded(view)
     imsave(out / "ortho.jpg", _bytes(view.ortho_HW3), pil_kwargs=_QUALITY)
     imsave(out / "heights.jpg", _bytes(heights_HW3), pil_kwargs=_QUALITY)
+    known_HW = np.isfinite(view.height_HW)
+    shade_HW = relief(view.height_HW, view.step * (view.gsd_m or 1.0))
+    shown_HW = np.where(known_HW, shade_HW, np.float32(1))
+    Image.fromarray(_bytes(shown_HW)).save(out / "hillshade.jpg", quality=_QUALITY["quality"])
+    known = view.valid_HW.astype(np.uint8) | known_HW.astype(np.uint8) << 1
+    Image.fromarray(known).save(out / "known.png", compress_level=1)
     rows, columns = view.height_HW.shape
-    told = {"rows": rows, "columns": columns, "step": view.step, "top_m": top_m}
-    return told, view.height_HW
+    return _told(rows, columns, view.step, top_m, view.stretch), view.height_HW
 
 
 def _draw_ortho(ortho: Path, options: ReadingOptions | None, out: Path) -> dict[str, Any]:
@@ -107,15 +117,23 @@ def _draw_ortho(ortho: Path, options: ReadingOptions | None, out: Path) -> dict[
         for row in range(rows):
             values, known = raster.read(Window(0, row * step, grid.width, 1))
             pixels[:, row], valid[row] = values[:, 0, ::step], known[0, ::step]
-    imsave(out / "ortho.jpg", _bytes(displayed(pixels, valid)), pil_kwargs=_QUALITY)
-    return {"rows": rows, "columns": columns, "step": step, "top_m": 0.0}
+    stretch = stretch_of(pixels, valid)
+    imsave(out / "ortho.jpg", _bytes(displayed(pixels, valid, stretch)), pil_kwargs=_QUALITY)
+    return _told(rows, columns, step, 0.0, stretch)
 
 
 def _size_of(classes: Path) -> dict[str, Any]:
     """As `_draw_pair` tells it, of a map without its pair."""
     with gdal(classes), rasterio.open(classes, driver="GTiff") as raster:
         step, rows, columns = picture_size(raster.height, raster.width, SIDE_PX)
-    return {"rows": rows, "columns": columns, "step": step, "top_m": 0.0}
+    return _told(rows, columns, step, 0.0, (0.0, 255.0))
+
+
+def _told(
+    rows: int, columns: int, step: int, top_m: float, stretch: tuple[float, float]
+) -> dict[str, Any]:
+    size = {"rows": rows, "columns": columns, "step": step}
+    return size | {"top_m": top_m, "stretch": list(stretch)}
 
 
 def _draw_map(the_map: Path, step: int, height_HW: np.ndarray | None, out: Path) -> None:
@@ -135,7 +153,7 @@ def _draw_map(the_map: Path, step: int, height_HW: np.ndarray | None, out: Path)
 
 
 def _bytes(shown_HW3: np.ndarray) -> np.ndarray:
-    """0 to 1 as 0 to 255, (H, W, 3) uint8."""
+    """0 to 1 as 0 to 255, uint8."""
     return (shown_HW3 * np.float32(255) + np.float32(0.5)).astype(np.uint8)
 
 

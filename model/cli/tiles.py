@@ -1,8 +1,13 @@
-"""Draws tiles of maps for whoever asks, line by line: `python -m mfnet.model.cli.tiles`.
+"""Draws tiles of maps for whoever asks, line by line: `python -m mfnet.model.cli.tiles [MB]`.
 
 Each line of standard input is a JSON object: `raster`, a file of the map; `look`, `classes` with
 `statistics`, the map's, or `percent`; and `z`, `x`, `y`, or none of them for where the map lies.
+With the looks `ortho` and `hillshade` come `pair`, the rasters by role, `reading`, how they are
+read, and `pictures`, `step` and `stretch`, what `mfnet pictures` has made of them.
 Each line of standard output is the answer: `png` in base64, `extent`, or `error`.
+
+Whoever has strangers' rasters drawn limits the memory that it may take, and starts one for each
+sender's.
 """
 
 import base64
@@ -11,18 +16,26 @@ import os
 import sys
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rasterio
 
 from mfnet.model.classes import NODATA
+from mfnet.model.cli.resource_limits import limit
 from mfnet.model.raster.files.gdal_access import GDAL_OPTIONS
 from mfnet.model.raster.products.pictures.map_tiles import draw_tile, tile_extent
+
+if TYPE_CHECKING:
+    from mfnet.model.raster.pairs.interpretation import Decisions
+    from mfnet.model.raster.pairs.pair import RasterPair
+
+_decided: "dict[str, Decisions]" = {}
 
 
 def main() -> None:
     """Answers until standard input ends."""
+    limit(int(sys.argv[1]) if sys.argv[1:] else None, None)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)  # what libraries print is no answer
     with rasterio.Env(**GDAL_OPTIONS):
@@ -35,11 +48,40 @@ def _answer(asked: dict[str, Any]) -> dict[str, Any]:
     try:
         if "z" not in asked:
             return {"extent": tile_extent(raster)}
-        colors = _percent() if asked["look"] == "percent" else _classes(asked["statistics"])
-        png = draw_tile(raster, colors, asked["z"], asked["x"], asked["y"])
+        place = (asked["z"], asked["x"], asked["y"])
+        if "pair" in asked:
+            png = _of_pair(asked, raster, place)
+        else:
+            colors = _percent() if asked["look"] == "percent" else _classes(asked["statistics"])
+            png = draw_tile(raster, colors, *place)
     except Exception as error:  # of one map, which others are not to suffer from
         return {"error": f"{type(error).__name__}: {error}"}
     return {"png": base64.b64encode(png).decode()}
+
+
+def _of_pair(asked: dict[str, Any], raster: Path, place: tuple[int, int, int]) -> bytes:
+    from mfnet.model.cli.pair_tiles import Drawn, draw_pair_tile
+
+    drawn = Drawn(Path(asked["pictures"]), asked["step"], tuple(asked["stretch"]))
+    with _opened(json.dumps([asked["pair"], asked["reading"]])) as pair:
+        return draw_pair_tile(pair, drawn, raster, asked["look"], place)
+
+
+def _opened(which: str) -> "RasterPair":
+    """The pair; what was decided of it is kept, since that takes a sample of its pixels."""
+    from mfnet.model.raster.pairs.pair import RasterPair
+    from mfnet.model.raster.values.reading_options import ReadingOptions
+
+    rasters, reading = json.loads(which)
+    pair = RasterPair.open(
+        Path(rasters["ortho"]),
+        Path(rasters["height"]),
+        dtm=Path(rasters["dtm"]) if "dtm" in rasters else None,
+        options=ReadingOptions(**reading),
+        decisions=_decided.get(which),
+    )
+    _decided[which] = pair.decisions
+    return pair
 
 
 @lru_cache(maxsize=64)

@@ -6,7 +6,7 @@ from mfnet.service.db.session import Database
 from mfnet.service.files.storage import Storage
 from mfnet.service.operations.inspection.file_inspection import Inspector
 from mfnet.service.operations.model_registry import Registry
-from mfnet.service.operations.pictures.map_tiles import TileDrawer
+from mfnet.service.operations.pictures.tile_drawer import TileDrawer
 from mfnet.service.queue import JobNotifier, make_celery
 from mfnet.service.runtime.last_use import LastUse
 from mfnet.service.runtime.request_rates import RequestRates
@@ -49,6 +49,6 @@ def make_services(settings: Settings) -> Services:
         registry=Registry(database, storage.models, inspector),
         rates=RequestRates(settings.quota_requests),
         last_use=LastUse(),
-        tiles=TileDrawer(storage),
+        tiles=TileDrawer(settings.inspect_memory_mb),
         link_secret=storage.link_secret(),
     )

@@ -13,8 +13,8 @@ class Pictures(BaseModel):
     step: int = Field(description="pixels of the orthophoto from one of a picture's to the next")
     top_m: float = Field(description="height of the last colour of `heights`, metres")
     pictures: dict[str, str] = Field(
-        description="addresses of `ortho` and `heights`; of a finished map `classes` and, where it "
-        "was asked for, `confidence`; of an upload `ortho`"
+        description="addresses of `ortho`, `hillshade` and `heights`; of a finished map `classes` "
+        "and, where it was asked for, `confidence`; of an upload `ortho`"
     )
 
 

@@ -65,8 +65,15 @@ def test_from_a_key_to_a_map(visitor: Callable[..., Any], secret: str, corner: P
     expect(page.get_by_role("row", name=re.compile("Building"))).to_contain_text("%")
     page.locator(".map").click(position={"x": 400, "y": 300})
     expect(page.locator(".here")).to_contain_text("Confidence")
-    page.get_by_label("Heights").check()
-    expect(page.locator(".map img[alt=Heights]")).to_be_visible()
+    # Each of orthophoto, hillshade, classes and confidence can be swiped over each other.
+    for place, name in (
+        *(("Below", "Heights"), ("Above", "Confidence"), ("Below", "Classes")),
+        *(("Below", "Orthophoto"), ("Above", "Hillshade"), ("Below", "Hillshade")),
+        ("Above", "Classes"),
+    ):
+        page.get_by_role("group", name=place).get_by_label(name).check()
+        pane = "above" if place == "Above" else "overlay"
+        expect(page.locator(f".leaflet-{pane}-pane img[alt={name}]")).to_be_visible()
     page.get_by_label("Swipe").fill("50")
     assert "rect(" in (page.locator(".leaflet-above-pane").get_attribute("style") or "")
     assert guest.accessibility() == []

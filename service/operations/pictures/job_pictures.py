@@ -50,7 +50,7 @@ def draw(services: Services, job: Job) -> dict[str, Any]:
     """
     if job.process != SEGMENT:
         raise NoSuchResult(f"a job of {job.process} has no pictures", job=job.id)
-    told = kept(_folder(services, job), partial(_make, services, job))
+    told = kept(folder(services, job), partial(_make, services, job))
     with services.database.reading() as session:
         if JobRepository(session).get(job.id) is None:  # it was removed meanwhile
             services.storage.remove_pictures(job.id)
@@ -78,7 +78,7 @@ def at(services: Services, job: Job, row: int, column: int) -> PixelValues:
         NoSuchResult: There is no map, or it has no such pixel.
     """
     told = draw(services, job)
-    values = _folder(services, job) / VALUES
+    values = folder(services, job) / VALUES
     if not values.is_file() or row >= told["rows"] or column >= told["columns"]:
         raise NoSuchResult(
             f"no pixel {row}, {column}; expected a row below {told['rows']} and a column below "
@@ -96,7 +96,8 @@ def at(services: Services, job: Job, row: int, column: int) -> PixelValues:
     )
 
 
-def _folder(services: Services, job: Job) -> Path:
+def folder(services: Services, job: Job) -> Path:
+    """Where `draw` puts the pictures that there are now."""
     return services.storage.pictures(job.id) / ("pair" if job.result_epoch is None else "map")
 
 
@@ -104,19 +105,20 @@ def _make(services: Services, job: Job, out: Path) -> dict[str, Any]:
     the_map = None
     if job.result_epoch is not None:
         the_map = services.storage.folder(job.id, job.result_epoch)
-    rasters, names = _rasters(services, job, the_map)
-    return services.inspector.pictures(rasters, the_map, reading_of(job.inputs), out, names)
+    paths, names = rasters(services, job)
+    return services.inspector.pictures(paths, the_map, reading_of(job.inputs), out, names)
 
 
-def _rasters(
-    services: Services, job: Job, the_map: Path | None
-) -> tuple[dict[str, Path], dict[str, str]]:
+def rasters(services: Services, job: Job) -> tuple[dict[str, Path], dict[str, str]]:
     """What the job was made of, by role, and the files' names; nothing where a map alone is left.
 
     Raises:
         NoSuchResult: The terrain is still to be derived, and there is no map yet.
         RastersGone: An upload was removed, and there is no map.
     """
+    the_map = None
+    if job.result_epoch is not None:
+        the_map = services.storage.folder(job.id, job.result_epoch)
     with services.database.reading() as session:
         uploads = UploadRepository(session)
         found = {role: uploads.get(each) for role, each in uploads_of(job.inputs, RASTERS).items()}

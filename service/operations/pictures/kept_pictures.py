@@ -13,6 +13,10 @@ from typing import Any
 INDEX = "pictures.json"
 VALUES = "values.bin"
 """A map's numbers at the pictures' pixels; not for download."""
+KNOWN = "known.png"
+"""Where there is something to see; not for download either."""
+_EDITION = 2
+"""Of what is drawn; what an earlier program has kept is drawn again."""
 
 
 def kept(folder: Path, draw: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
@@ -24,16 +28,19 @@ def kept(folder: Path, draw: Callable[[Path], dict[str, Any]]) -> dict[str, Any]
         folder: Where they are, or will be.
         draw: Draws into an empty folder; says what it drew.
     """
-    if not (folder / INDEX).is_file():
+    index = folder / INDEX
+    if index.is_file() and json.loads(index.read_text()).get("edition") != _EDITION:
+        shutil.rmtree(folder, ignore_errors=True)
+    if not index.is_file():
         _make(folder, draw)
-    told: dict[str, Any] = json.loads((folder / INDEX).read_text())
+    told: dict[str, Any] = json.loads(index.read_text())
     return told
 
 
 def picture_in(folders: list[Path], name: str) -> Path | None:
     """A picture by its name; None if there is none."""
     files = {path.name: path for folder in folders for path in folder.glob("*")}
-    return None if name in (INDEX, VALUES) else files.get(name)
+    return None if name in (INDEX, VALUES, KNOWN) else files.get(name)
 
 
 def _make(folder: Path, draw: Callable[[Path], dict[str, Any]]) -> None:
@@ -41,7 +48,7 @@ def _make(folder: Path, draw: Callable[[Path], dict[str, Any]]) -> None:
     part.mkdir(parents=True)
     try:
         told = draw(part)
-        (part / INDEX).write_text(json.dumps(told))
+        (part / INDEX).write_text(json.dumps(told | {"edition": _EDITION}))
         part.rename(folder)
     except OSError:
         if not (folder / INDEX).is_file():  # nobody else was faster

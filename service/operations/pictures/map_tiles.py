@@ -1,34 +1,22 @@
-"""Tiles of maps, drawn by a child process that is kept: the API itself opens no raster."""
+"""A job's layers as tiles: its map, and what it was made of."""
 
-import base64
-import contextlib
-import json
-import select
-import subprocess
-import sys
-import threading
-from collections import OrderedDict
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from mfnet.service.db.tables import Job
 from mfnet.service.domain.job import SEGMENT
 from mfnet.service.domain.map_outputs import CONFIDENCE
-from mfnet.service.errors import Busy, InspectionBroken, NoSuchResult, ResultNotReady
-from mfnet.service.files.storage import Storage
-from mfnet.service.operations.inspection.file_inspection import ENVIRONMENT
+from mfnet.service.domain.reading_inputs import reading_of
+from mfnet.service.errors import NoSuchResult, ResultNotReady
+from mfnet.service.operations.context import Services
+from mfnet.service.operations.pictures import job_pictures
 
-LAYERS = {"classes": "classes.tif", "confidence": CONFIDENCE[0]}
-"""What may be looked at, and the file that it is drawn of."""
+MAP = "classes.tif"
+OF_RESULTS = {"classes": MAP, "confidence": CONFIDENCE[0]}
+"""Layers that are results, and their files."""
+OF_UPLOADS = ("ortho", "hillshade")
+"""Layers that are drawn of what was uploaded, as long as it is there."""
 
 MOST_ZOOM = 24
-_MODULE = "mfnet.model.cli.tiles"
-_PATIENCE_S = 30.0
-_WAIT_S = 10.0
-_WAITING = 16
-"""Requests that may wait for the child: each holds a thread, and 40 threads serve everybody."""
-_REMEMBERED = 1000
-"""Tiles, of some kilobytes each."""
 
 
 class TileExtent(NamedTuple):
@@ -45,132 +33,77 @@ class TileExtent(NamedTuple):
     maxzoom: int
 
 
-class TileDrawer:
-    """Draws one tile at a time; its child is started with the first.
+def layers(services: Services, job: Job) -> list[str]:
+    """The layers that a job has; none before its map."""
+    if job.process != SEGMENT or job.result_epoch is None:
+        return []
+    folder = services.storage.folder(job.id, job.result_epoch)
+    found = [layer for layer, name in OF_RESULTS.items() if (folder / name).is_file()]
+    if MAP in (OF_RESULTS[layer] for layer in found):
+        found += OF_UPLOADS if job_pictures.rasters(services, job)[0] else ()
+    return found
 
-    Args:
-        storage: Where the maps are.
+
+def extent(services: Services, job: Job, layer: str) -> TileExtent:
+    """Where a layer of a job lies.
+
+    Raises:
+        Busy: Too many ask at once.
+        ResultNotReady: There is no map yet.
+        NoSuchResult: No such layer, or nobody knows where the map lies.
     """
+    told = services.tiles.ask({"raster": _file(services, job, layer)})["extent"]
+    if told is None:
+        raise NoSuchResult("nobody knows where this map lies: it has no tiles", job=job.id)
+    return TileExtent(tuple(told["bounds"]), told["minzoom"], told["maxzoom"])
 
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
-        self._lock = threading.Lock()
-        self._places = threading.BoundedSemaphore(_WAITING)
-        self._child: subprocess.Popen[str] | None = None
-        self._drawn: OrderedDict[tuple[str, int, int, int], bytes] = OrderedDict()
 
-    def extent(self, job: Job, layer: str) -> TileExtent:
-        """Where a layer of a job's map lies.
+def draw(services: Services, job: Job, layer: str, z: int, x: int, y: int) -> bytes:
+    """A tile as PNG, transparent where the layer is not.
 
-        Raises:
-            Busy: Too many ask at once.
-            ResultNotReady: There is no map yet.
-            NoSuchResult: No such layer, or nobody knows where the map lies.
-        """
-        told = self._ask({"raster": str(self._file(job, layer))})["extent"]
-        if told is None:
-            raise NoSuchResult("nobody knows where this map lies: it has no tiles", job=job.id)
-        return TileExtent(tuple(told["bounds"]), told["minzoom"], told["maxzoom"])
-
-    def draw(self, job: Job, layer: str, z: int, x: int, y: int) -> bytes:
-        """A tile as PNG, transparent where the map is not.
-
-        Raises:
-            Busy, ResultNotReady, NoSuchResult: As `extent`; also for a tile that the zoom does not
-                have.
-        """
-        file = self._file(job, layer)
-        if not (z <= MOST_ZOOM and x < 2**z and y < 2**z):
-            raise NoSuchResult(
-                f"no tile {z}/{x}/{y}; expected a zoom of 0 to {MOST_ZOOM}, and columns and rows "
-                "of 0 to 2^zoom - 1",
-            )
-        known = self._drawn.get((str(file), z, x, y))
-        if known is None:
-            look = "percent" if layer == "confidence" else "classes"
-            asked = {"look": look, "statistics": str(file.with_name("statistics.json"))}
-            told = self._ask({"raster": str(file), **asked, "z": z, "x": x, "y": y})
-            known = self._remember((str(file), z, x, y), base64.b64decode(told["png"]))
-        return known
-
-    def close(self) -> None:
-        """End the child."""
-        with self._lock:
-            self._end()
-
-    def layers(self, job: Job) -> list[str]:
-        """The layers that a job's map has."""
-        if job.process != SEGMENT or job.result_epoch is None:
-            return []
-        folder = self._storage.folder(job.id, job.result_epoch)
-        return [layer for layer, name in LAYERS.items() if (folder / name).is_file()]
-
-    def _file(self, job: Job, layer: str) -> Path:
-        if job.process == SEGMENT and job.result_epoch is None:
-            raise ResultNotReady(f"job {job.id} is {job.state}; its tiles come with its map")
-        known = self.layers(job)
-        if layer not in known:
-            raise NoSuchResult(f"no layer {layer!r}; there are: {', '.join(known)}", job=job.id)
+    Raises:
+        Busy, ResultNotReady, NoSuchResult: As `extent`; also for a tile that the zoom does not
+            have.
+        Refused, InspectionBroken: As `job_pictures.draw`.
+    """
+    asked: dict[str, Any] = {"raster": _file(services, job, layer)}
+    if not (z <= MOST_ZOOM and x < 2**z and y < 2**z):
+        raise NoSuchResult(
+            f"no tile {z}/{x}/{y}; expected a zoom of 0 to {MOST_ZOOM}, and columns and rows "
+            "of 0 to 2^zoom - 1",
+        )
+    place = {"z": z, "x": x, "y": y}
+    if layer in OF_UPLOADS:
+        return services.tiles.draw(asked | _pair(services, job, layer) | place, job.id)
+    if layer == "confidence":
+        look = {"look": "percent"}
+    else:
         assert job.result_epoch is not None
-        return self._storage.folder(job.id, job.result_epoch) / LAYERS[layer]
-
-    def _remember(self, tile: tuple[str, int, int, int], png: bytes) -> bytes:
-        """Keeps a tile, whose map never changes, for whoever asks next."""
-        with self._lock:
-            self._drawn[tile] = png
-            if len(self._drawn) > _REMEMBERED:
-                self._drawn.popitem(last=False)
-        return png
-
-    def _ask(self, asked: dict[str, Any]) -> dict[str, Any]:
-        if not self._places.acquire(timeout=_WAIT_S):
-            raise Busy("too many tiles at once; ask again")
-        try:
-            with self._lock:
-                answer = self._say_or_end(json.dumps(asked) + "\n")
-        finally:
-            self._places.release()
-        if "error" in answer:
-            raise InspectionBroken(f"no tile was drawn: {answer['error']}")
-        return answer
-
-    def _say_or_end(self, line: str) -> dict[str, Any]:
-        """The child's answer; a child that gives none is ended, for it would answer the next."""
-        try:
-            return self._say(line)
-        except (OSError, ValueError) as error:
-            self._end()
-            raise InspectionBroken(f"no tile was drawn: {error}") from error
-
-    def _say(self, line: str) -> dict[str, Any]:
-        if self._child is None or self._child.poll() is not None:
-            self._end()
-            self._child = _started()
-        child = self._child
-        assert child.stdin is not None
-        assert child.stdout is not None
-        child.stdin.write(line)
-        child.stdin.flush()
-        if not select.select([child.stdout], [], [], _PATIENCE_S)[0]:
-            raise TimeoutError(f"nothing within {_PATIENCE_S:.0f} s")
-        answer: dict[str, Any] = json.loads(child.stdout.readline())
-        return answer
-
-    def _end(self) -> None:
-        child, self._child = self._child, None
-        if child is not None:
-            with contextlib.suppress(OSError), child:
-                child.kill()
+        folder = services.storage.folder(job.id, job.result_epoch)
+        look = {"look": "classes", "statistics": str(folder / "statistics.json")}
+    return services.tiles.draw(asked | look | place)
 
 
-def _started() -> subprocess.Popen[str]:
-    # Isolated (-I): neither the working directory nor an environment variable adds code.
-    return subprocess.Popen(
-        [sys.executable, "-I", "-X", "utf8", "-m", _MODULE],
-        env=ENVIRONMENT,
-        cwd="/",
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
+def _pair(services: Services, job: Job, layer: str) -> dict[str, Any]:
+    """What the child needs to know of the rasters."""
+    told = job_pictures.draw(services, job)
+    paths, _ = job_pictures.rasters(services, job)
+    return {
+        "look": layer,
+        "pair": {role: str(path) for role, path in paths.items()},
+        "reading": reading_of(job.inputs),
+        "pictures": str(job_pictures.folder(services, job)),
+        "step": told["step"],
+        "stretch": told["stretch"],
+    }
+
+
+def _file(services: Services, job: Job, layer: str) -> str:
+    """The result that says where a layer lies: its own file, or the map."""
+    if job.process == SEGMENT and job.result_epoch is None:
+        raise ResultNotReady(f"job {job.id} is {job.state}; its tiles come with its map")
+    known = layers(services, job)
+    if layer not in known:
+        raise NoSuchResult(f"no layer {layer!r}; there are: {', '.join(known)}", job=job.id)
+    assert job.result_epoch is not None
+    return str(services.storage.folder(job.id, job.result_epoch) / OF_RESULTS.get(layer, MAP))

@@ -228,16 +228,10 @@ class JobPage {
   async showPictures(holder, statistics = null) {
     try {
       const told = await this.pictures();
-      const pictures = {};
-      await Promise.all(
-        Object.entries(told.pictures).map(async ([name, address]) => {
-          pictures[name] = URL.createObjectURL(await blob(pathOf(address), this.ending));
-        }),
-      );
-      this.ending.addEventListener("abort", () =>
-        Object.values(pictures).forEach((url) => URL.revokeObjectURL(url)),
-      );
       if (this.ending.aborted || !holder.isConnected) return null;
+      const pictures = Object.fromEntries(
+        Object.entries(told.pictures).map(([name, address]) => [name, this.once(address)]),
+      );
       return new MapView(holder, told, pictures, statistics, (row, column) =>
         call("GET", `${this.path}/pixel?row=${row}&column=${column}`, { signal: this.ending }),
       );
@@ -246,6 +240,14 @@ class JobPage {
       holder.replaceChildren(notice("warn", t("job.undrawn"), error.message));
       return null;
     }
+  }
+
+  /** Fetches a picture when it is first asked for. */
+  once(address) {
+    let url = null;
+    this.ending.addEventListener("abort", () => url?.then(URL.revokeObjectURL, () => {}));
+    return () =>
+      (url ??= blob(pathOf(address), this.ending).then((picture) => URL.createObjectURL(picture)));
   }
 
   /** What pictures there are; a large map is drawn for longer than one answer may take. */

@@ -8,14 +8,15 @@ import { className } from "./legend.js";
 import { t } from "./text.js";
 import { number } from "./units.js";
 
-const BELOW = ["ortho", "heights"];
-const ABOVE = ["classes", "confidence"];
+const RASTERS = ["ortho", "hillshade", "heights"];
+const MAP = ["classes", "confidence"];
 
 export class MapView {
   /**
    * @param {HTMLElement} holder gets the map
    * @param {{rows: number, columns: number, step: number, top_m: number}} told of the pictures
-   * @param {Object<string, string>} pictures addresses by name
+   * @param {Object<string, string | () => Promise<string>>} pictures addresses by name, or what
+   *   fetches one when it is first looked at
    * @param {object|null} statistics of the map
    * @param {(row: number, column: number) => Promise<object>} ask what the map says at a pixel
    */
@@ -41,14 +42,14 @@ export class MapView {
     this.map.createPane("above").style.zIndex = 450;
     this.map.fitBounds(this.bounds);
     this.layers = { below: null, above: null };
-    this.choose(
-      "below",
-      BELOW.find((name) => name in pictures),
-    );
-    this.choose(
-      "above",
-      ABOVE.find((name) => name in pictures),
-    );
+    this.chosen = {};
+    const there = (names) => names.filter((name) => name in pictures);
+    this.offered = {
+      below: [...there(RASTERS), ...("confidence" in pictures ? ["classes"] : [])],
+      above: [...there(MAP), ...there(["hillshade"])],
+    };
+    this.choose("below", this.offered.below[0]);
+    this.choose("above", there(MAP)[0]);
     this.swipeAt = 0;
     this.line = el("div", { class: "swipe-line", hidden: true });
     this.line.addEventListener("pointerdown", (event) => this.dragLine(event));
@@ -61,15 +62,19 @@ export class MapView {
     new ResizeObserver(() => this.map.invalidateSize()).observe(holder);
   }
 
-  choose(place, name) {
+  async choose(place, name) {
+    this.chosen[place] = name;
+    const picture = this.pictures[name];
+    const url = typeof picture === "function" ? await picture() : picture;
+    if (this.chosen[place] !== name) return; // another was chosen meanwhile
     this.layers[place]?.remove();
     this.layers[place] = null;
-    if (!(name in this.pictures)) {
+    if (url === undefined) {
       this.keys?.replaceChildren(...this.keysOf());
       return;
     }
     const pane = place === "above" ? "above" : "overlayPane";
-    const layer = L.imageOverlay(this.pictures[name], this.bounds, {
+    const layer = L.imageOverlay(url, this.bounds, {
       pane,
       alt: t(`layer.${name}`),
       className: name === "classes" ? "crisp" : "",
@@ -116,7 +121,6 @@ export class MapView {
           ),
         ),
       );
-    const there = (names) => names.filter((name) => name in this.pictures);
     const slider = (id, value, oninput) => [
       el("label", { for: id }, t(`map.${id}`)),
       el("input", {
@@ -130,7 +134,7 @@ export class MapView {
     ];
     this.keys = el("div", {}, this.keysOf());
     this.here = el("dl", { class: "here", "aria-live": "polite" });
-    const above = there(ABOVE);
+    const { below, above } = this.offered;
     return el(
       "section",
       { class: "controls" },
@@ -138,7 +142,7 @@ export class MapView {
       el(
         "div",
         { class: "pickers" },
-        there(BELOW).length ? radios("below", there(BELOW)) : null,
+        below.length ? radios("below", below) : null,
         above.length ? radios("above", [...above, "nothing"]) : null,
       ),
       this.keys,

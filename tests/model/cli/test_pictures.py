@@ -63,11 +63,18 @@ def out(tmp_path: Path) -> Path:
 
 def test_every_layer_is_drawn_as_its_file_says(pair, the_map, out):
     told = write_pictures(*pair, out, the_map=the_map)
-    files = ["classes.png", "confidence.png", "heights.jpg", "ortho.jpg", "values.bin"]
-    assert told == {"rows": SIDE, "columns": SIDE, "step": 1, "top_m": told["top_m"]} | {
-        "files": files
-    }
-    assert told["top_m"] == pytest.approx(9.14)
+    assert told.pop("top_m") == pytest.approx(9.14)
+    assert told.pop("files") == [
+        *("classes.png", "confidence.png", "heights.jpg", "hillshade.jpg", "known.png"),
+        *("ortho.jpg", "values.bin"),
+    ]
+    assert told == {"rows": SIDE, "columns": SIDE, "step": 1, "stretch": [0, 255]}
+    known = imread(out / "known.png") * 255
+    assert (known[5:9, 5:9] == 1).all()
+    assert (known == 3).sum() == SIDE**2 - 16
+    shade = imread(out / "hillshade.jpg").astype(int)
+    assert abs(shade[20:, :15] - 180).max() <= 4  # level
+    assert abs(shade[20:, SIDE // 2] - 147).max() <= 6  # a wall of 9 m that looks to the west
     classes = np.rint(imread(out / "classes.png") * 255)
     np.testing.assert_array_equal(classes[0, -1], [0, 255, 0, 255])  # a tree
     np.testing.assert_array_equal(classes[-1, 0], [0, 0, 255, 255])  # a building
@@ -96,13 +103,15 @@ def test_a_large_raster_is_thinned_alike_in_all(pair, the_map, out, monkeypatch)
 
 
 def test_a_pair_without_a_map(pair, out):
-    assert write_pictures(*pair, out)["files"] == ["heights.jpg", "ortho.jpg"]
+    files = ["heights.jpg", "hillshade.jpg", "known.png", "ortho.jpg"]
+    assert write_pictures(*pair, out)["files"] == files
 
 
 def test_an_orthophoto_alone(pair, out, monkeypatch):
     monkeypatch.setattr(pictures, "SIDE_PX", 20)
     told = write_pictures(pair[0], None, out)
-    assert told == {"rows": 20, "columns": 20, "step": 2, "top_m": 0.0, "files": ["ortho.jpg"]}
+    size = {"rows": 20, "columns": 20, "step": 2}
+    assert told == size | {"top_m": 0.0, "stretch": [0, 255], "files": ["ortho.jpg"]}
     ortho = imread(out / "ortho.jpg").astype(int)
     assert abs(ortho[:, :5] - 10).max() <= 4
     assert abs(ortho[:, -5:] - 200).max() <= 4

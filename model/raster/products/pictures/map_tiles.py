@@ -1,4 +1,4 @@
-"""A map as tiles of the web's pyramid: EPSG:3857, 256 pixels a side, PNG with a palette.
+"""Rasters as tiles of the web's pyramid: EPSG:3857, 256 pixels a side, PNG.
 
 Zoom z has 2^z tiles a side; tile 0, 0 is in the north-west.
 """
@@ -67,51 +67,72 @@ def draw_tile(raster: Path, colors_256x3: np.ndarray, z: int, x: int, y: int) ->
         y: Row of the tile.
 
     Returns:
-        The PNG.
+        The PNG, with a palette.
     """
-    side_m = 2 * _HALF_M / 2**z
-    west, north = x * side_m - _HALF_M, _HALF_M - y * side_m
-    bounds = (west, north - side_m, west + side_m, north)
-    tile = np.full((TILE_PX, TILE_PX), NODATA, np.uint8)
+    tile = np.full((1, TILE_PX, TILE_PX), NODATA, np.uint8)
     with rasterio.open(raster, driver="GTiff") as source:
-        _paint(tile, source, bounds)
-    image = Image.fromarray(tile, mode="P")
+        wanted = tile_window(source, z, x, y)
+        if wanted is not None:
+            # About as many pixels as the tile has; what is coarser comes from an overview.
+            step = max(1.0, wanted.width / (2 * TILE_PX), wanted.height / (2 * TILE_PX))
+            shape = (math.ceil(wanted.height / step), math.ceil(wanted.width / step))
+            values = source.read([1], window=wanted, out_shape=shape, resampling=Resampling.nearest)
+            scaled = source.window_transform(wanted) * Affine.scale(
+                wanted.width / shape[1], wanted.height / shape[0]
+            )
+            onto_tile(values, source.crs, scaled, tile, (z, x, y), nodata=NODATA)
+    image = Image.fromarray(tile[0], mode="P")
     image.putpalette(colors_256x3.astype(np.uint8).tobytes())
     png = io.BytesIO()
     image.save(png, "PNG", transparency=NODATA, optimize=False, compress_level=4)
     return png.getvalue()
 
 
-def _paint(
-    tile: np.ndarray, source: DatasetReader, bounds: tuple[float, float, float, float]
-) -> None:
-    """Puts what a raster holds within `bounds` of EPSG:3857 into `tile`."""
+def tile_window(source: DatasetReader, z: int, x: int, y: int) -> windows.Window | None:
+    """The pixels of a raster that a tile shows, and some around them; None where there are none."""
     try:
-        there = transform_bounds(_WEB, source.crs, *bounds, densify_pts=21)
+        there = transform_bounds(_WEB, source.crs, *_bounds(z, x, y), densify_pts=21)
     except rasterio.errors.CRSError:
-        return
-    if not all(map(math.isfinite, there)):
-        return
-    wanted = _window(source, there)
-    if wanted is None:
-        return
-    # About as many pixels as the tile has; what is coarser comes from an overview.
-    step = max(1.0, wanted.width / (2 * TILE_PX), wanted.height / (2 * TILE_PX))
-    shape = (math.ceil(wanted.height / step), math.ceil(wanted.width / step))
-    values = source.read(1, window=wanted, out_shape=shape, resampling=Resampling.nearest)
-    scaled = source.window_transform(wanted) * Affine.scale(
-        wanted.width / shape[1], wanted.height / shape[0]
-    )
+        return None
+    return _window(source, there) if all(map(math.isfinite, there)) else None
+
+
+def onto_tile(
+    values_CHW: np.ndarray,
+    crs: CRS,
+    transform: Affine,
+    tile_CHW: np.ndarray,
+    place: tuple[int, int, int],
+    *,
+    nodata: int,
+) -> None:
+    """Put pixels where they belong in a tile.
+
+    Args:
+        values_CHW: What is known.
+        crs: Theirs.
+        transform: From their columns and rows to it.
+        tile_CHW: Gets them, 256 pixels a side.
+        place: Zoom, column and row of the tile.
+        nodata: What stands in the tile where nothing is known, and in `values_CHW`.
+    """
     reproject(
-        *(values, tile),
-        src_transform=scaled,
-        src_crs=source.crs,
-        src_nodata=NODATA,
-        dst_transform=from_bounds(*bounds, TILE_PX, TILE_PX),
+        *(values_CHW, tile_CHW),
+        src_transform=transform,
+        src_crs=crs,
+        src_nodata=nodata,
+        dst_transform=from_bounds(*_bounds(*place), TILE_PX, TILE_PX),
         dst_crs=_WEB,
-        dst_nodata=NODATA,
+        dst_nodata=nodata,
         resampling=Resampling.nearest,
     )
+
+
+def _bounds(z: int, x: int, y: int) -> tuple[float, float, float, float]:
+    """West, south, east, north of a tile, metres of EPSG:3857."""
+    side_m = 2 * _HALF_M / 2**z
+    west, north = x * side_m - _HALF_M, _HALF_M - y * side_m
+    return west, north - side_m, west + side_m, north
 
 
 def _window(

@@ -16,12 +16,13 @@ from mfnet.service.db.tables import Job
 from mfnet.service.errors import NoSuchResult
 from mfnet.service.operations.caller import Caller
 from mfnet.service.operations.context import Services
+from mfnet.service.operations.pictures import map_tiles
 from mfnet.service.schemas.jobs import moment
 from mfnet.service.schemas.map_tiles import NewLink, SharedLink, TileJson
 
 router = APIRouter(prefix="/jobs/{job_id}", tags=["results"])
 
-Layer = Literal["classes", "confidence"]
+Layer = Literal["classes", "confidence", "ortho", "hillshade"]
 Index = Annotated[int, Path(ge=0, le=2**31)]
 _NEVER_CHANGES = {"Cache-Control": "private, max-age=86400"}
 _DAY_S = 24 * 3600
@@ -32,7 +33,7 @@ def map_tilejson(
     job_id: str, layer: Layer, request: Request, services: ServicesOf, caller: CallerOf
 ) -> TileJson:
     """Where the tiles of a layer are, in TileJSON."""
-    extent = services.tiles.extent(_job(job_id, services, caller), layer)
+    extent = map_tiles.extent(services, _job(job_id, services, caller), layer)
     return TileJson(
         name=f"{job_id[:8]} {layer}",
         tiles=[_template(request, job_id, layer)],
@@ -57,7 +58,7 @@ def map_tile(
     caller: CallerOf,
 ) -> Response:
     """A tile of EPSG:3857, PNG of 256 pixels a side, transparent where the map is not."""
-    png = services.tiles.draw(_job(job_id, services, caller), layer, z, x, y)
+    png = map_tiles.draw(services, _job(job_id, services, caller), layer, z, x, y)
     return Response(png, media_type="image/png", headers=_NEVER_CHANGES)
 
 
@@ -69,11 +70,11 @@ def map_tile(
 def map_wmts(job_id: str, request: Request, services: ServicesOf, caller: CallerOf) -> Response:
     """WMTS capabilities: a GIS adds the map by this address."""
     job = _job(job_id, services, caller)
-    layers = services.tiles.layers(job)
+    layers = map_tiles.layers(services, job)
     if not layers:
         raise NoSuchResult(f"job {job_id} has no map that could be shown", job=job_id)
     told = [
-        (layer, services.tiles.extent(job, layer), _template(request, job_id, layer))
+        (layer, map_tiles.extent(services, job, layer), _template(request, job_id, layer))
         for layer in layers
     ]
     document = wmts.capabilities(f"MFNet {job_id[:8]}", told)

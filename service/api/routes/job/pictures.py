@@ -19,6 +19,7 @@ from mfnet.service.db.tables import Job, Upload
 from mfnet.service.operations.caller import Caller
 from mfnet.service.operations.context import Services
 from mfnet.service.operations.pictures import job_pictures, row_preview, upload_pictures
+from mfnet.service.operations.pictures.kept_pictures import KNOWN
 from mfnet.service.schemas.pictures import Pictures, Pixel, Preview, Strip
 
 router = APIRouter(tags=["pictures"])
@@ -99,7 +100,7 @@ def _listed(told: dict[str, Any], address: Callable[[str], URL]) -> Pictures:
         pictures={
             name.partition(".")[0]: str(address(name))
             for name in told["files"]
-            if name.rpartition(".")[2] in _TYPES
+            if name.rpartition(".")[2] in _TYPES and name != KNOWN
         },
     )
 
