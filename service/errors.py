@@ -44,6 +44,12 @@ class Forbidden(ServiceError):
     code = "auth.forbidden"
 
 
+class NotLocal(ServiceError):
+    """A request without a key, to a service that takes such of its own machine alone."""
+
+    code = "auth.not_local"
+
+
 class NoSuchKey(ServiceError):
     """No key of this id that is not revoked."""
 
@@ -373,7 +379,13 @@ class NotReady(ServiceError):
 
 
 class MaintenanceError(ServiceError):
-    """Root of what a command of `mfnet admin` refuses; no request meets it."""
+    """Root of what `mfnet serve` and `mfnet admin` refuse; no request meets it."""
+
+
+class KeysNeeded(MaintenanceError):
+    """A service without keys was to listen where other machines reach it."""
+
+    code = "auth.keys_needed"
 
 
 class TablesTooNew(MaintenanceError):

@@ -64,6 +64,12 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="address that the API listens on")
     port: int = Field(default=8000, ge=0, le=65535, description="port that the API listens on")
+    keys: bool = Field(
+        default=True,
+        description="whether a request needs a key; `false`: whoever is at this machine is the "
+        "admin, and the API listens on a loopback address alone; the same as `mfnet serve "
+        "--no-keys`",
+    )
     root_path: str = Field(
         default="",
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",

@@ -18,15 +18,20 @@ from fastapi.security import (
     HTTPBearer,
 )
 from fastapi.security.utils import get_authorization_scheme_param
+from sqlalchemy.orm import Session
 
 from mfnet.service.api.dependencies import ServicesOf
+from mfnet.service.api.local_requests import require_local
 from mfnet.service.api.shared_links import SHARED, Shared
+from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.repositories.keys import Holder, KeyRepository
 from mfnet.service.db.session import AWAY
+from mfnet.service.db.tables import Job
 from mfnet.service.errors import Forbidden, Unauthorized
 from mfnet.service.operations.caller import Caller
 from mfnet.service.operations.context import Services
 from mfnet.service.operations.uploads import quotas
+from mfnet.service.settings import Settings
 
 _READING = ("GET", "HEAD", "OPTIONS")
 
@@ -65,9 +70,14 @@ async def secret(
     """What the request brings as its key, not looked at yet.
 
     Raises:
-        Unauthorized: Nothing.
+        Unauthorized: Nothing, though a key is needed.
+        NotLocal: Nothing, and it is not from this machine.
     """
     found = bearer.credentials if bearer is not None else basic
+    settings: Settings = request.app.state.services.settings
+    if not found and SHARED not in request.scope and not settings.keys:
+        require_local(request, settings.origins)
+        return ""
     if not found and SHARED not in request.scope:
         raise Unauthorized(
             "expected the header: Authorization: Bearer KEY, or Basic with the key as the password"
@@ -92,8 +102,28 @@ def caller(request: Request, services: ServicesOf, secret: SecretOf) -> Caller:
             by_link = _by_link(KeyRepository(session), shared)
             quotas.count_request(services, by_link)
             return by_link
-        found = KeyRepository(session).find(secret)
+        found = find_holder(services, session, secret)
     return holder(request, services, found)
+
+
+def find_holder(services: Services, session: Session, secret: str) -> Holder | None:
+    """Whose key a request brings; of one that `secret` let pass without, the admin's."""
+    keys = KeyRepository(session)
+    return keys.first_admin() if _is_keyless(services, secret) else keys.find(secret)
+
+
+def find_holder_and_job(
+    services: Services, session: Session, secret: str, job_id: str
+) -> tuple[Holder | None, Job | None]:
+    """As `find_holder`, and a job if they may see it."""
+    keys = KeyRepository(session)
+    if _is_keyless(services, secret):
+        return keys.first_admin(), JobRepository(session).get(job_id)
+    return keys.find_with_job(secret, job_id)
+
+
+def _is_keyless(services: Services, secret: str) -> bool:
+    return not secret and not services.settings.keys
 
 
 def _by_link(keys: KeyRepository, shared: Shared) -> Caller:

@@ -29,12 +29,20 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address.", show_default="127.0.0.1")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0: any.", show_default="8000")] = None,
     worker: Annotated[bool, typer.Option(help="Run a worker beside the API.")] = True,
+    keys: Annotated[
+        bool | None,
+        typer.Option(
+            "--keys/--no-keys",
+            help="Ask for keys; without, this machine alone is served.",
+            show_default="keys",
+        ),
+    ] = None,
 ) -> None:
     """Run the service: the API and one worker. Other settings: MFNET_… in the environment."""
     _require_posix("serve")
     from mfnet.service.cli.serve import serve
 
-    settings = settings_of(data_dir=data_dir, host=host, port=port)
+    settings = settings_of(data_dir=data_dir, host=host, port=port, keys=keys)
     with refusals_told():
         serve(settings, worker=worker, tell=typer.echo)
 

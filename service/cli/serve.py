@@ -13,11 +13,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from mfnet.service.api.local_requests import is_loopback
 from mfnet.service.db.repositories.audit import COMMAND_LINE, AuditLog
 from mfnet.service.db.repositories.keys import KeyRepository
 from mfnet.service.db.repositories.stalled_jobs import Backlog
 from mfnet.service.db.session import AWAY, Database
 from mfnet.service.domain.job import RETRAIN, SEGMENT
+from mfnet.service.errors import KeysNeeded
 from mfnet.service.files.storage import Storage
 from mfnet.service.runtime import logging_setup
 from mfnet.service.settings import Settings
@@ -55,6 +57,7 @@ def serve(settings: Settings, *, worker: bool, tell: Tell) -> None:
     # Before anything is touched: a service that already runs here holds the port.
     listening = listening_socket(config)
     try:
+        _require_loopback(settings, listening)
         secret = _prepare(settings)
     except BaseException:
         listening.close()
@@ -67,6 +70,8 @@ def serve(settings: Settings, *, worker: bool, tell: Tell) -> None:
     tell(f"Listening on http://{host}:{port} with data in {settings.data_dir.resolve()}")
     if secret is not None:
         tell(f"Admin key, shown this once: {secret}")
+    if not settings.keys:
+        tell("Whoever is at this machine needs no key, and is the admin")
     keepers = [WorkerKeeper(settings, process) for process in (SEGMENT, RETRAIN) if worker]
     try:
         for keeper in keepers:
@@ -91,6 +96,15 @@ def listening_socket(config: "uvicorn.Config") -> socket.socket:
     listening = config.bind_socket()
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
+
+
+def _require_loopback(settings: Settings, listening: socket.socket) -> None:
+    address = listening.getsockname()[0]
+    if not settings.keys and not is_loopback(address):
+        raise KeysNeeded(
+            f"a service without keys was to listen on {address}, where other machines reach it; "
+            "expected a loopback address: leave out --host (MFNET_HOST), or --no-keys (MFNET_KEYS)"
+        )
 
 
 class WorkerKeeper:
@@ -165,7 +179,8 @@ class WorkerKeeper:
 
 
 def _prepare(settings: Settings) -> str | None:
-    """Bring the data folder up to date; returns the first key, where there was none."""
+    """Bring the data folder up to date; returns a key that was made: the first one, or an admin's
+    where nobody is asked for a key and no admin's is alive."""
     Storage(settings.data_dir)
     # The broker's file keeps every message that it ever had; the reconciler sends what is needed.
     for path in settings.data_dir.glob(f"{settings.broker_file.name}*"):
@@ -175,7 +190,7 @@ def _prepare(settings: Settings) -> str | None:
     try:
         with database.writing() as session:
             keys = KeyRepository(session)
-            if keys.all():
+            if keys.all() and (settings.keys or keys.first_admin() is not None):
                 return None
             key, secret = keys.create("first", "admin")
             AuditLog(session).note(COMMAND_LINE, "key created", key.id, role="admin", name="first")

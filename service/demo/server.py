@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,18 +34,19 @@ class DemoFailed(Exception):
 
 
 @contextmanager
-def serving(data_dir: Path | None = None) -> Iterator[httpx.Client]:
+def serving(data_dir: Path | None = None, *options: str) -> Iterator[httpx.Client]:
     """Run `mfnet serve`; yields a client that holds the service's first key.
 
     Args:
         data_dir: Its data folder; one that goes with it, if not given.
+        options: Further ones of `mfnet serve`.
 
     Raises:
         DemoFailed: It does not start; the message ends with what it logged.
     """
     with tempfile.TemporaryDirectory(prefix="mfnet-demo-") as folder:
         log = Path(folder) / "log"
-        server = _start(data_dir or Path(folder) / "data", log)
+        server = _start(data_dir or Path(folder) / "data", options, log)
         try:
             url, key = _first_lines(server, log)
             headers = {"Authorization": f"Bearer {key}"}
@@ -71,7 +72,7 @@ def checked(reply: httpx.Response) -> dict[str, Any]:
     raise DemoFailed(said, 2 if reply.is_client_error else 1)
 
 
-def _start(data_dir: Path, log: Path) -> "subprocess.Popen[str]":
+def _start(data_dir: Path, options: Sequence[str], log: Path) -> "subprocess.Popen[str]":
     command = [
         sys.executable,
         "-P",
@@ -85,7 +86,7 @@ def _start(data_dir: Path, log: Path) -> "subprocess.Popen[str]":
     ]
     with log.open("w") as file:
         return subprocess.Popen(
-            [*command, "--data-dir", str(data_dir)],
+            [*command, "--data-dir", str(data_dir), *options],
             stdout=subprocess.PIPE,
             stderr=file,
             text=True,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import browser
 import httpx
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from waiting import until
 from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.repositories.models import ModelRepository
 from mfnet.service.db.session import Database
+from mfnet.service.demo.server import serving
 from mfnet.service.files.storage import Storage
 from mfnet.service.settings import Settings
 
@@ -289,6 +291,22 @@ def test_a_key_that_is_revoked_meanwhile(
     guest.page.get_by_role("link", name="My maps").click()
     expect(guest.page.get_by_text("Your key is no longer valid.")).to_be_visible()
     expect(guest.page.get_by_label("Your key")).to_be_empty()
+
+
+def test_where_no_key_is_asked_for_nobody_signs_in(
+    chromium: browser.Browser, tmp_path: Path
+) -> None:
+    with serving(tmp_path / "data", "--no-keys", "--no-worker") as client:
+        guest = browser.Visitor(chromium, str(client.base_url))
+        page: Page = guest.page
+        page.goto("/")
+        page.get_by_role("button", name="Try it with a sample town").click()
+        expect(page.get_by_role("button", name="Make the map")).to_be_enabled()
+        expect(page.get_by_role("button", name="Sign out")).to_have_count(0)
+        page.get_by_role("link", name="Service").click()
+        expect(page.get_by_text(re.compile(r"GB free of .* GB"))).to_be_visible()
+        guest.close()
+    assert guest.complaints == []
 
 
 def test_an_admin_makes_keys_and_changes_models(

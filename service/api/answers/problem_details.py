@@ -47,6 +47,7 @@ class Answer(NamedTuple):
 ANSWERS: dict[type[errors.ServiceError], Answer] = {
     errors.Unauthorized: Answer(401),
     errors.Forbidden: Answer(403),
+    errors.NotLocal: Answer(403),
     errors.NoSuchKey: Answer(404),
     errors.LastAdmin: Answer(409),
     errors.NoSuchProcess: Answer(404, _OGC + "no-such-process"),

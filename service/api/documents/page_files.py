@@ -64,14 +64,15 @@ class PageFiles:
             for name, body in found.items()
         }
 
-    def html(self, prefix: str) -> str:
+    def html(self, prefix: str, *, keys: bool) -> str:
         """The page.
 
         Args:
             prefix: Of all addresses, where a proxy adds one.
+            keys: Whether the service asks for a key.
         """
-        root = escape(prefix, quote=True)
-        return self._page.replace("{root}", root).replace("{version}", self.version)
+        page = self._page.replace("{root}", escape(prefix, quote=True))
+        return page.replace("{version}", self.version).replace("{keys}", "yes" if keys else "no")
 
     def asset(self, name: str) -> Asset | None:
         """A file by its path below `service/web`, if there is one."""

@@ -32,7 +32,9 @@ def wants_page(request: Request) -> bool:
 
 def page(request: Request) -> Response:
     """The page itself."""
-    html = page_files().html(request.scope.get("root_path", ""))
+    html = page_files().html(
+        request.scope.get("root_path", ""), keys=request.app.state.services.settings.keys
+    )
     return Response(html, media_type="text/html", headers={**HEADERS, "Vary": "Accept"})
 
 

@@ -106,6 +106,17 @@ class KeyRepository:
             return None
         return Holder(row[0], row[1])
 
+    def first_admin(self) -> Holder | None:
+        """The oldest admin's key that is alive, for a service that asks for none."""
+        query = (
+            select(Key)
+            .where(Key.role == "admin", _alive(Key))
+            .order_by(Key.created, Key.id)
+            .limit(1)
+        )
+        key = self._session.scalars(query).one_or_none()
+        return None if key is None else Holder(key, key.role)
+
     def is_alive(self, key_id: str) -> bool:
         """Whether there is this key, neither revoked nor expired."""
         query = select(Key.id).where(Key.id == key_id, _alive(Key))

@@ -2,6 +2,8 @@
 
 const KEY = "mfnet.key";
 export const root = document.documentElement.dataset.root;
+/** Whether the service asks for a key. */
+export const keyNeeded = document.documentElement.dataset.keys !== "no";
 
 /** An error of the service's (RFC 9457), or one of the way to it. */
 export class Problem extends Error {
@@ -25,6 +27,11 @@ export const key = {
     localStorage.removeItem(KEY);
   },
 };
+
+/** The header with the key, where there is one. */
+export function authorization() {
+  return key.get() ? { Authorization: `Bearer ${key.get()}` } : {};
+}
 
 /** What the service answers, as JSON. */
 export async function call(method, path, { json, headers = {}, signal, trying = false } = {}) {
@@ -65,7 +72,7 @@ async function request(method, path, options) {
       ...options,
       method,
       cache: "no-cache",
-      headers: { Authorization: `Bearer ${key.get()}`, ...options.headers },
+      headers: { ...authorization(), ...options.headers },
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;

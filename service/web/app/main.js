@@ -1,6 +1,6 @@
 // The page: whoever has a key sees one of the views that the address names.
 
-import { Problem, key, root } from "./api.js";
+import { Problem, key, keyNeeded, root } from "./api.js";
 import { el, notice, toast } from "./dom.js";
 import { files } from "./files.js";
 import { job } from "./job.js";
@@ -23,8 +23,9 @@ function show() {
   const ending = new AbortController();
   leave = () => ending.abort();
   const [name, argument] = location.hash.slice(1).split("=");
-  header(key.get() ? name || "new" : "");
-  if (!key.get()) return main.replaceChildren(signIn(show, false));
+  const entered = key.get() || !keyNeeded;
+  header(entered ? name || "new" : "");
+  if (!entered) return main.replaceChildren(signIn(show, false));
   const view = VIEWS[name] || newMap;
   main.replaceChildren();
   document.title = `${t(`nav.${name in VIEWS ? name : "new"}`)} · MFNet`;
@@ -91,7 +92,7 @@ function header(current) {
       "div",
       { class: "tools" },
       languages,
-      current
+      key.get()
         ? el("button", { type: "button", class: "quiet", onclick: signOut }, t("nav.signout"))
         : null,
     ),
@@ -119,6 +120,7 @@ window.addEventListener("hashchange", () => {
 window.addEventListener("signed-out", () => {
   if (!key.get()) return;
   key.forget();
+  if (!keyNeeded) return show();
   leave();
   header("");
   main.replaceChildren(signIn(show, true));

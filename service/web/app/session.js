@@ -2,7 +2,7 @@
 
 import { call, key } from "./api.js";
 
-let known = { secret: null, answer: null };
+let known = { secret: undefined, answer: null };
 
 /** Name and role of the key's holder. */
 export function session() {
@@ -10,7 +10,7 @@ export function session() {
   if (known.secret !== secret) {
     const answer = call("GET", "/keys/mine");
     known = { secret, answer };
-    answer.catch(() => (known = { secret: null, answer: null })); // asked again
+    answer.catch(() => (known = { secret: undefined, answer: null })); // asked again
   }
   return known.answer;
 }

@@ -1,7 +1,7 @@
 // One file on its way to the service: in pieces (tus 1.0), so that it goes on where it ended, also
 // after a reload, when the same file is chosen again.
 
-import { Problem, key, root, signedOut } from "./api.js";
+import { Problem, authorization, root, signedOut } from "./api.js";
 
 const PIECE_BYTES = 32 * 1024 * 1024; // a proxy may hold a piece back until it is whole
 const BEGUN = "mfnet.begun.";
@@ -118,7 +118,7 @@ function ask(method, address, headers = {}, body = null, prepare = () => {}) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open(method, address);
-    const all = { Authorization: `Bearer ${key.get()}`, "Tus-Resumable": "1.0.0", ...headers };
+    const all = { ...authorization(), "Tus-Resumable": "1.0.0", ...headers };
     for (const [name, value] of Object.entries(all)) request.setRequestHeader(name, value);
     request.onload = () => resolve(request);
     request.onerror = () => reject(new Problem(0, {}));

@@ -92,7 +92,7 @@ def test_nothing_else_is_a_file_of_the_page(api, name):
 
 
 def test_the_page_knows_the_prefix_of_a_proxy():
-    html = PageFiles().html('/maps/"a"')
+    html = PageFiles().html('/maps/"a"', keys=True)
     assert 'data-root="/maps/&quot;a&quot;"' in html
     assert all(a.startswith("/maps/&quot;a&quot;/") for a in addresses(html))
 

@@ -9,13 +9,13 @@ from anyio import to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
-from mfnet.service.api.auth import CallerOf, SecretOf, holder
+from mfnet.service.api.auth import CallerOf, SecretOf, find_holder_and_job, holder
 from mfnet.service.api.dependencies import ServicesOf
 from mfnet.service.api.middleware import AS_HEAD
 from mfnet.service.api.routes.job.jobs import found, status_info
 from mfnet.service.db.repositories.callbacks import CallbackRepository
 from mfnet.service.db.repositories.jobs import JobRepository
-from mfnet.service.db.repositories.keys import Holder, KeyRepository
+from mfnet.service.db.repositories.keys import Holder
 from mfnet.service.db.tables import Job
 from mfnet.service.domain.job import FINAL
 from mfnet.service.errors import Busy, NoCallback
@@ -72,7 +72,7 @@ def job_callback(job_id: str, services: ServicesOf, caller: CallerOf) -> Callbac
 
 def _look(services: Services, secret: str, job_id: str) -> tuple[Holder | None, Job | None]:
     with services.database.reading() as session:
-        return KeyRepository(session).find_with_job(secret, job_id)
+        return find_holder_and_job(services, session, secret, job_id)
 
 
 async def _stream(

@@ -7,12 +7,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.datastructures import URL
 
-from mfnet.service.api.auth import CallerOf, SecretOf, holder
+from mfnet.service.api.auth import CallerOf, SecretOf, find_holder_and_job, holder
 from mfnet.service.api.dependencies import ServicesOf, known_parameters
 from mfnet.service.api.requests.datetime_parameter import Interval, interval
 from mfnet.service.db.repositories.audit import AuditLog
 from mfnet.service.db.repositories.jobs import JobRepository
-from mfnet.service.db.repositories.keys import KeyRepository
 from mfnet.service.db.tables import Job
 from mfnet.service.domain.job import State
 from mfnet.service.errors import NoSuchJob
@@ -95,7 +94,7 @@ def list_jobs(
 def job_status(job_id: str, request: Request, services: ServicesOf, secret: SecretOf) -> StatusInfo:
     """Status, progress from 0 to 100, and where the results are once there are any."""
     with services.database.reading() as session:
-        key, job = KeyRepository(session).find_with_job(secret, job_id)
+        key, job = find_holder_and_job(services, session, secret, job_id)
     holder(request, services, key)
     return status_info(found(job, job_id), request)
 
