@@ -4,13 +4,17 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
+import pyogrio
 import pytest
 import qgis_host
 import rasterio
+from rasterio.windows import Window
 from rio_cogeo import cog_validate
 
 from mfnet.model.classes import ISPRS
@@ -29,10 +33,35 @@ def connection(service: httpx.Client) -> dict[str, str]:
     return {"MFNET_URL": str(service.base_url), "MFNET_KEY": key}
 
 
+@pytest.fixture(scope="module")
+def profile(service: httpx.Client, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a profile in which the plugin is enabled."""
+    folder = tmp_path_factory.mktemp("profile")
+    qgis_host.QgisProcess(folder).enable()
+    return folder
+
+
 @pytest.fixture
-def process(service: httpx.Client, tmp_path: Path) -> qgis_host.QgisProcess:
+def process(service: httpx.Client, profile: Path) -> qgis_host.QgisProcess:
     """qgis_process with the plugin, for our service."""
-    return qgis_host.QgisProcess(tmp_path, **connection(service))
+    return qgis_host.QgisProcess(profile, **connection(service))
+
+
+def boxes(bounds: list[tuple[float, float, float, float]], **properties: str) -> str:
+    """Rectangles as GeoJSON in the town's CRS."""
+    features = [
+        {
+            "type": "Feature",
+            "properties": properties,
+            "geometry": {
+                "type": "Polygon",
+                "coordinates": [[(w, n), (e, n), (e, s), (w, s), (w, n)]],
+            },
+        }
+        for w, s, e, n in bounds
+    ]
+    crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::25832"}}
+    return json.dumps({"type": "FeatureCollection", "crs": crs, "features": features})
 
 
 def result(output: str, name: str) -> str:
@@ -44,12 +73,12 @@ def result(output: str, name: str) -> str:
 
 @pytest.fixture(scope="module")
 def mapped(
-    service: httpx.Client, town: Path, tmp_path_factory: pytest.TempPathFactory
+    service: httpx.Client, profile: Path, town: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[subprocess.CompletedProcess[str], Path]:
     """What mfnet:segment has printed, and the folder with map.tif, sure.tif and areas.json."""
     folder = tmp_path_factory.mktemp("mapped")
     outputs = {"OUTPUT": "map.tif", "CONFIDENCE": "sure.tif", "STATISTICS": "areas.json"}
-    done = qgis_host.QgisProcess(folder, **connection(service)).run(
+    done = qgis_host.QgisProcess(profile, **connection(service)).run(
         "mfnet:segment",
         **{"ORTHO": town / "ortho.tif", "HEIGHT": town / "ndsm.tif", "MODEL": "town-small"},
         **{name: folder / file for name, file in outputs.items()},
@@ -133,21 +162,103 @@ def test_polygons_of_any_format_correct_a_map(
     job = result(mapped[0].stdout, "JOB")
     with rasterio.open(town / "ortho.tif") as ortho:
         left, bottom, right, top = ortho.bounds
-    square = [(left, top), (right - 16, top), (right - 16, bottom), (left, bottom), (left, top)]
-    feature = {
-        "type": "Feature",
-        "properties": {"kind": "Tree"},
-        "geometry": {"type": "Polygon", "coordinates": [square]},
-    }
-    crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::25832"}}
-    collection = {"type": "FeatureCollection", "crs": crs, "features": [feature]}
     polygons = tmp_path / "drawn.geojson"
-    polygons.write_text(json.dumps(collection))
+    polygons.write_text(boxes([(left, bottom, right - 16, top)], kind="Tree"))
     done = process.run("mfnet:correct", JOB=job, LABELS=polygons, FIELD="kind")
     assert done.returncode == 0, done.stderr
     report = service.get(f"/tiles/{result(done.stdout, 'TILE')}").json()["report"]
     assert report["labelled"] == 128 * 256
     assert f"{128 * 256:,} of {256 * 256:,} pixels are labelled" in done.stdout
+
+
+def test_tiles_become_one_map_of_an_area_with_its_zones_and_polygons(
+    process: qgis_host.QgisProcess,
+    mapped: tuple[subprocess.CompletedProcess[str], Path],
+    town: Path,
+    tmp_path: Path,
+) -> None:
+    tiles = {}
+    for name in ("ortho", "ndsm"):
+        with rasterio.open(town / f"{name}.tif") as whole:
+            left, bottom, right, top = whole.bounds
+            for side in (0, 1):
+                window = Window(128 * side, 0, 128, 256)
+                profile = whole.profile | {
+                    "width": 128,
+                    "transform": whole.window_transform(window),
+                }
+                tiles[name, side] = tmp_path / f"{name}-{side}.tif"
+                with rasterio.open(tiles[name, side], "w", **profile) as tile:
+                    tile.write(whole.read(window=window))
+    parcels = [(left, bottom, left + 8, top), (left + 8, bottom, left + 16, top)]
+    (tmp_path / "area.geojson").write_text(boxes([(left, bottom, right - 8, top)]))
+    (tmp_path / "parcels.geojson").write_text(boxes(parcels))
+    outputs = {"OUTPUT": "map.tif", "ZONE_AREAS": "zones.gpkg", "POLYGONS": "polygons.gpkg"}
+    done = process.run(
+        "mfnet:segment",
+        **{"ORTHO": tiles["ortho", 0], "ORTHO_TILES": tiles["ortho", 1]},
+        **{"HEIGHT": tiles["ndsm", 0], "HEIGHT_TILES": tiles["ndsm", 1]},
+        **{"AREA": tmp_path / "area.geojson", "ZONES": tmp_path / "parcels.geojson"},
+        **{name: tmp_path / file for name, file in outputs.items()},
+        MODEL="town-small",
+    )
+    assert done.returncode == 0, done.stderr
+    with (
+        rasterio.open(tmp_path / "map.tif") as part,
+        rasterio.open(mapped[1] / "map.tif") as whole,
+    ):
+        assert part.transform == whole.transform
+        inside = np.s_[:, : 256 - 64]
+        assert (part.read(1)[inside] == whole.read(1)[inside]).all()
+        assert (part.read(1)[:, 256 - 64 :] == 255).all()
+    areas = [row["mapped_m2"] for row in rows_of(tmp_path / "zones.gpkg")]
+    assert areas == pytest.approx([8 * 32, 8 * 32], rel=2e-3)
+    assert sum(row["area_m2"] for row in rows_of(tmp_path / "polygons.gpkg")) == pytest.approx(
+        24 * 32, rel=2e-3
+    )
+
+
+def test_the_map_of_a_job_is_summed_up_by_zone(
+    process: qgis_host.QgisProcess,
+    mapped: tuple[subprocess.CompletedProcess[str], Path],
+    town: Path,
+    tmp_path: Path,
+) -> None:
+    with rasterio.open(town / "ortho.tif") as ortho:
+        (tmp_path / "all.geojson").write_text(boxes([tuple(ortho.bounds)]))
+    out = tmp_path / "areas.gpkg"
+    job = result(mapped[0].stdout, "JOB")
+    done = process.run("mfnet:zonalareas", JOB=job, ZONES=tmp_path / "all.geojson", OUTPUT=out)
+    assert done.returncode == 0, done.stderr
+    (row,) = rows_of(out)
+    for each in json.loads((mapped[1] / "areas.json").read_text())["classes"]:
+        assert row[f"{each['name']}_m2"] == pytest.approx(each["area_m2"], abs=0.01)
+
+
+def test_the_program_on_this_machine_makes_the_same_map(
+    process: qgis_host.QgisProcess,
+    mapped: tuple[subprocess.CompletedProcess[str], Path],
+    town: Path,
+    tmp_path: Path,
+) -> None:
+    process.environment["MFNET_PROGRAM"] = str(Path(sys.executable).with_name("mfnet"))
+    out = tmp_path / "here.tif"
+    pair = {"ORTHO": town / "ortho.tif", "HEIGHT": town / "ndsm.tif", "MODEL": "town-small"}
+    done = process.run("mfnet:segmenthere", **pair, OUTPUT=out)
+    assert done.returncode == 0, done.stderr
+    with rasterio.open(out) as here, rasterio.open(mapped[1] / "map.tif") as there:
+        assert (here.read() == there.read()).all()
+    swapped = {"ORTHO": town / "ndsm.tif", "HEIGHT": town / "ortho.tif"}
+    done = process.run("mfnet:segmenthere", **swapped, OUTPUT=tmp_path / "none.tif")
+    assert done.returncode == 1
+    assert "expected red, green, blue" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """The columns of a GeoPackage's only layer."""
+    meta, _, _, values = pyogrio.raw.read(path, read_geometry=False)
+    return [dict(zip(meta["fields"], row, strict=True)) for row in zip(*values, strict=True)]
 
 
 def test_what_the_service_has_is_not_sent_again(

@@ -49,3 +49,5 @@ def test_a_user_sets_the_service_cancels_a_job_and_loads_a_map(
     # What was drawn and not saved is sent all the same.
     report = service.get(f"/tiles/{seen['tile']}").json()["report"]
     assert report["labelled"] == 128 * 128
+    report = service.get(f"/tiles/{seen['tile of the whole map']}").json()["report"]
+    assert report["labelled"] == 100 * 256

@@ -71,16 +71,18 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 
 
 class QgisProcess:
-    """qgis_process with our plugin enabled in a profile of its own."""
+    """qgis_process with a profile of its own, and our plugin on its path.
+
+    Args:
+        folder: For the profile.
+        variables: Of the environment.
+    """
 
     def __init__(self, folder: Path, **variables: str) -> None:
-        """Enable the plugin.
-
-        Args:
-            folder: For the profile.
-            variables: Of the environment.
-        """
         self.environment = environment(folder, QGIS_PLUGINPATH=str(PLUGINS), **variables)
+
+    def enable(self) -> None:
+        """Enable the plugin in the profile."""
         self._do("plugins", "enable", "mfnet_qgis")
 
     def run(self, algorithm: str, **parameters: object) -> subprocess.CompletedProcess[str]:

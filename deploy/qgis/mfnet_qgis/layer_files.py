@@ -56,6 +56,35 @@ def raster_file(
         return _copied(layer, dataset, folder, feedback, window, crs)
 
 
+def joined(layers, folder: Path):
+    """One layer of several tiles: a virtual raster of their files, or the layer itself of one.
+
+    Args:
+        layers: Of files, in one CRS and with the same bands.
+        folder: For the virtual raster.
+
+    Raises:
+        QgsProcessingException: A layer without a file, or tiles that do not belong together.
+    """
+    first, *others = layers
+    if not others:
+        return first
+    for layer in layers:
+        if layer.providerType() != "gdal":
+            raise QgsProcessingException(f"{layer.name()}: has no file, so it is no tile of others")
+        if layer.crs() != first.crs() or layer.bandCount() != first.bandCount():
+            raise QgsProcessingException(
+                f"{layer.name()}: {layer.bandCount()} bands in {layer.crs().authid()}; expected "
+                f"those of {first.name()}: {first.bandCount()} in {first.crs().authid()}"
+            )
+    path = folder / f"{_plain(first.name())}.vrt"
+    with _errors_of_gdal(first):
+        gdal.BuildVRT(str(path), [layer.dataProvider().dataSourceUri() for layer in layers])
+    whole = QgsRasterLayer(str(path), first.name())
+    whole.setCrs(first.crs())
+    return whole
+
+
 def _copied(layer, dataset, folder, feedback, window, crs):
     """A GeoTIFF with the pixels, nodata and masks of a data set, or of a window of it."""
     copy = folder / f"{_plain(layer.name())}.tif"

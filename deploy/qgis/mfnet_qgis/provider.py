@@ -9,6 +9,9 @@ from .algorithms.correct import Correct
 from .algorithms.fetch_job import FetchJob
 from .algorithms.inspect import Inspect
 from .algorithms.segment import Segment
+from .algorithms.segment_here import SegmentHere
+from .algorithms.zonal_areas import ZonalAreas
+from .local_engine import program
 from .version import plugin_version
 
 
@@ -17,8 +20,10 @@ class MfnetProvider(QgsProcessingProvider):
 
     def loadAlgorithms(self):  # noqa: N802
         """Called by QGIS."""
-        for algorithm in (Segment, Inspect, FetchJob, Correct):
+        for algorithm in (Segment, Inspect, FetchJob, ZonalAreas, Correct):
             self.addAlgorithm(algorithm())
+        if program() is not None:
+            self.addAlgorithm(SegmentHere())
 
     def id(self):
         """As in `mfnet:segment`."""

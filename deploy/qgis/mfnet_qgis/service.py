@@ -125,13 +125,19 @@ class Service:
 
     # ---- jobs -----------------------------------------------------------------------------------
 
-    def submit(self, inputs):
+    def submit(self, inputs, outputs=None):
         """Start a segmentation; returns the job's id.
 
         A request that fails on the way is sent once more: the service knows it by its key.
+
+        Args:
+            inputs: As the service takes them.
+            outputs: Names of the results that are wanted; None for all.
         """
         headers = {"Idempotency-Key": uuid.uuid4().hex}
         path, body = "/processes/segment/execution", {"inputs": inputs}
+        if outputs is not None:
+            body["outputs"] = {name: {} for name in outputs}
         with self._own_names():
             try:
                 reply = self._requests.post(path, body, self._feedback, headers)
@@ -144,6 +150,19 @@ class Service:
     def status(self, job):
         """How far a job is."""
         return self._requests.get(f"/jobs/{quote(job)}", self._feedback).json()
+
+    def inputs_of(self, job):
+        """What a job was asked for, so that it can be asked for again.
+
+        Raises:
+            QgsProcessingException: It has made no map.
+        """
+        inputs = self.status(job)["inputs"]
+        if "ortho" not in inputs:
+            raise QgsProcessingException(f"job {job} has made no map; expected one that has")
+        # Beside them stands what the service has noted itself.
+        process = self._requests.get("/processes/segment", self._feedback).json()
+        return {name: value for name, value in inputs.items() if name in process["inputs"]}
 
     def wait(self, job, start=0.0, end=100.0):
         """Wait for a job; cancels it on the service when the user cancels here.

@@ -21,6 +21,9 @@ from qgis.core import (
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProject,
+    QgsRasterFileWriter,
+    QgsRasterLayer,
+    QgsRasterPipe,
     QgsRectangle,
     QgsVectorFileWriter,
     QgsVectorLayer,
@@ -74,6 +77,25 @@ def drawn(path):
     assert polygons.startEditing()
     assert polygons.addFeature(feature)
     return polygons  # nobody has saved the edits yet
+
+
+def changed(path):
+    """The map as "Save As…, raw data" writes it, and then a class set by hand, as Serval does."""
+    pipe = QgsRasterPipe()
+    pipe.set(layer.dataProvider().clone())
+    size = layer.width(), layer.height(), layer.extent(), layer.crs()
+    error = QgsRasterFileWriter(path).writeRaster(pipe, *size, QgsCoordinateTransformContext())
+    assert error == QgsRasterFileWriter.WriterError.NoError
+    copy = QgsRasterLayer(path, "changed")
+    provider = copy.dataProvider()
+    block = provider.block(1, copy.extent(), copy.width(), copy.height())
+    for row in range(block.height()):
+        for column in range(block.width()):
+            block.setValue(row, column, 1 if row < 100 else 255)
+    assert provider.setEditable(True)
+    assert provider.writeBlock(block, 1)
+    assert provider.setEditable(False)
+    return copy
 
 
 def segment(more, feedback):
@@ -149,6 +171,9 @@ job = panel._chosen()["jobID"]
 algorithm = application.processingRegistry().createAlgorithmById("mfnet:correct")
 results, good = algorithm.run({"JOB": job, "LABELS": polygons}, QgsProcessingContext(), feedback)
 seen["tile"] = results.get("TILE") if good else feedback.textLog()
+raster = changed(str(Path(folder) / "changed.tif"))
+results, good = algorithm.run({"JOB": job, "LABELS": raster}, QgsProcessingContext(), feedback)
+seen["tile of the whole map"] = results.get("TILE") if good else feedback.textLog()
 
 panel.hide()
 until(lambda: panel._task is None)

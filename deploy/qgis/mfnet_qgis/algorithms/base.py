@@ -4,7 +4,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from qgis.core import QgsProcessingAlgorithm, QgsProcessingException
+from qgis.core import (
+    QgsProcessing,
+    QgsProcessingAlgorithm,
+    QgsProcessingException,
+    QgsProcessingParameterVectorLayer,
+)
 
 from .. import connection
 from ..http_requests import Cancelled
@@ -81,6 +86,13 @@ def check_output(path: Path, ending):
         )
     if not path.parent.is_dir():
         raise QgsProcessingException(f"{path}: there is no folder {path.parent}; make it first")
+
+
+def polygon_layer(name, title, *, optional=True):
+    """A parameter for a layer of polygons."""
+    return QgsProcessingParameterVectorLayer(
+        name, title, [QgsProcessing.SourceType.TypeVectorPolygon], optional=optional
+    )
 
 
 def fetch_map(service, job, to: Path):
