@@ -35,7 +35,9 @@ serve: $(VENV)/.installed-service  ## Keep the service running (API and one work
 
 # ---- checks ---------------------------------------------------------------------------------
 
-test: test-servers check  ## Everything, with real Redis, PostgreSQL and worker processes.
+test: test-servers  ## Everything, with real Redis, PostgreSQL, QGIS and worker processes.
+	@deploy/install-qgis.sh --behind
+	@$(MAKE) --no-print-directory check
 	$(PYTEST) -n $(WAITING_WORKERS) --dist loadgroup -q -m "not slow and not soak"
 
 check: lint types contracts  ## Lint, types, import contracts: half a minute.
@@ -78,7 +80,7 @@ gpu-check: $(VENV)/.installed-dev  ## On a machine with a GPU: tests, speed and 
 test-servers:
 	@deploy/install-test-servers.sh
 
-test-qgis: $(VENV)/.installed-dev  ## The QGIS plugin in a real QGIS, which is installed where root and missing.
+test-qgis: $(VENV)/.installed-dev  ## Of these the QGIS plugin's alone, in a real QGIS.
 	@deploy/install-qgis.sh
 	$(PYTEST) -q tests/qgis
 

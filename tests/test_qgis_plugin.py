@@ -2,7 +2,11 @@
 
 import ast
 import configparser
+import fcntl
+import os
 import runpy
+import shutil
+import subprocess
 import sys
 import tomllib
 import zipfile
@@ -55,3 +59,25 @@ def test_it_imports_nothing_but_what_qgis_brings() -> None:
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 imported.add(str(node.module).split(".")[0])
     assert imported - sys.stdlib_module_names <= {"qgis", "osgeo"}
+
+
+def test_what_waits_for_qgis_waits_for_its_installation(tmp_path: Path) -> None:
+    """With programs in the place of apt's, where what installs ends when it is told to."""
+    programs, script = tmp_path / "bin", tmp_path / "deploy" / "install-qgis.sh"
+    for folder in (programs, script.parent):
+        folder.mkdir()
+    shutil.copy(ROOT / "deploy" / script.name, script)
+    for name in ("bash", "dirname", "flock", "mkdir", "timeout", "cat"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    go_on = tmp_path / "go_on"
+    os.mkfifo(go_on)
+    for name, does in (("id", "echo 0"), ("apt-get", f'[ "$1" = update ] || cat {go_on}')):
+        (programs / name).write_text(f"#!{programs / 'bash'}\n{does}\n")
+        (programs / name).chmod(0o755)
+    run = [str(script), "--behind"]
+    subprocess.run(run, env={"PATH": str(programs)}, check=True, stdout=subprocess.DEVNULL)
+    with (tmp_path / "build" / "qgis-install.lock").open() as lock:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        go_on.write_text("")
+        fcntl.flock(lock, fcntl.LOCK_SH)

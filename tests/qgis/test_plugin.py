@@ -92,7 +92,7 @@ def test_two_layers_become_a_map_in_its_style(
 ) -> None:
     _, folder = mapped
     assert cog_validate(folder / "map.tif", strict=True)[0]
-    told = qgis_host.describe(folder / "map.tif", tmp_path)
+    (told,) = qgis_host.describe(tmp_path, folder / "map.tif")
     assert told["classes"] == LEGEND
     assert (told["renderer"], told["nodata"]) == ("paletted", 255)
     with rasterio.open(folder / "map.tif") as raster, rasterio.open(town / "ortho.tif") as ortho:

@@ -1,17 +1,19 @@
 """QGIS of the system, run in processes of its own: it lives under the system's Python."""
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 PYTHON = "/usr/bin/python3"
-# Debian's wrapper `qgis_process` fails on the options that it adds by itself.
-PROCESS = shutil.which("qgis_process.bin") or shutil.which("qgis_process")
 PLUGINS = Path(__file__).parents[2] / "deploy" / "qgis"
+INSTALLING = Path(__file__).parents[2] / "build" / "qgis-install.lock"
+"""Held by `deploy/install-qgis.sh` while it installs behind the other checks."""
 PATIENCE_S = 120
 
 _DESCRIBE = """
@@ -19,36 +21,36 @@ import json, sys
 from qgis.core import QgsApplication, QgsRasterLayer
 application = QgsApplication([], False)
 application.initQgis()
-layer = QgsRasterLayer(sys.argv[1], "map")
-style = sys.argv[2] if len(sys.argv) > 2 else None
-if style:
-    layer.loadNamedStyle(style)
-renderer, provider = layer.renderer(), layer.dataProvider()
-told = {
-    "valid": layer.isValid(),
-    "renderer": renderer.type(),
-    "nodata": provider.sourceNoDataValue(1) if provider.sourceHasNoDataValue(1) else None,
-    "crs": layer.crs().authid(),
-}
-if renderer.type() == "paletted":
-    told["classes"] = [
-        [entry.value, entry.label, entry.color.name(), entry.color.alpha()]
-        for entry in renderer.classes()
-    ]
-# What a user sees: the picture of the whole layer, and the alpha of each of its pixels.
-block = renderer.block(1, layer.extent(), layer.width(), layer.height())
-told["pixels"] = [
-    [block.color(row, column) for column in range(layer.width())] for row in range(layer.height())
-]
-print(json.dumps(told))
+def described(path):
+    layer = QgsRasterLayer(path, "map")
+    renderer, provider = layer.renderer(), layer.dataProvider()
+    told = {
+        "valid": layer.isValid(),
+        "renderer": renderer.type(),
+        "nodata": provider.sourceNoDataValue(1) if provider.sourceHasNoDataValue(1) else None,
+        "crs": layer.crs().authid(),
+    }
+    if renderer.type() == "paletted":
+        told["classes"] = [
+            [entry.value, entry.label, entry.color.name(), entry.color.alpha()]
+            for entry in renderer.classes()
+        ]
+    # What a user sees: the picture of the whole layer, and the alpha of each of its pixels.
+    columns, rows = range(layer.width()), range(layer.height())
+    block = renderer.block(1, layer.extent(), layer.width(), layer.height())
+    told["pixels"] = [[block.color(row, column) for column in columns] for row in rows]
+    return told
+print(json.dumps([described(path) for path in sys.argv[1:]]))
 """
 
 
 @cache
 def missing() -> str | None:
-    """Why tests with QGIS cannot run here; None if they can."""
-    if PROCESS is None:
-        return "no qgis_process on this machine: make test-qgis installs QGIS"
+    """Why tests with QGIS cannot run here, once it is not being installed; None if they can."""
+    with suppress(FileNotFoundError), INSTALLING.open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+    if process() is None:
+        return "no qgis_process on this machine: make test installs QGIS, as root on Debian"
     probe = subprocess.run(
         [PYTHON, "-c", "import qgis.core"], capture_output=True, timeout=PATIENCE_S
     )
@@ -68,6 +70,13 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",  # nothing appears in the plugin's folder
         **more,
     }
+
+
+@cache
+def process() -> str | None:
+    """The program that runs algorithms, if there is one."""
+    # Debian's wrapper `qgis_process` fails on the options that it adds by itself.
+    return shutil.which("qgis_process.bin") or shutil.which("qgis_process")
 
 
 class QgisProcess:
@@ -92,7 +101,7 @@ class QgisProcess:
 
     def _do(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [str(PROCESS), *arguments],
+            [str(process()), *arguments],
             env=self.environment,
             capture_output=True,
             text=True,
@@ -113,18 +122,16 @@ def run_pyqgis(script: str, *arguments: object, env: dict[str, str]) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def describe(raster: Path, folder: Path, style: Path | None = None) -> dict[str, Any]:
-    """How QGIS opens a raster of a few pixels.
+def describe(folder: Path, *rasters: Path) -> list[dict[str, Any]]:
+    """How QGIS opens rasters of a few pixels.
 
     Args:
-        raster: Of a service or of a folder.
         folder: For QGIS's settings.
-        style: A `.qml` to load; without it QGIS chooses.
+        rasters: Opened one by one.
 
     Returns:
-        valid, renderer, nodata, crs; classes as [value, label, colour, alpha] where the renderer
-        is paletted; pixels as the rows of ARGB values that are drawn.
+        Of each: valid, renderer, nodata, crs; classes as [value, label, colour, alpha] where the
+        renderer is paletted; pixels as the rows of ARGB values that are drawn.
     """
-    arguments = [raster, *([style] if style else [])]
-    told: dict[str, Any] = run_pyqgis(_DESCRIBE, *arguments, env=environment(folder))
+    told: list[dict[str, Any]] = run_pyqgis(_DESCRIBE, *rasters, env=environment(folder))
     return told
