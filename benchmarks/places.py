@@ -8,7 +8,7 @@ real heights are looked at where they are there; the heights are those that trai
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -87,23 +87,36 @@ def real_place(folder: Path, gsd_m: float, infrared: bool) -> Town:
 
 def score(model: str, towns: Sequence[Town]) -> str:
     """IoU of building, tree and ground over some places."""
+
+    def runtime(town: Town) -> Runtime:
+        return open_runtime("rule-infrared" if model == "rule" and town.infrared else model)
+
+    counts = of_places(runtime, towns)
+    return " / ".join(f"{100 * hits / max(either, 1):.1f}" for hits, either in counts)
+
+
+def of_places(
+    runtime: Callable[[Town], Runtime], towns: Sequence[Town], *, heights: bool = True
+) -> NDArray[np.float64]:
+    """(3, 2) of building, tree and ground the pixels that are so in both, and in either."""
     counts = np.zeros((3, 2))
     for town in towns:
-        name = "rule-infrared" if model == "rule" and town.infrared else model
-        mapped, truth = OF_ISPRS[map_of(open_runtime(name), town)], OF_ISPRS[town.truth]
+        mapped = OF_ISPRS[map_of(runtime(town), town, heights=heights)]
+        truth = OF_ISPRS[town.truth]
         known = (truth != UNKNOWN) & (mapped != UNKNOWN)
         for row, value in enumerate((BUILDING, TREE, GROUND)):
             one, other = (mapped == value) & known, (truth == value) & known
             counts[row] += (one & other).sum(), (one | other).sum()
-    return " / ".join(f"{100 * hits / max(either, 1):.1f}" for hits, either in counts)
+    return counts
 
 
-def map_of(runtime: Runtime, town: Town) -> NDArray[np.uint8]:
+def map_of(runtime: Runtime, town: Town, *, heights: bool = True) -> NDArray[np.uint8]:
     """The classes of a place."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         write_town(folder, replace(town, ndsm=town.ndsm.astype(np.float32)))
-        segment(folder / "ortho.tif", folder / "ndsm.tif", runtime, folder / "classes.tif")
+        ndsm = folder / "ndsm.tif" if heights else None
+        segment(folder / "ortho.tif", ndsm, runtime, folder / "classes.tif")
         with rasterio.open(folder / "classes.tif") as raster:
             classes: NDArray[np.uint8] = raster.read(1)
     return classes

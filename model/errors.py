@@ -337,6 +337,12 @@ class BadGeoPackage(BadPolygons):
     code = "data.geopackage"
 
 
+class NeedsHeights(InputError):
+    """An orthophoto without heights, for a model that maps by heights."""
+
+    code = "model.needs_heights"
+
+
 # ---- maps ----------------------------------------------------------------------------------
 
 

@@ -133,7 +133,7 @@ def open_model(model: AnyPath, models_dir: AnyPath | None = None) -> Model:
 
 def inspect(
     ortho: AnyPath,
-    height: AnyPath,
+    height: AnyPath | None,
     *,
     dtm: AnyPath | None = None,
     model: Model | None = None,
@@ -146,7 +146,8 @@ def inspect(
     Args:
         ortho: The orthophoto: a GeoTIFF, or a folder, a pattern (`tiles/*.tif`) or a VRT of tiles;
             so are the others.
-        height: Heights above ground, or a surface model if `dtm` is given.
+        height: Heights above ground, or a surface model if `dtm` is given; None where there are
+            none.
         dtm: Terrain model to subtract from `height`.
         model: To compare the pair with what the model was trained on.
         reading: What the caller knows better than the files: units, white, bands …
@@ -167,7 +168,7 @@ def inspect(
     with joined(_rasters(ortho, height, dtm), reading) as whole:
         return inspect_pair(
             whole["ortho"],
-            whole["height"],
+            whole.get("height"),
             dtm=whole.get("dtm"),
             model=None if model is None else read_config(model.path),
             options=reading,
@@ -178,7 +179,7 @@ def inspect(
 
 def segment(
     ortho: AnyPath,
-    height: AnyPath,
+    height: AnyPath | None,
     out: AnyPath,
     *,
     model: Model,
@@ -193,7 +194,7 @@ def segment(
 
     Args:
         ortho: The orthophoto; the map lies on its grid. All three may be kept as for `inspect`.
-        height: Heights above ground, or a surface model if `dtm` is given.
+        height: Heights above ground, or a surface model if `dtm` is given; None maps by colour.
         out: The class raster to write, a COG; names and colours for QGIS are written beside it.
         model: From `open_model`.
         dtm: Terrain model to subtract from `height`.
@@ -220,7 +221,7 @@ def segment(
     with joined(_rasters(ortho, height, dtm), reading) as whole:
         summary = segment_pair(
             whole["ortho"],
-            whole["height"],
+            whole.get("height"),
             _runtime(model, options or SegmentOptions()),
             Path(out),
             dtm=whole.get("dtm"),
@@ -261,7 +262,7 @@ def _opened(path: Path, _modified_ns: int, models_dir: Path | None, how: Segment
     return open_runtime(path, models_dir, how)
 
 
-def _rasters(ortho: AnyPath, height: AnyPath, dtm: AnyPath | None) -> dict[str, Path]:
+def _rasters(ortho: AnyPath, height: AnyPath | None, dtm: AnyPath | None) -> dict[str, Path]:
     given = {"ortho": ortho, "height": height, "dtm": dtm}
     return {name: Path(path) for name, path in given.items() if path is not None}
 

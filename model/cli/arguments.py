@@ -22,6 +22,13 @@ Ortho = Annotated[
     ),
 ]
 Height = Annotated[Path, typer.Argument(help="Heights above ground; a surface model with --dtm.")]
+MaybeHeight = Annotated[
+    Path | None,
+    typer.Argument(
+        help="Heights above ground; a surface model with --dtm. Without any, all is mapped by its "
+        "colour."
+    ),
+]
 Dtm = Annotated[
     Path | None,
     typer.Option(
@@ -163,6 +170,7 @@ def takes_reading_options(command: Callable[..., None]) -> Callable[..., None]:
         options = reading_options(values)
         values = {name: value for name, value in values.items() if name not in _READING}
         align = values.pop("align")
+        _require_heights(values, align)
         roles = ("ortho", "height", "dtm")
         rasters = {name: values[name] for name in roles if values.get(name) is not None}
         with (
@@ -170,13 +178,25 @@ def takes_reading_options(command: Callable[..., None]) -> Callable[..., None]:
             joined(named, options) as whole,
             with_terrain(values | whole, options) as (ready, how),
         ):
-            if align and ready.get("height") is not None:
+            if align:
                 how = _aligned(ready, how)
             command(**ready, options=how)
 
     wrapper.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
     wrapper.__annotations__ = {p.name: p.annotation for p in (*own, *added)} | {"return": None}
     return wrapper
+
+
+def _require_heights(given: Mapping[str, Any], align: bool) -> None:
+    """Refuses options for heights where there are none."""
+    from mfnet.model.errors import BadOption
+
+    if given.get("height") is not None:
+        return
+    if given.get("dtm") is not None:
+        raise BadOption("--dtm without a height raster; pass the surface model as HEIGHT")
+    if align:
+        raise BadOption("--align without a height raster; it moves heights onto the orthophoto")
 
 
 _ALIGN = Annotated[

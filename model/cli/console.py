@@ -73,12 +73,13 @@ def tell_remarks(report: PairReport) -> None:
 def show_pair(report: PairReport) -> None:
     """Print a pair's report."""
     console = _console()
-    parts = [report.ortho, report.height, *([report.dtm] if report.dtm else [])]
+    parts = [part for part in (report.ortho, report.height, report.dtm) if part is not None]
     console.print(_raster_table(parts))
     table = Table(show_header=False, box=None)
     gsd = "unknown" if report.gsd_m is None else f"{report.gsd_m:.3g} m"
     table.add_row("ground sampling distance", gsd)
-    table.add_row("overlap", f"{report.overlap_percent:.0f} % of the orthophoto")
+    if report.overlap_percent is not None:
+        table.add_row("overlap", f"{report.overlap_percent:.0f} % of the orthophoto")
     found = ", ".join(f"{name} {value:g}" for name, value in report.height_percentiles.items())
     table.add_row("metres above ground", found or "none in the sample")
     table.add_row("memory beside the model", _megabytes(report.estimate.memory_bytes))

@@ -53,7 +53,10 @@ app.command()(verify)
 @takes_reading_options
 def inspect(
     ortho: Annotated[Path, typer.Argument(help="Orthophoto, or any file by itself.")],
-    height: Annotated[Path | None, typer.Argument(help="Its height raster.")] = None,
+    height: Annotated[
+        Path | None,
+        typer.Argument(help="Its height raster; without one, and with --model, colour is all."),
+    ] = None,
     dtm: Dtm = None,
     largest_building: LargestBuilding = None,
     model: Annotated[
@@ -104,10 +107,12 @@ def inspect(
     from mfnet.model.raster.pairs.inspection import inspect_alone, inspect_pair, inspect_sidecar
     from mfnet.model.raster.pairs.report import PairReport, PolygonsReport
 
-    if height is None and dtm is not None:
-        raise BadOption("--dtm without a height raster; pass the surface model as HEIGHT")
-    if height is None and (aoi or zones) is not None:
-        raise BadOption("--aoi and --zones are for a pair; pass an orthophoto and a height raster")
+    alone = height is None and model is None
+    if alone and (aoi or zones) is not None:
+        raise BadOption(
+            "--aoi and --zones are for what is mapped; pass an orthophoto and a height raster, or "
+            "an orthophoto and --model"
+        )
     if sidecar is not None:
         emit(inspect_sidecar(ortho, sidecar))
         return
@@ -119,7 +124,7 @@ def inspect(
     with progress("decoding", "bytes", as_json=False) as advance:
         report = (
             inspect_alone(ortho, quick=quick, scan_s=scan_seconds, progress=advance)
-            if height is None
+            if alone
             else inspect_pair(
                 *(ortho, height),
                 dtm=None if surface else dtm,

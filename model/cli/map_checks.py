@@ -59,7 +59,9 @@ def verify(
         name = model or made.model.partition("@")[0]
         network = open_runtime(name, models_dir, made.options)
         with (
-            RasterPair.open(**paths, options=reading) as pair,
+            RasterPair.open(
+                paths["ortho"], paths.get("height"), dtm=paths.get("dtm"), options=reading
+            ) as pair,
             progress("computing again", "bands", as_json=as_json) as advance,
         ):
             found = compute_again(
@@ -119,9 +121,12 @@ def _inputs(
     largest_building: float | None,
 ) -> "Iterator[tuple[dict[str, Any], ReadingOptions]]":
     """What the map was made of by role, as single files, and how it is read."""
+    from mfnet.model.errors import MapDiffers
     from mfnet.model.raster.pairs.join_tiles import joined
 
     paths = {role: path for role, path in given.items() if path is not None}
+    if "height" not in made.files and "height" in paths:
+        raise MapDiffers(f"{classes.name} was made without heights; name its orthophoto alone")
     for role, name in made.files.items():
         paths.setdefault(role, classes.parent / Path(name).name)
     whole = {role: path for role, path in paths.items() if str(path) != AUTO}

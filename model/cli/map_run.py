@@ -30,7 +30,7 @@ class MapRun:
 
     Attributes:
         ortho: The orthophoto.
-        height: The height raster.
+        height: The height raster, if there is one.
         dtm: What is subtracted from it.
         files: What is written, by its role; `classes` and `statistics` always.
         model: Name or file; `models_dir` where names are looked for, `config` what it says.
@@ -44,7 +44,7 @@ class MapRun:
     """
 
     ortho: Path
-    height: Path
+    height: Path | None
     dtm: Path | None
     files: Mapping[str, Path]
     model: str
@@ -151,7 +151,7 @@ class MapRun:
                 *(self.files["classes"], self.files["polygons"], self.config.classes),
                 min_area_m2=self.min_area_m2,
                 simplify_m=self.simplify_m,
-                heights=pair.heights,
+                heights=None if pair.height is None else pair.heights,
             )
 
     def _write_stac(self, summary: dict[str, Any]) -> None:

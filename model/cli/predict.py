@@ -9,9 +9,9 @@ from mfnet.model.cli.arguments import (
     Aoi,
     AoiLayer,
     Dtm,
-    Height,
     KeepDtm,
     LargestBuilding,
+    MaybeHeight,
     MinArea,
     ModelName,
     Ortho,
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 @takes_reading_options
 def predict(
     ortho: Ortho,
-    height: Height,
     out: Annotated[
         Path,
         typer.Option("--out", "-o", help="Class raster to write, a COG; a folder with --each."),
     ],
+    height: MaybeHeight = None,
     dtm: Dtm = None,
     model: ModelName = DEFAULT_MODEL,
     models_dir: ModelsDir = USER_MODELS,
@@ -132,7 +132,7 @@ def predict(
     *,
     options: "ReadingOptions",
 ) -> None:
-    """Map an orthophoto and a height raster to land-cover classes.
+    """Map an orthophoto and a height raster, or an orthophoto alone, to land-cover classes.
 
     Writes a Cloud Optimized GeoTIFF on the orthophoto's grid, with colours and names for QGIS
     beside it, and the square metres of each class.

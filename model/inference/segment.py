@@ -31,7 +31,7 @@ from mfnet.model.raster.files import remote
 from mfnet.model.raster.files.content_hash import content_sha256
 from mfnet.model.raster.georeferencing.grid import Rows
 from mfnet.model.raster.pairs.area_of_interest import Area, AreaOfInterest
-from mfnet.model.raster.pairs.drift import drift
+from mfnet.model.raster.pairs.drift import drift, require_heights
 from mfnet.model.raster.pairs.normalize import scalings
 from mfnet.model.raster.pairs.pair import RasterPair
 from mfnet.model.raster.pairs.report import Drift
@@ -56,7 +56,7 @@ class _Columns:
 
 def segment(
     ortho: Path,
-    height: Path,
+    height: Path | None,
     model: Runtime,
     out: Path,
     *,
@@ -75,7 +75,8 @@ def segment(
 
     Args:
         ortho: The orthophoto, a GeoTIFF; the map lies on its grid.
-        height: Heights above ground in metres, or a surface model if `dtm` is given.
+        height: Heights above ground in metres, or a surface model if `dtm` is given; None maps by
+            colour alone.
         model: From `open_runtime`.
         out: The class raster, a COG; its `.aux.xml` and `.qml` are written beside it.
         dtm: Terrain model to subtract from `height`.
@@ -154,6 +155,7 @@ class Segmentation:
         options = options or SegmentOptions()
         self._runtime = runtime = turned(model.at(pair.grid.gsd_m), options.tta)
         config = runtime.config
+        require_heights(pair, config)
         self.pair = pair
         stride = config.stride_px if options.stride is None else options.stride
         batch_size = options.batch_size
@@ -366,7 +368,8 @@ class Segmentation:
                 "parameters": tags,
                 "drift": self._drift().model_dump(mode="json"),
             }
-            add_estimates(summary, config.metrics, config.name)
+            colour_alone = self.pair.height is None
+            add_estimates(summary, config.metrics, config.name, colour_alone=colour_alone)
             if self._sieve_px is not None:
                 summary["sieve"] = {"under_pixels": self._sieve_px, **asdict(sieved)}
             if self._wanted is not None:
@@ -405,7 +408,9 @@ class Segmentation:
     def inputs(self) -> dict[str, dict[str, Any]]:
         """Name and sha256 of each input by its role, and the sha256 of what is read beside it."""
         pair, report = self.pair, self.pair.report
-        files = {"ortho": (pair.ortho, report.ortho), "height": (pair.height.source, report.height)}
+        files = {"ortho": (pair.ortho, report.ortho)}
+        if pair.height is not None and report.height is not None:
+            files["height"] = pair.height.source, report.height
         if pair.dtm is not None and report.dtm is not None:
             files["dtm"] = (pair.dtm.source, report.dtm)
         return {

@@ -25,7 +25,7 @@ class _Segmentation(_Message):
 
     Attributes:
         ortho: The orthophoto's file.
-        height: The height raster's.
+        height: The height raster's; None where colour is all.
         dtm: The terrain model's.
         terrain: Where the terrain model is that is derived of `height`, or is to be put.
         largest_building: For that, in metres.
@@ -45,7 +45,7 @@ class _Segmentation(_Message):
     """
 
     ortho: Path
-    height: Path
+    height: Path | None = None
     dtm: Path | None = None
     terrain: Path | None = None
     largest_building: float | None = None
@@ -102,7 +102,7 @@ class RecentMap(_Message):
 
     job: str
     ortho: Path
-    height: Path
+    height: Path | None = None
     dtm: Path | None = None
     options: dict[str, Any] = {}
     reading: dict[str, Any] = {}

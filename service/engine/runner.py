@@ -194,7 +194,7 @@ def _terrain(request: SegmentRequest, reading: Any, send: Send) -> Path | None:
     """The terrain model; where it is to be derived, it is made by whoever comes first."""
     from mfnet.model.raster.pairs.derive_terrain import LARGEST_M, derive_terrain
 
-    if (wanted := request.terrain) is None:
+    if (wanted := request.terrain) is None or request.height is None:
         return request.dtm
     if not wanted.exists():
         send(Progress(done=0, total=0, what="deriving the terrain"))
@@ -287,7 +287,8 @@ def _carry_out(request: SegmentRequest, job: Any, config: Any, send: Send) -> Re
             statistics = job.map(**_files(request))
     _write_least_sure(request)
     _write_quality(request, job.pair, send)
-    _write_further(request, config.classes, job.pair.heights, send)
+    heights = None if job.pair.height is None else job.pair.heights
+    _write_further(request, config.classes, heights, send)
     if map_outputs.ITEM in request.further:
         _write_item(request, statistics, config)
     return statistics

@@ -115,6 +115,12 @@ def _job(session: Session, caller: Caller, job_id: str) -> Job:
             job=job_id,
             status=job.state,
         )
+    if job.inputs.get("height") is None:
+        raise NotCorrectable(
+            f"job {job_id} was mapped without heights; expected a map of an orthophoto and its "
+            "heights: models learn from both",
+            job=job_id,
+        )
     return job
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mfnet.service.domain.job import State
 from mfnet.service.domain.job_uploads import UPLOADS
@@ -93,9 +93,11 @@ class SegmentInputs(ReadingInputs):
         title="Orthophoto",
         description="id or address of an upload, or the name of your newest one so called",
     )
-    height: RasterInput = Field(
+    height: RasterInput | None = Field(
+        default=None,
         title="Height raster",
-        description="an upload with heights above ground (nDSM) in metres, or a surface with `dtm`",
+        description="an upload with heights above ground (nDSM) in metres, or a surface with "
+        "`dtm`; without one all is mapped by its colour",
     )
     dtm: RasterInput | None = Field(
         default=None,
@@ -193,6 +195,13 @@ class SegmentInputs(ReadingInputs):
         title="STAC item",
         description="write item.json, too: the map's entry in a catalogue",
     )
+
+    @model_validator(mode="after")
+    def _has_heights_for_options(self) -> "SegmentInputs":
+        if self.height is None and (self.dtm is not None or self.align):
+            name = "align" if self.dtm is None else "dtm"
+            raise ValueError(f"{name} is for heights: expected inputs.height beside it")
+        return self
 
 
 class Execute(Execution):

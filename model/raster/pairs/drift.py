@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfnet.model.config import ModelConfig
+from mfnet.model.errors import NeedsHeights
 from mfnet.model.input_ranges import Quantiles, Range, Seen, SeenBand, quantiles
 from mfnet.model.raster.pairs.pair import RasterPair
 from mfnet.model.raster.pairs.report import BandInput, Drift, Remark
@@ -21,6 +22,8 @@ MARGIN = 0.05
 """Of `SeenBand.most`: how far a quantile may lie beyond those of the tiles."""
 GSD_FACTOR = 1.25
 """How much finer or coarser than the tiles pixels may be."""
+WITHOUT_HEIGHTS = "without_heights"
+"""Of a model's recorded figures: IoU of classes `with` and `without` heights, and `measured_on`."""
 _ROUNDING = 1e-4
 """Of `SeenBand.most`, whose limits are rounded: many pixels of 8 bits lie just on one."""
 
@@ -53,6 +56,8 @@ def drift(pair: RasterPair, config: ModelConfig) -> Drift:
         if seen is not None:
             facts = _facts(modality.name, inputs[modality.name], seen)
             remarks += _remark(modality.name, list(facts))
+    if pair.height is None:
+        remarks.append(_no_heights(config))
     if config.seen is not None:
         remarks += _gsd_remarks(pair.grid.gsd_m, config.seen)
     return Drift(
@@ -61,6 +66,37 @@ def drift(pair: RasterPair, config: ModelConfig) -> Drift:
         compared=config.seen is not None,
         remarks=remarks,
     )
+
+
+def require_heights(pair: RasterPair, config: ModelConfig) -> None:
+    """Refuses a pair without heights to a rule, which knows nothing else.
+
+    Raises:
+        NeedsHeights: It is one.
+    """
+    if pair.height is None and config.kind != "mfnet":
+        raise NeedsHeights(
+            f"{pair.ortho.path.name}: no heights, and {config.name} maps by heights; expected a "
+            "height raster, or a model that maps colour alone: --model town",
+            model=config.name,
+        )
+
+
+def _no_heights(config: ModelConfig) -> Remark:
+    """What a map by colour alone costs, as it was measured of the model."""
+    told = config.metrics.get(WITHOUT_HEIGHTS)
+    if told is None:
+        cost = f"the file of {config.name} does not say how much worse the map is for it"
+    else:
+        cost = "; ".join(
+            f"{title} IoU {100 * told['without'][name]:.0f} in place of "
+            f"{100 * told['with'][name]:.0f} %"
+            for name, title in (("building", "buildings:"), ("tree", "trees:"))
+            if name in told["with"]
+        )
+        cost = f"{config.name} then maps worse ({cost}, measured on {told['measured_on']})"
+    message = f"without heights {cost}; a surface model alone would do, too (--dtm auto)"
+    return Remark(code="drift.no_heights", message=message)
 
 
 def _input(values: NDArray[np.float32], seen: SeenBand | None) -> BandInput:

@@ -17,7 +17,7 @@ from mfnet.model.raster.files.sidecars import Sidecars
 from mfnet.model.raster.pairs.alignment.align import AlignedHeight
 from mfnet.model.raster.pairs.alignment.measure_shift import measure_shift, shift_remarks
 from mfnet.model.raster.pairs.area_of_interest import Area
-from mfnet.model.raster.pairs.drift import drift
+from mfnet.model.raster.pairs.drift import drift, require_heights
 from mfnet.model.raster.pairs.interpretation import Read, read_alone
 from mfnet.model.raster.pairs.pair import RasterPair
 from mfnet.model.raster.pairs.pair_remarks import to_be_derived
@@ -58,7 +58,7 @@ class Scan:
 
 def inspect_pair(
     ortho: Path,
-    height: Path,
+    height: Path | None,
     *,
     dtm: Path | None = None,
     model: ModelConfig | None = None,
@@ -73,7 +73,7 @@ def inspect_pair(
 
     Args:
         ortho: The orthophoto.
-        height: An nDSM, or a DSM if `dtm` is given.
+        height: An nDSM, or a DSM if `dtm` is given; None where there are no heights.
         dtm: The terrain model.
         model: To compare the pair with what it has seen in training, and for the estimate.
         options: What the caller knows better than the files.
@@ -84,16 +84,17 @@ def inspect_pair(
         progress: Called while blocks are decoded.
 
     Raises:
-        InputError: As `RasterPair.open`, `AreaOfInterest.open` and `zones_on`; after the scan also
-            RasterUnreadable and NoData.
+        InputError: As `RasterPair.open`, `AreaOfInterest.open`, `require_heights` and `zones_on`;
+            after the scan also RasterUnreadable and NoData.
     """
     with RasterPair.open(ortho, height, dtm=dtm, options=options, surface=surface) as pair:
         report = pair.report
-        if surface:
+        if surface and pair.height is not None:
             later = to_be_derived(pair.height.source.path.name)
             report = report.model_copy(update={"remarks": [*report.remarks, later]})
         report = report.model_copy(update=polygons_of_pair(pair, report, area, zones))
         if model is not None:
+            require_heights(pair, model)
             found = {"drift": drift(pair, model), "estimate": pair.estimate_for(model)}
             report = report.model_copy(update=found)
         if quick:

@@ -52,7 +52,7 @@ class Decisions:
         percentiles: Of the sampled heights above ground.
         collars: Of the orthophoto.
         limits_m: Heights above ground beyond these are none.
-        height: What the numbers of the height raster mean.
+        height: What the numbers of the height raster mean; None without one.
         dtm: What those of the terrain model mean.
         sample: Valid pixels by modality, (bands, n): digital numbers, metres above ground.
     """
@@ -62,7 +62,7 @@ class Decisions:
     percentiles: dict[str, float]
     collars: tuple[Collar, ...]
     limits_m: tuple[float, float]
-    height: HeightValues
+    height: HeightValues | None
     dtm: HeightValues | None
     sample: dict[str, np.ndarray]
 
@@ -73,7 +73,7 @@ class Decisions:
 
 def decide(
     ortho: GeoTiff,
-    height: AlignedHeight,
+    height: AlignedHeight | None,
     dtm: AlignedHeight | None,
     options: ReadingOptions,
     *,
@@ -83,7 +83,7 @@ def decide(
 
     Args:
         ortho: The orthophoto.
-        height: The height raster.
+        height: The height raster; None where there are no heights.
         dtm: The terrain model.
         options: What the caller knows better than the files.
         surface: `height` is a surface model whose terrain is not known yet: nothing is said of
@@ -97,7 +97,10 @@ def decide(
     colours = _Colours(ortho, windows, options)
     anything = surface or options.height_nodata == "none"
     limits = (-np.inf, np.inf) if anything else ABOVE_GROUND_M
-    if surface:
+    told: list[Remark] = []
+    if height is None:
+        above = [np.full(valid.shape, np.nan, np.float32) for valid in colours.valid]
+    elif surface:
         above, told = _surface(height, windows, options)
     else:
         above, told = _decide_level(height, dtm, windows, options, limits)
@@ -109,7 +112,7 @@ def decide(
         reading=Reading(
             bands=ortho.bands,
             white=colours.white,
-            height_unit_m=height.values.scale / height.source.scale,
+            height_unit_m=None if height is None else height.values.scale / height.source.scale,
             height_offset_m=options.height_offset or 0.0,
             collar_pixels=sum(collar.pixels for collar in colours.collars),
             missing_heights_percent=round(100 * share, 2),
@@ -119,21 +122,21 @@ def decide(
         percentiles=percentiles(heights),
         collars=colours.collars,
         limits_m=limits,
-        height=height.values,
+        height=None if height is None else height.values,
         dtm=None if dtm is None else dtm.values,
         sample={"ortho": colours.pixels, "ndsm": np.maximum(heights, 0)[np.newaxis]},
     )
 
 
 def _missing_heights(
-    height: AlignedHeight, above: Sequence[np.ndarray], valid: Sequence[np.ndarray]
+    height: AlignedHeight | None, above: Sequence[np.ndarray], valid: Sequence[np.ndarray]
 ) -> tuple[float, list[Remark]]:
     """Share of the orthophoto's sampled pixels without height; a remark where they are many."""
     missing = np.concatenate(
         [~np.isfinite(heights)[seen] for heights, seen in zip(above, valid, strict=True)]
     )
     share = float(missing.mean()) if missing.size else 0.0
-    if share < _MISSING_TOLD:
+    if height is None or share < _MISSING_TOLD:
         return share, []
     message = (
         f"{height.source.path.name}: {100 * share:.1f} % of the sampled pixels of the orthophoto "

@@ -36,7 +36,7 @@ class RasterPair:
     Attributes:
         grid: The orthophoto's.
         ortho: The orthophoto's file.
-        height: The height raster: an nDSM, or a DSM if there is a `dtm`.
+        height: The height raster: an nDSM, or a DSM if there is a `dtm`; None where colour is all.
         dtm: The terrain model to be subtracted from it.
         options: What the caller knows better than the files.
         decisions: What the numbers mean.
@@ -48,7 +48,7 @@ class RasterPair:
     def __init__(
         self,
         ortho: GeoTiff,
-        height: AlignedHeight,
+        height: AlignedHeight | None,
         dtm: AlignedHeight | None,
         stamps: tuple[Stamp, ...],
         options: ReadingOptions,
@@ -66,7 +66,8 @@ class RasterPair:
         if decisions is None:
             with gdal(ortho.path, self._cache_bytes):
                 decisions = decide(ortho, height, dtm, options, surface=surface)
-        height.interpret(decisions.height)
+        if height is not None and decisions.height is not None:
+            height.interpret(decisions.height)
         if dtm is not None and decisions.dtm is not None:
             dtm.interpret(decisions.dtm)
         self.decisions = decisions
@@ -75,15 +76,15 @@ class RasterPair:
         overlaps = [part.placement.overlap_percent for part in (height, dtm) if part]
         self.report = PairReport(
             ortho=describe(ortho),
-            height=describe(height.source),
+            height=describe(height.source) if height else None,
             dtm=describe(dtm.source) if dtm else None,
             gsd_m=self.grid.gsd_m,
-            overlap_percent=round(min(overlaps), 1),
+            overlap_percent=round(min(overlaps), 1) if overlaps else None,
             height_percentiles=decisions.percentiles,
             reading=decisions.reading,
             remarks=[
                 *pair_remarks(ortho, height, dtm),
-                *moved_remarks(height.source.path.name, options.height_shift),
+                *moved_remarks(height, options.height_shift),
                 *decisions.remarks,
             ],
             estimate=self.estimate_for(None),
@@ -100,7 +101,7 @@ class RasterPair:
     def open(
         cls,
         ortho: Path,
-        height: Path,
+        height: Path | None,
         *,
         dtm: Path | None = None,
         options: ReadingOptions | None = None,
@@ -112,7 +113,8 @@ class RasterPair:
 
         Args:
             ortho: An orthophoto: three of its bands are used.
-            height: Heights above ground (nDSM), or above anything (DSM) if `dtm` is given.
+            height: Heights above ground (nDSM), or above anything (DSM) if `dtm` is given; None
+                where there are none, and every pixel is one without height.
             dtm: A terrain model, counted from the same level as `height`.
             options: What the caller knows better than the files.
             decisions: What was decided when the same files were opened before; saves the sample.
@@ -151,8 +153,8 @@ class RasterPair:
             right, down = options.height_shift or (0.0, 0.0)
             there = picture.grid.moved(right, down)
             aligned = [AlignedHeight(source, there) for source in sources]
-            terrain = aligned[1] if dtm is not None else None
-            return cls(picture, aligned[0], terrain, stamps, options, decisions, surface=surface)
+            surface_model, terrain = (*aligned, None, None)[:2]
+            return cls(picture, surface_model, terrain, stamps, options, decisions, surface=surface)
         except BaseException:
             for part in reversed(opened):
                 part.close()
@@ -265,6 +267,8 @@ class RasterPair:
 
     def _heights(self, window: Window) -> np.ndarray:
         """Metres above ground (h, w) float32; NaN where unknown."""
+        if self.height is None:
+            return np.full((window.height, window.width), np.nan, np.float32)
         heights = self.height.read(window)
         if self.dtm is not None:
             heights = heights - self.dtm.read(window)

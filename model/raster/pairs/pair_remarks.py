@@ -15,14 +15,15 @@ _MUCH_COARSER = 0.5
 
 
 def pair_remarks(
-    ortho: GeoTiff, height: AlignedHeight, dtm: AlignedHeight | None = None
+    ortho: GeoTiff, height: AlignedHeight | None, dtm: AlignedHeight | None = None
 ) -> list[Remark]:
     """Remarks from tags and placement alone."""
-    sources = [height.source, *([dtm.source] if dtm is not None else [])]
+    sources = [part.source for part in (height, dtm) if part is not None]
     declared = [(file.path.name, file.crs) for file in (ortho, *sources)]
     return [
         *_ortho_remarks(ortho),
-        *_placement_remarks(height, "height", "height raster"),
+        *([_no_heights()] if height is None else []),
+        *(_placement_remarks(height, "height", "height raster") if height is not None else []),
         *(_placement_remarks(dtm, "dtm", "terrain model") if dtm is not None else []),
         *(_derivation_remarks(dtm.source) if dtm is not None else []),
         *(remark for source in sources for remark in source.remarks),
@@ -30,21 +31,25 @@ def pair_remarks(
     ]
 
 
-def moved_remarks(surface: str, shift: tuple[float, float] | None) -> list[Remark]:
+def moved_remarks(height: AlignedHeight | None, shift: tuple[float, float] | None) -> list[Remark]:
     """That heights are read from another place than where their file says.
 
     Args:
-        surface: The height raster's name.
+        height: The height raster.
         shift: Columns and rows by which it lies too far right and down.
     """
-    if shift is None or not any(shift):
+    if height is None or shift is None or not any(shift):
         return []
-    columns, rows = shift
+    surface, (columns, rows) = height.source.path.name, shift
     message = (
         f"{surface} is moved onto the orthophoto, by {-columns:+.2f} columns and {-rows:+.2f} "
         f"rows: --height-shift {columns:g},{rows:g}"
     )
     return [_remark("pair.moved", message)]
+
+
+def _no_heights() -> Remark:
+    return _remark("height.none", "there are no heights: all is mapped by its colour")
 
 
 def to_be_derived(surface: str) -> Remark:

@@ -107,7 +107,9 @@ class Reading(BaseModel):
 
     bands: tuple[int, ...] = Field(description="red, green, blue, counted from 1")
     white: float = Field(description="digital number of full reflectance")
-    height_unit_m: float = Field(description="metres a stored step of the height raster")
+    height_unit_m: float | None = Field(
+        description="metres a stored step of the height raster; None without one"
+    )
     height_offset_m: float = Field(description="added to the heights above ground")
     collar_pixels: int = Field(description="of the orthophoto's rim that hold no data")
     missing_heights_percent: float = Field(
@@ -139,10 +141,12 @@ class PairReport(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     ortho: RasterReport
-    height: RasterReport
+    height: RasterReport | None = Field(description="None where colour is all")
     dtm: RasterReport | None = None
     gsd_m: float | None = Field(description="of the orthophoto, and so of the result")
-    overlap_percent: float = Field(description="of the orthophoto's extent, by the height raster's")
+    overlap_percent: float | None = Field(
+        description="of the orthophoto's extent, by the height raster's; None without one"
+    )
     height_percentiles: dict[str, float] = Field(
         description="metres above ground on the orthophoto's grid, p1 to p99, from a sample; empty "
         "where the sample holds no height"

@@ -140,7 +140,7 @@ class Inspector:
             Refused, InspectionBroken, Busy: As `file`.
         """
         further = {role: file for role, file in files.items() if role not in _PAIR}
-        arguments = [str(files[role]) for role in _PAIR]
+        arguments = [str(files[role]) for role in _PAIR if role in files]
         arguments += ["--quick", "--model", model, "--models-dir", str(self._models_dir)]
         arguments += as_arguments(further)
         arguments += as_arguments(options)

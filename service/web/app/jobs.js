@@ -115,7 +115,8 @@ export async function jobs(main, _argument, ending) {
   function thumbnail(job) {
     const frame = el("div", { class: "thumbnail", "aria-hidden": "true" });
     const raster = known[job.inputs.ortho]?.report.raster;
-    const there = known[job.inputs.height] && (!job.inputs.dtm || known[job.inputs.dtm]);
+    const { height, dtm } = job.inputs;
+    const there = (!height || known[height]) && (!dtm || known[dtm]);
     if (
       job.status !== "successful" ||
       !there ||

@@ -186,12 +186,13 @@ class NewMap {
     this.second.hidden = ready.length === 0;
     this.problem.replaceChildren();
     this.place.replaceChildren(...footprint(chosen));
-    this.deriving.hidden = Boolean(chosen.dtm);
+    this.deriving.hidden = Boolean(chosen.dtm) || !chosen.height;
     this.area.of(chosen.aoi ? null : chosen.ortho);
     const lacking = ["ortho", "height"].filter((role) => !chosen[role]);
+    const unclear = Boolean(chosen.dtm) && !chosen.height;
     const twice = ROLES.find((role) => ready.filter((card) => card.role === role).length > 1);
     const sending = this.cards.some((card) => card.busy);
-    this.go.disabled = lacking.length > 0 || Boolean(twice) || sending;
+    this.go.disabled = !chosen.ortho || unclear || Boolean(twice) || sending;
     this.missing.textContent = sending
       ? t("new.sending")
       : twice
@@ -232,7 +233,7 @@ class NewMap {
     const files = Object.fromEntries(
       Object.entries(this.chosen()).map(([role, upload]) => [role, upload.id]),
     );
-    if (this.derive.checked && !files.dtm) files.dtm = "auto";
+    if (this.derive.checked && files.height && !files.dtm) files.dtm = "auto";
     try {
       files.aoi ??= (await this.area.upload()) ?? undefined;
       const inputs = { ...files, model: this.model.value, ...this.options.values() };

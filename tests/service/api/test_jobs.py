@@ -55,6 +55,23 @@ def test_the_terrain_may_be_derived(api):
     assert reply.json()["code"] == "upload.in_use"
 
 
+def test_an_orthophoto_alone_is_mapped_by_its_colour(api):
+    ortho = api.upload("ortho.tif")["id"]
+    reply = api.user.post("/processes/segment/execution", json={"inputs": {"ortho": ortho}})
+    assert reply.status_code == 201, reply.text
+    assert set(api.inspections.pairs[-1][0]) == {"ortho"}
+    for needing in ({"dtm": "auto"}, {"align": True}):
+        body = {"inputs": {"ortho": ortho} | needing}
+        refused = api.user.post("/processes/segment/execution", json=body)
+        assert (refused.status_code, refused.json()["code"]) == (400, "request.invalid")
+        assert "inputs.height" in refused.text
+    job = reply.json()["id"]
+    api.finish(job, {"classes.tif": b"map"})
+    labels = api.upload("labels.tif")["id"]
+    corrected = api.user.post(f"/jobs/{job}/corrections", json={"labels": labels})
+    assert (corrected.status_code, "without heights" in corrected.text) == (409, True)
+
+
 def test_heights_are_moved_as_far_as_was_measured_when_the_job_came(api):
     api.inspections.options = {"height_shift": [1.25, -2.0]}
     job = api.submit(align=True)
@@ -219,7 +236,7 @@ def test_a_bad_pair_is_refused_before_there_is_a_job(api):
     "inputs",
     [
         {},
-        {"ortho": "x"},
+        {"height": "y"},
         {"ortho": "x", "height": 3},
         {"ortho": "x", "height": "y", "colour": "red"},
         {"ortho": "x", "height": "y", "model": "../../etc/passwd"},

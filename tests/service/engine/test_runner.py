@@ -103,6 +103,9 @@ def test_a_real_engine_computes_refuses_and_computes_again(tmp_path: Path) -> No
         named = _last_reply(engine, _with(request, names={"ortho.tif": 'Größe "1".tif'}))
         assert isinstance(named, Done)
         assert named.result["pair"]["ortho"]["file"] == 'Größe "1".tif'
+        by_colour = _last_reply(engine, _with(request, height=None))
+        assert isinstance(by_colour, Done)
+        assert by_colour.result["pair"]["height"] is None
         assert isinstance(_last_reply(engine, request), Done)
         assert engine.pid == pid
     finally:

@@ -78,8 +78,10 @@ def measure_shift(pair: RasterPair) -> Shift | None:
 
     Returns:
         The displacement, right to half a pixel where there are buildings; None where it cannot be
-        told: too small a place, too little relief, or quarters of the windows disagree.
+        told: no heights, too small a place, too little relief, or quarters of the windows disagree.
     """
+    if pair.height is None:
+        return None
     found = [_correlation(*window) for window in _windows(pair)]
     if len(found) < _FEWEST_WINDOWS:
         return None
@@ -95,14 +97,15 @@ def measure_shift(pair: RasterPair) -> Shift | None:
 
 def shift_remarks(pair: RasterPair, shift: Shift | None) -> list[Remark]:
     """What is to be told of a displacement."""
-    if shift is None or not shift.far:
+    if pair.height is None or shift is None or not shift.far:
         return []
+    name = pair.height.source.path.name
     by = np.hypot(shift.columns, shift.rows)
     metres = "" if pair.grid.gsd_m is None else f" ({by * pair.grid.gsd_m:.2g} m)"
     return [
         Remark(
             code="pair.shifted",
-            message=f"{pair.height.source.path.name} lies {by:.1f} pixels{metres} beside the "
+            message=f"{name} lies {by:.1f} pixels{metres} beside the "
             f"orthophoto: {shift.columns:+.1f} columns, {shift.rows:+.1f} rows; --align, or "
             f"{shift.option}, moves it",
         )

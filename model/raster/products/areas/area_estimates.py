@@ -67,7 +67,13 @@ def half_widths(errors_K: NDArray[np.float64], tiles: int) -> NDArray[np.float64
     return reach_K
 
 
-def add_estimates(statistics: dict[str, Any], metrics: Mapping[str, Any], model: str) -> None:
+def add_estimates(
+    statistics: dict[str, Any],
+    metrics: Mapping[str, Any],
+    model: str,
+    *,
+    colour_alone: bool = False,
+) -> None:
     """Says in a map's statistics how large the classes truly are.
 
     Args:
@@ -76,9 +82,12 @@ def add_estimates(statistics: dict[str, Any], metrics: Mapping[str, Any], model:
             or `missing`, the reason why there are none.
         metrics: What the model's file says of how it was measured.
         model: Its name.
+        colour_alone: The map was made without heights.
     """
     classes = statistics["classes"]
     missing = _missing(metrics, model, [each["area_m2"] for each in classes])
+    if colour_alone:
+        missing = f"the map was made without heights, and {model} was measured with them"
     found: list[dict[str, float] | None] = [None] * len(classes)
     if missing is None:
         counts_TKK = np.array(metrics[BY_TILE], np.int64)
