@@ -57,6 +57,7 @@ def test_from_a_key_to_a_map(visitor: Callable[..., Any], secret: str, corner: P
     expect(page.get_by_label("What ortho.tif is")).to_have_value("ortho")
     expect(page.get_by_label("What ndsm.tif is")).to_have_value("height")
     expect(page.get_by_text("256 × 256 pixels · 3 bands · 12.5 cm a pixel")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"1,024 m² · \d+.* MB of memory"))).to_be_visible()
     page.get_by_label("Model", exact=True).select_option("town-small")
     page.get_by_text("More options").click()
     assert guest.accessibility() == []
@@ -438,3 +439,11 @@ def test_small_dark_and_german(visitor: Callable[..., Any], secret: str) -> None
     assert guest.page.locator("html").get_attribute("lang") == "de"
     assert guest.page.evaluate("document.documentElement.scrollWidth") == 360
     assert guest.accessibility() == []
+    guest.page.get_by_label("Modell", exact=True).select_option("town-small")
+    guest.page.get_by_role("button", name="Karte erstellen").click()
+    expect(guest.page.get_by_role("heading", name="Dateien")).to_be_visible()
+    for view in ("Karte", "Meine Karten", "Dateien", "Modelle"):
+        if view != "Karte":
+            guest.page.get_by_role("link", name=view).click()
+        assert guest.accessibility() == []
+        assert guest.page.evaluate("document.documentElement.scrollWidth") == 360, view

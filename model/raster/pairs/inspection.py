@@ -19,10 +19,11 @@ from mfnet.model.raster.pairs.alignment.measure_shift import measure_shift, shif
 from mfnet.model.raster.pairs.area_of_interest import Area
 from mfnet.model.raster.pairs.drift import drift, require_heights
 from mfnet.model.raster.pairs.interpretation import Read, read_alone
-from mfnet.model.raster.pairs.pair import RasterPair
+from mfnet.model.raster.pairs.pair import RasterPair, cache_bytes
 from mfnet.model.raster.pairs.pair_remarks import to_be_derived
 from mfnet.model.raster.pairs.polygon_inspection import inspect_polygons, polygons_of_pair
 from mfnet.model.raster.pairs.report import (
+    Estimate,
     PairReport,
     PolygonsReport,
     RasterReport,
@@ -30,6 +31,7 @@ from mfnet.model.raster.pairs.report import (
     Remark,
     SoloReport,
     describe,
+    estimate,
 )
 from mfnet.model.raster.products.areas.zone_areas import Zones
 from mfnet.model.raster.values.reading_options import ReadingOptions
@@ -164,6 +166,7 @@ def inspect_raster(
     """
     refused: dict[Role, InputError] = {}
     report: RasterReport | None = None
+    needs: Estimate | None = None
     suits = []
     remarks: list[Remark] = []
     for role in (Role.ORTHO, Role.HEIGHT, Role.LABELS):
@@ -174,6 +177,8 @@ def inspect_raster(
                 if report is None:
                     report, remarks = _solo(source, quick, scan_s, progress)
                 suits.append(role.value)
+                if role is Role.ORTHO:
+                    needs = estimate(source.grid, cache_bytes(source))
         except InputError as error:
             if role is not Role.LABELS and not isinstance(error, WrongBands | WrongType):
                 raise
@@ -191,7 +196,8 @@ def inspect_raster(
         for role, error in refused.items()
         if role is not Role.LABELS  # nobody takes an orthophoto for one
     }
-    return SoloReport(raster=report, suits=suits, refused=reasons, remarks=remarks)
+    told = {"suits": suits, "refused": reasons, "estimate": needs}
+    return SoloReport(raster=report, remarks=remarks, **told)
 
 
 def inspect_sidecar(path: Path, kind: str) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class RasterPair:
         self.dtm = dtm
         self.options = options
         self.grid: Grid = ortho.grid
-        self._cache_bytes = _cache_bytes(ortho, height, dtm)
+        self._cache_bytes = cache_bytes(ortho, height, dtm)
         if decisions is None:
             with gdal(ortho.path, self._cache_bytes):
                 decisions = decide(ortho, height, dtm, options, surface=surface)
@@ -281,7 +281,7 @@ class RasterPair:
             collar.clear(valid, window)
 
 
-def _cache_bytes(ortho: GeoTiff, *heights: AlignedHeight | None) -> int:
+def cache_bytes(ortho: GeoTiff, *heights: AlignedHeight | None) -> int:
     """What GDAL's cache needs so that consecutive rows decode each block once."""
     sources = (ortho, *(part.source for part in heights if part))
     wanted = CACHE_BYTES + sum(source.layout.row_bytes for source in sources)

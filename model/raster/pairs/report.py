@@ -81,6 +81,9 @@ class SoloReport(BaseModel):
     raster: RasterReport
     suits: list[str]
     refused: dict[str, Refusal] = Field(default_factory=dict, description="by role")
+    estimate: Estimate | None = Field(
+        default=None, description="of a map by a usual model, where it is an orthophoto"
+    )
     remarks: list[Remark] = Field(default_factory=list)
 
 

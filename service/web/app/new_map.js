@@ -7,7 +7,7 @@ import { FileCard } from "./file_card.js";
 import { footprint } from "./footprint.js";
 import { OptionsForm, plain } from "./options_form.js";
 import { t } from "./text.js";
-import { area, duration, number } from "./units.js";
+import { area, bytes, duration, number } from "./units.js";
 import { secondsFor } from "./forecast.js";
 import { unfinished } from "./uploading.js";
 
@@ -212,6 +212,7 @@ class NewMap {
     return found;
   }
 
+  /** Area, memory and time of the map that would be made. */
   async tellForecast({ ortho }) {
     const raster = ortho?.report?.raster;
     const asked = raster ? `${ortho.id} ${this.model.value}` : "";
@@ -222,6 +223,8 @@ class NewMap {
     const pixels = raster.width * raster.height;
     const parts = [t("new.size", { width: number(raster.width), height: number(raster.height) })];
     if (raster.gsd_m) parts.push(area(pixels * raster.gsd_m ** 2));
+    const needs = ortho.report.estimate;
+    if (needs) parts.push(t("new.memory", { size: bytes(needs.memory_bytes) }));
     const seconds = await secondsFor(pixels, this.model.value).catch(() => null);
     if (this.forecastOf !== asked) return;
     if (seconds !== null) parts.push(t("new.takes", { time: duration(seconds) }));

@@ -101,6 +101,16 @@ export async function service(main, _argument, ending) {
   }
 }
 
+/** What a user's key may use. */
+function quotas({ bytes_stored: stored, jobs_waiting: waiting, requests_a_minute: requests }) {
+  const limits = [
+    stored !== null && t("state.quotas.bytes", { size: bytes(stored) }),
+    waiting !== null && t("state.quotas.jobs", { n: number(waiting) }),
+    requests !== null && t("state.quotas.requests", { n: number(requests) }),
+  ].filter(Boolean);
+  return limits.length ? limits.join(", ") : t("state.quotas.none");
+}
+
 async function state(ending) {
   const told = await call("GET", "/state", { signal: ending });
   const lines = [
@@ -115,6 +125,7 @@ async function state(ending) {
     ],
     [t("state.workers"), told.workers.length ? told.workers.join(", ") : t("state.workers.none")],
     [t("state.tiles"), number(told.tiles)],
+    [t("state.quotas"), quotas(told.quotas)],
   ];
   return el(
     "section",

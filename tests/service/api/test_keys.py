@@ -96,6 +96,7 @@ def test_an_admin_is_told_how_the_service_is(api):
     told = api.admin.get("/state").json()
     assert (told["waiting"], told["running"], told["workers"]) == (1, 0, [])
     assert 0 < told["disk_free_bytes"] <= told["disk_bytes"]
+    assert set(told["quotas"].values()) == {None}
     with api.services.database.writing() as session:
         JobRepository(session).claim(api.submit()["id"], "host-7", 60, 3)
     told = api.admin.get("/state").json()
