@@ -1,13 +1,17 @@
-"""tuspy, as it is, sends files while it, or the service, is killed: what was sent arrives."""
+"""tuspy and tus-js-client, as they are, send files while they, or the service, are killed: what was
+sent arrives."""
 
+import base64
 import hashlib
 import random
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import browser
 import httpx
 import numpy as np
 import pytest
@@ -34,6 +38,31 @@ sending.upload()
 print(sending.url.rpartition("/")[2])
 """
 """What a user of tuspy writes."""
+
+
+TUS_JS = Path(__file__).parents[1] / "support" / "vendor" / "tus-js-client-4.3.1" / "tus.min.js"
+SEND_JS = """
+([content, again]) => {
+  const bytes = Uint8Array.from(atob(content), (one) => one.charCodeAt(0));
+  const file = new File([bytes], "noise.tif", { lastModified: 1 });
+  window.sent = new Promise((resolve, reject) => {
+    const sending = new tus.Upload(file, {
+      endpoint: "/uploads/incoming",
+      chunkSize: 1000000,
+      retryDelays: again ? Array(600).fill(200) : null,
+      metadata: { filename: file.name },
+      onError: (error) => reject(error),
+      onSuccess: () => resolve(sending.url),
+    });
+    sending.findPreviousUploads().then(([before]) => {
+      if (before) sending.resumeFromPreviousUpload(before);
+      sending.start();
+    });
+  });
+  window.sent.catch(() => {});
+}
+"""
+"""What a page that has tus-js-client does."""
 
 
 class Service:
@@ -113,10 +142,58 @@ def arrives(service: Service, relay: CutRelay, raster: Path, who: str, share: fl
         sender = client(relay, raster)
         said, _ = sender.communicate(timeout=PATIENCE_S)
     assert (sender.returncode, killed) == (0, [who])
-    address = f"http://127.0.0.1:{service.port}/uploads/{said.strip()}"
+    check_and_remove(service, said.strip(), raster)
+
+
+def check_and_remove(service: Service, upload_id: str, raster: Path) -> None:
+    address = f"http://127.0.0.1:{service.port}/uploads/{upload_id}"
     upload = httpx.get(address, trust_env=False).raise_for_status().json()
     assert upload["sha256"] == hashlib.sha256(raster.read_bytes()).hexdigest()
     httpx.delete(address, trust_env=False).raise_for_status()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[browser.Browser]:
+    if (reason := browser.missing()) is not None:
+        pytest.skip(reason)
+    with browser.chromium() as running:
+        yield running
+
+
+def arrives_by_page(
+    service: Service, relay: CutRelay, chromium: browser.Browser, raster: Path, who: str
+) -> None:
+    """The same by a page, which is loaded anew where the client is to be killed."""
+    guest = browser.Visitor(chromium, f"http://127.0.0.1:{relay.port}", bypass_csp=True)
+    page, content = guest.page, base64.b64encode(raster.read_bytes()).decode()
+
+    def begin(*, again: bool) -> None:
+        page.goto("/docs")
+        page.add_script_tag(path=TUS_JS)
+        page.evaluate(SEND_JS, [content, again])
+
+    cut = threading.Event()
+
+    def kill() -> None:
+        if who == "service":
+            service.kill_and_start()
+        cut.set()
+
+    relay.cut_after(raster.stat().st_size // 2, kill)
+    begin(again=who == "service")
+    assert cut.wait(PATIENCE_S)
+    if who == "client":
+        begin(again=True)
+    url = page.evaluate("window.sent")
+    guest.close()
+    check_and_remove(service, url.rpartition("/")[2], raster)
+
+
+@pytest.mark.parametrize("who", ["client", "service"])
+def test_what_a_page_sent_arrives(
+    service: Service, relay: CutRelay, chromium: browser.Browser, tmp_path: Path, who: str
+) -> None:
+    arrives_by_page(service, relay, chromium, noise(tmp_path / "noise.tif", 7), who)
 
 
 @pytest.mark.parametrize(("who", "share"), [("client", 0.1), ("service", 0.6), ("client", 0.95)])
