@@ -22,7 +22,7 @@ log=build/qgis-install.log
 install() {
     export DEBIAN_FRONTEND=noninteractive
     if ! { timeout 300 apt-get update -qq \
-        && timeout 900 apt-get install -y -qq --no-install-recommends "${packages[@]}"; } \
+        && timeout 400 apt-get install -y -qq --no-install-recommends "${packages[@]}"; } \
         >"$log" 2>&1; then
         tail -20 "$log" >&2
         echo "Could not install QGIS; the tests of its plugin skip." >&2
