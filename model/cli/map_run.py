@@ -84,7 +84,19 @@ class MapRun:
             )
         tell_remarks(report)
         pixels = report.ortho.height * report.ortho.width
-        check_space(disk_needs(self.files, pixels, sieve=self.how.sieve is not None))
+        needs = [*disk_needs(self.files, pixels, sieve=self.how.sieve is not None)]
+        if self.area is None:  # of which the blocks alone are fetched
+            read = (
+                (self.ortho, report.ortho),
+                (self.height, report.height),
+                (self.dtm, report.dtm),
+            )
+            needs += [
+                (path.parent, raster.declared_bytes)
+                for path, raster in read
+                if path is not None and raster is not None and remote.known(path)
+            ]
+        check_space(needs)
         return report
 
     def map(self, gsd_m: float | None) -> dict[str, Any]:

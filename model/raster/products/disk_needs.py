@@ -24,7 +24,7 @@ def disk_needs(
         if role in _COGS:
             yield path.parent, disk_bytes_of(pixels)
         elif role == "polygons":
-            twice = 2 if path.suffix.lower() == ".fgb" else 1
-            yield path.parent, twice * _POLYGON_BYTES * pixels
+            # Borders wait beside a GeoPackage, and a GeoPackage beside FlatGeobuf.
+            yield path.parent, 2 * _POLYGON_BYTES * pixels
     if sieve:
         yield files["classes"].parent, pixels
