@@ -447,3 +447,19 @@ def test_small_dark_and_german(visitor: Callable[..., Any], secret: str) -> None
             guest.page.get_by_role("link", name=view).click()
         assert guest.accessibility() == []
         assert guest.page.evaluate("document.documentElement.scrollWidth") == 360, view
+
+
+def test_an_orthophoto_alone_becomes_a_map(
+    visitor: Callable[..., Any], secret: str, corner: Path
+) -> None:
+    guest = visitor()
+    page: Page = guest.page
+    guest.expect(401)
+    guest.sign_in(secret)
+    send(page, corner / "ortho.tif")
+    expect(page.get_by_text("made from colours alone")).to_be_visible()
+    page.get_by_label("Model", exact=True).select_option("town-small")
+    page.get_by_role("button", name="Make the map").click()
+    expect(page.get_by_role("heading", name=DONE)).to_be_visible()
+    expect(page.locator(".map img[alt=Classes]")).to_be_visible()
+    expect(page.get_by_text("Correct this map")).to_have_count(0)

@@ -206,6 +206,7 @@ class JobPage {
     const view = await this.showPictures(holder, statistics);
     if (!view) return;
     controls.replaceWith(view.controls);
+    if (!inputs.height) return; // models learn from both
     const { element } = new Corrections(view, statistics, {
       path: this.path,
       id: this.id,
