@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import io
+import threading
 import zipfile
 from datetime import datetime, timedelta
 
@@ -443,7 +444,8 @@ def test_a_status_takes_one_query(api):
     asked: list[str] = []
 
     def remember(_connection, _cursor, statement, *_):
-        asked.append(statement)
+        if threading.current_thread().name != "callbacks":  # which has queries of its own
+            asked.append(statement)
 
     engine = api.services.database._engine
     event.listen(engine, "before_cursor_execute", remember)
