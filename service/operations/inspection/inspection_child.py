@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 from contextlib import suppress
 from subprocess import CompletedProcess, Popen
@@ -33,8 +34,9 @@ class Children:
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._environment = environment
-        self._server: tuple[Popen[bytes], socket.socket] | None = None
+        self._server: list[tuple[Popen[bytes], socket.socket]] = []
         self._lock = threading.Lock()
+        weakref.finalize(self, _end, self._server)  # for whoever does not close
 
     def start(self) -> None:
         """Have the imports done before the first file comes."""
@@ -44,11 +46,7 @@ class Children:
     def close(self) -> None:
         """No further children; those at work end by themselves."""
         with self._lock:
-            server, self._server = self._server, None
-        if server is not None:
-            server[1].close()
-            with server[0]:
-                server[0].kill()
+            _end(self._server)
 
     def run(self, arguments: Sequence[str], seconds: float) -> CompletedProcess[str]:
         """What `mfnet` with these arguments says.
@@ -102,14 +100,21 @@ class Children:
         return [bytes(found[stream]) for stream in streams]
 
     def _running(self) -> tuple[Popen[bytes], socket.socket]:
-        if self._server is not None and self._server[0].poll() is not None:
-            self._server[1].close()
-            self._server = None
-        if self._server is None:
+        if self._server and self._server[0][0].poll() is not None:
+            _end(self._server)
+        if not self._server:
             ours, theirs = socket.socketpair()
             with theirs:
-                self._server = _start(self._environment, theirs), ours
-        return self._server
+                self._server.append((_start(self._environment, theirs), ours))
+        return self._server[0]
+
+
+def _end(server: list[tuple[Popen[bytes], socket.socket]]) -> None:
+    while server:
+        process, control = server.pop()
+        control.close()
+        with process:
+            process.kill()
 
 
 def _start(environment: dict[str, str], control: socket.socket) -> Popen[bytes]:

@@ -39,7 +39,7 @@ def test_execution_accepts_a_job_and_rings_for_it(api):
     assert api.inspections.pairs == [(paths, str(file), {}, names)]
     with api.services.database.reading() as session:
         kept = JobRepository(session).get(job["id"]).inputs
-    options = {"stride": 64, "blend": "hann"}
+    options = {"stride": 64, "blend": "hann", "tta": "none"}
     options |= dict.fromkeys(("confidence", "align", "quality", "polygons", "stac"), False)
     options |= {"min_area": 0, "simplify": 0}
     assert kept == ids | options | {"model": "mine@1", "model_sha256": sha256}

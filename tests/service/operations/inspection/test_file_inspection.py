@@ -287,16 +287,16 @@ def test_each_child_looks_at_one_file_and_whoever_forks_them_is_started_anew(chi
     child("import os; print('[%d, %d]' % (os.getpid(), os.getppid()))")
     looking = inspector()
     looking.keep_warm()
-    server, _ = LIMITS["children"]._server
+    ((server, _),) = LIMITS["children"]._server
     found = [looking.file(Path("a.tif"), {}) for _ in range(2)]
     assert len({number for pair in found for number in pair} | {server.pid, os.getpid()}) == 6
     server.kill()  # as the kernel does where memory is short
     server.wait()
     assert looking.file(Path("a.tif"), {})
-    last, _ = LIMITS["children"]._server
+    ((last, _),) = LIMITS["children"]._server
     looking.close()
     assert last.poll() is not None
-    assert LIMITS["children"]._server is None
+    assert LIMITS["children"]._server == []
 
 
 def test_a_child_holds_nothing_of_the_others(child):
@@ -317,7 +317,7 @@ from mfnet.service.operations.inspection.file_inspection import ENVIRONMENT
 from mfnet.service.operations.inspection.inspection_child import Children
 children = Children(ENVIRONMENT)
 children.start()
-print(children._server[0].pid, flush=True)
+print(children._server[0][0].pid, flush=True)
 time.sleep(60)
 """
     command = [sys.executable, "-c", code]
