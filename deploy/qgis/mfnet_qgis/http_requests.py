@@ -117,8 +117,10 @@ class Requests:
             # Directly: what is queued for this thread comes when the run is over.
             sender.uploadProgress.connect(progress, Qt.ConnectionType.DirectConnection)
         request = self._request(path, headers)
+        # Short ones are waited for: QGIS 3.22 may never come back from one that is cancelled as it
+        # begins.
         if verb == "get":
-            sender.get(request, True, feedback)
+            sender.get(request, True)
         elif verb == "deleteResource":
             sender.deleteResource(request, feedback)
         elif verb == "post":
