@@ -1,5 +1,7 @@
 """`mfnet serve`, `mfnet worker` and `mfnet keys`; the other groups are mounted here."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -92,7 +94,7 @@ def create(
         )
     if (role == "reader") != (of is not None):
         raise typer.BadParameter("a reader, and it alone, is of another key", param_hint="--of")
-    with _database(data_dir).writing() as session:
+    with _database(data_dir) as database, database.writing() as session:
         repository = KeyRepository(session)
         if of not in (None, *(key.id for key in repository.living() if key.role != "reader")):
             raise typer.BadParameter(
@@ -111,7 +113,7 @@ def list_keys(data_dir: DataDir = None) -> None:
 
     from mfnet.service.db.repositories.keys import KeyRepository
 
-    with _database(data_dir).reading() as session:
+    with _database(data_dir) as database, database.reading() as session:
         for key in KeyRepository(session).all():
             state = "active" if key.revoked is None else "revoked"
             if state == "active" and key.expires is not None and key.expires <= time.time():
@@ -134,7 +136,7 @@ def revoke(
     from mfnet.service.db.repositories.audit import COMMAND_LINE, AuditLog
     from mfnet.service.db.repositories.keys import KeyRepository
 
-    with _database(data_dir).writing() as session:
+    with _database(data_dir) as database, database.writing() as session:
         key = KeyRepository(session).revoke(key_id)
         if key is not None:
             AuditLog(session).note(COMMAND_LINE, "key revoked", key_id, name=key.name)
@@ -158,7 +160,8 @@ def _require_posix(command: str) -> None:
         raise typer.Exit(2)
 
 
-def _database(data_dir: Path | None) -> "Database":
+@contextmanager
+def _database(data_dir: Path | None) -> Iterator["Database"]:
     from mfnet.service.db.session import Database
     from mfnet.service.files.storage import Storage
 
@@ -167,7 +170,10 @@ def _database(data_dir: Path | None) -> "Database":
     database = Database(settings.database)
     with refusals_told():
         database.upgrade()
-    return database
+    try:
+        yield database
+    finally:
+        database.close()
 
 
 if __name__ == "__main__":

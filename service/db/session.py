@@ -68,6 +68,8 @@ class Database:
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
         self._url = url
+        self._closed = False
+        event.listen(self._engine, "checkin", self._came_back)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -133,8 +135,13 @@ class Database:
             yield Migration(connection)
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections; those in use as soon as they come back."""
+        self._closed = True
         self._engine.dispose()
+
+    def _came_back(self, _connection: Any, record: Any) -> None:
+        if self._closed:
+            record.invalidate()
 
     def _session(self, *, write: bool = False) -> Session:
         # Rows stay readable after the commit: what was read then is what the caller decides on.

@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import os
 import shutil
 import subprocess
 from contextlib import suppress
@@ -61,7 +60,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
     """Of a QGIS without a screen, whose settings lie in the folder."""
     (folder / "run").mkdir(exist_ok=True, mode=0o700)
     return {
-        "PATH": os.environ["PATH"],
+        "PATH": "/usr/local/bin:/usr/bin:/bin",  # an active virtual environment misleads QGIS
         "HOME": str(folder),
         "LANG": "C.UTF-8",
         "QT_QPA_PLATFORM": "offscreen",

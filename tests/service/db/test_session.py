@@ -1,9 +1,12 @@
 """Migrations, keys and uploads, on both databases."""
 
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, inspect, text
@@ -104,3 +107,14 @@ def test_the_database_of_the_settings(tmp_path: Path) -> None:
         there = Settings(database_url=f"{scheme}://u@h/d", redis_url="redis://h/0")
         assert there.database == "postgresql+psycopg://u@h/d"
         assert there.broker == "redis://h/0"
+
+
+def test_a_connection_in_use_is_closed_when_it_comes_back(database: Database) -> None:
+    with database.reading() as session:
+        session.execute(text("SELECT 1"))
+        connection = session.connection().connection.dbapi_connection
+        database.close()
+        session.execute(text("SELECT 1"))
+    assert connection is not None
+    with pytest.raises((psycopg.OperationalError, sqlite3.ProgrammingError), match="closed"):
+        connection.cursor()
