@@ -53,7 +53,7 @@ class Service:
         self.url = found[0]
 
     def workers(self) -> list[psutil.Process]:
-        """Its workers; a child that waits to inspect a file is none."""
+        """Its workers; what forks the children that inspect files is none."""
         return [
             child
             for child in self.process.children()

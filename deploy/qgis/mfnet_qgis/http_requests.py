@@ -117,8 +117,8 @@ class Requests:
             # Directly: what is queued for this thread comes when the run is over.
             sender.uploadProgress.connect(progress, Qt.ConnectionType.DirectConnection)
         request = self._request(path, headers)
-        # Short ones are waited for: QGIS 3.22 may never come back from one that is cancelled as it
-        # begins.
+        # Short ones are waited for, and cancelled after. One run that was cancelled as it asked for
+        # its job's status did not end within a minute; that QGIS hung in the request is a guess.
         if verb == "get":
             sender.get(request, True)
         elif verb == "deleteResource":
