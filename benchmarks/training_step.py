@@ -18,7 +18,7 @@ from plain import PlainMFNet
 from report import RESULTS, Row, report
 from torch import Tensor, nn
 from torch.nn import functional as F
-from window import random_inputs, random_net
+from window import precisions, random_inputs, random_net
 
 from mfnet.model.config import ENCODERS
 
@@ -68,7 +68,7 @@ def _steps(size: str, device: str, batch: int) -> dict[str, Step]:
     inputs = random_inputs(net, batch, device)
     truth_BHW = torch.randint(0, len(net.config.classes), (batch, 256, 256), device=device)
     steps: dict[str, Step] = {"plain fp32": partial(_step, PlainMFNet(net), inputs, truth_BHW)}
-    for precision in ("fp32", "bf16"):
+    for precision in precisions(device):
         for checkpointing in (False, True):
             mine = net.converted(torch.device(device), torch.float32).freeze()
             mine.encoder.checkpointing = checkpointing

@@ -6,6 +6,7 @@
 Outputs are compared first. FLOP count what each contestant computes itself; the matrix rate is a
 square product of the same precision, timed in the same turns, and the floor is the contestant's own
 FLOP at that rate. On CUDA the table also has the memory of the weights and of a call at its peak.
+Processors without instructions for bf16 are measured in fp32 alone: bf16 takes them minutes.
 Beside it a picture shows the contestants under the machine's roofline.
 """
 
@@ -25,6 +26,7 @@ from work import Machine, Work, count, machine_calls, measured
 from mfnet.model.config import ENCODERS, ModelConfig
 from mfnet.model.inference.runtimes.torch_runtime import TorchRuntime
 from mfnet.model.network.mfnet import MFNet
+from mfnet.training.trainer.precision import has_bf16
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 TOLERANCE = {"fp32": 1e-5, "bf16": 2e-2}
@@ -77,7 +79,8 @@ def measure(
         works = {c[:2]: count(c.call) for c in contestants if c.kind != "compiled"}
         _assert_equal(contestants)
         calls = {f"{c.kind} {c.precision}": c.call for c in contestants}
-        seconds = take_turns({**calls, **machine_calls(device, PRECISIONS)}, args.repeat, device)
+        products = machine_calls(device, precisions(device))
+        seconds = take_turns({**calls, **products}, args.repeat, device)
     rates = measured(seconds, device)
     made = []
     for contestant in contestants:
@@ -91,6 +94,12 @@ def measure(
         }  # fmt: skip
         made.append((row, Point(f"{size} {tuning}", kind, precision, work, took)))
     return made, rates
+
+
+def precisions(device: str | torch.device) -> dict[str, torch.dtype]:
+    """Those that a device has instructions for."""
+    fast = has_bf16(torch.device(device))
+    return {name: dtype for name, dtype in PRECISIONS.items() if fast or name == "fp32"}
 
 
 def random_net(size: str, tuning: str) -> MFNet:
@@ -114,7 +123,7 @@ def random_inputs(net: MFNet, batch: int, device: str) -> dict[str, Tensor]:
 def _contestants(net: MFNet, inputs: dict[str, Tensor], *, compiled: bool) -> Sequence[Contestant]:
     made = []
     device = next(net.parameters()).device
-    for precision, dtype in PRECISIONS.items():
+    for precision, dtype in precisions(device).items():
         plain = PlainMFNet(net.converted(device, dtype))
         cast = {name: image.to(dtype) for name, image in inputs.items()}
         made.append(Contestant("plain", precision, plain, lambda p=plain, i=cast: p(i).float()))

@@ -7,19 +7,23 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from mfnet.training.trainer.precision import has_bf16
 
 pytestmark = pytest.mark.acceptance
 slow = pytest.mark.slow
 """Each contestant in a process of its own, which imports torch first: minutes altogether."""
 
 COMMANDS = ("gdal_polygonize", "gdal_sieve")
+FAST_BF16 = has_bf16(torch.device("cpu"))
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
 @pytest.mark.parametrize(
     ("script", "options", "rows"),
     [
-        ("window", ["--sizes", "small", "--repeat", "1"], 4),
+        ("window", ["--sizes", "small", "--repeat", "1"], 4 if FAST_BF16 else 2),
         pytest.param(
             "training_step",
             ["--sizes", "small", "--batch", "1", "--repeat", "1"],

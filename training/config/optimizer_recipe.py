@@ -73,9 +73,10 @@ class OptimizerRecipe(RecipePart):
         lt=1,
         description="decay of the running mean of the weights; 0 keeps the last",
     )
-    precision: Literal["fp32", "bf16"] = Field(
+    precision: Literal["auto", "fp32", "bf16"] = Field(
         default="fp32",
-        description="precision of the forward pass; `bf16` also keeps the frozen weights so",
+        description="precision of the forward pass; `bf16` also keeps the frozen weights so; "
+        "`auto` takes it where the device has instructions for it",
     )
     checkpointing: bool = Field(
         default=False,

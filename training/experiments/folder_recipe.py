@@ -50,20 +50,11 @@ def folder_recipe(
             "warmup_steps": 30,
             "dice": 0.5,
             "averaging": 0.99,
-            "precision": "bf16" if has_bf16() else "fp32",
+            "precision": "auto",
         },
         "evaluation": {"windows": 32},
     }
     return parse_recipe(write_toml(values), changes)
-
-
-def has_bf16() -> bool:
-    """Whether the processor multiplies in bfloat16; asked of Linux, elsewhere no."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def _name(folder: Path) -> str:

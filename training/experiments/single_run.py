@@ -85,7 +85,7 @@ def run_train(
             path = train(run, data.train, data.validation, out, report=tell)
     if not processes.first:
         return ""
-    found = _finish(path, recipe, data, models_dir, remarks, device=device, as_json=as_json)
+    found = _finish(path, run.recipe, data, models_dir, remarks, device=device, as_json=as_json)
     return json.dumps(found) if as_json else figures(found, run.net.config, recipe.data.kind)
 
 

@@ -20,6 +20,7 @@ from mfnet.training.optim.optimizer import build_optimizer
 from mfnet.training.optim.weight_averaging import WeightAverage
 from mfnet.training.trainer.distributed import Processes
 from mfnet.training.trainer.initial_weights import Origin, first_network
+from mfnet.training.trainer.precision import settle_precision
 
 
 @dataclass
@@ -27,7 +28,7 @@ class Run:
     """All that changes while a network is trained, and what decides how.
 
     Args:
-        recipe: What to do.
+        recipe: What to do, in the precision that was settled.
         origin: Where the first weights came from.
         processes: Who computes.
         net: Is trained; on the process's device.
@@ -98,6 +99,7 @@ def start(
     """
     processes = processes or Processes(torch.device("cpu"))
     _require_even_shares(recipe, processes)
+    recipe, of_precision = settle_precision(recipe, processes.device)
     net, remarks = first_network(recipe, scheme, origin, pool)
     net.to(processes.device)
     if not recipe.network.train_encoder:
@@ -109,8 +111,9 @@ def start(
     if recipe.optimizer.precision == "bf16" and not recipe.network.train_encoder:
         net.encoder.vit.to(torch.bfloat16)  # nothing trains it: cast once, not in every step
     return Run(
-        recipe, origin, processes, net.train(), average, optimizer, schedule, remarks=(*remarks,)
-    )
+        recipe, origin, processes, net.train(), average, optimizer, schedule,
+        remarks=(*remarks, *of_precision),
+    )  # fmt: skip
 
 
 def _require_even_shares(recipe: Recipe, processes: Processes) -> None:

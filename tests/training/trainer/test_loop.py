@@ -116,7 +116,7 @@ def test_processes_that_cannot_share_the_parts_are_told_so() -> None:
     "optimizer",
     [
         {"name": "sgd", "learning_rate": 0.05, "clip_norm": 0.0, "averaging": 0.0},
-        {"balanced": True, "precision": "bf16", "checkpointing": True, "steps": 20},
+        {"balanced": True, "precision": "bf16", "checkpointing": True, "learning_rate": 0.02},
     ],
     ids=["sgd", "balanced-bf16"],
 )

@@ -42,28 +42,29 @@ def numbers(folder: Path) -> list[dict[str, Any]]:
     "optimizer",
     [
         {"batch_size": 2, "accumulation": 2},
-        {"name": "sgd", "schedule": "steps", "milestones": [7], "precision": "bf16"},
+        {"name": "sgd", "schedule": "steps", "milestones": [3], "precision": "bf16"},
     ],
     ids=["adamw", "sgd"],
 )
 def test_a_run_that_goes_on_is_the_unbroken_one_to_the_bit(
     tmp_path: Path, pool: Pool, held_out: Pool, optimizer: dict[str, Any]
 ) -> None:
+    recipe = changed(TOML.replace("check_every = 5", "check_every = 2"), steps=4, **optimizer)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    finished(changed(**optimizer), pool, held_out, whole)
+    finished(recipe, pool, held_out, whole)
 
-    def stop_at_seven(found: dict[str, Any]) -> None:
-        if found["step"] == 7:
+    def stop_at_three(found: dict[str, Any]) -> None:
+        if found["step"] == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        loop.train(started(changed(**optimizer)), pool, held_out, broken, report=stop_at_seven)
-    assert len(numbers(broken)) == 8  # seven steps, a check behind the fifth
+        loop.train(started(recipe), pool, held_out, broken, report=stop_at_three)
+    assert len(numbers(broken)) == 4  # three steps, a check behind the second
     with (broken / "log.jsonl").open("a") as log:
-        log.write('{"step": 8, "lo')  # a line that a kill has cut
-    run = started(changed(**optimizer))
+        log.write('{"step": 4, "lo')  # a line that a kill has cut
+    run = started(recipe)
     load_state(run, broken / "state.pt")
-    assert run.step == 5
+    assert run.step == 2
     loop.train(run, pool, held_out, broken)
     assert numbers(broken) == numbers(whole)
     one, other = (torch.load(f / "state.pt", weights_only=True) for f in (whole, broken))
