@@ -28,7 +28,7 @@ def settle_precision(recipe: Recipe, device: torch.device) -> tuple[Recipe, tupl
 def has_bf16(device: torch.device) -> bool:
     """Whether a device multiplies in bfloat16; of processors Linux is asked, elsewhere no."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     try:
         flags = Path("/proc/cpuinfo").read_text()
     except OSError:
