@@ -29,9 +29,14 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Takes what imports have made out of every later collection of garbage: a tenth of the time."""
+    """Takes what imports made out of every later collection of garbage, a tenth of the time."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Lets the end of the process find them: libraries look for what was not given back."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

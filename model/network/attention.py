@@ -19,9 +19,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from segment_anything.modeling.image_encoder import Attention, get_rel_pos
 from torch import Tensor
 from torch.nn import functional as F
+
+from mfnet.model.network.sam_modeling import Attention, get_rel_pos
 
 _LANES = 8
 """Fused kernels take heads whose width is a multiple of this."""

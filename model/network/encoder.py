@@ -7,8 +7,6 @@ from functools import partial
 from typing import NamedTuple
 
 import torch
-from segment_anything.modeling import ImageEncoderViT
-from segment_anything.modeling.image_encoder import Block
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
@@ -16,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from mfnet.model.config import EncoderConfig
 from mfnet.model.engine_options import require_known
 from mfnet.model.network.attention import Geometry, attend, grid_geometry
+from mfnet.model.network.sam_modeling import Block, ImageEncoderViT
 from mfnet.model.network.tuning import TUNINGS, BlockTuning
 
 MLP_RATIO = 4

@@ -191,7 +191,7 @@ def test_a_model_is_retrained_promoted_defended_and_rolled_back(
         assert (there == raster.read(1))[there != 255].all()  # as it was foretold
 
     # Labels that name the wrong classes: the gate holds.
-    poisoned = service.run("retrain", {**RETRAINING, "folder": "poisoned", "steps": 8})
+    poisoned = service.run("retrain", {**RETRAINING, "folder": "poisoned", "steps": 5})
     assert poisoned["message"].startswith("town-small@3 stays a candidate:")
     assert "falls from" in poisoned["message"]
     assert service.states() == {1: "retired", 2: "active", 3: "candidate"}

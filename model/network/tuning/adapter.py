@@ -5,10 +5,10 @@ released code differs from the equations, and we follow it, because its checkpoi
 activation is GELU where they say ReLU, and their layer norm is the block's own second norm.
 """
 
-from segment_anything.modeling.common import MLPBlock
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mfnet.model.network.sam_modeling import MLPBlock
 from mfnet.model.network.tuning.base import BlockTuning, per_modality
 
 RATIO = 0.25

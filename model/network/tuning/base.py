@@ -4,8 +4,9 @@ Shapes: M modality, B batch, h w tokens, D embedding, H hidden units of the bloc
 """
 
 import torch
-from segment_anything.modeling.common import MLPBlock
 from torch import Tensor, nn
+
+from mfnet.model.network.sam_modeling import MLPBlock
 
 
 class BlockTuning(nn.Module):

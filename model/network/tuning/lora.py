@@ -7,10 +7,10 @@ it is scaled are the released code's.
 import math
 
 import torch
-from segment_anything.modeling.common import MLPBlock
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mfnet.model.network.sam_modeling import MLPBlock
 from mfnet.model.network.tuning.base import BlockTuning
 
 RANK = 4

@@ -3,9 +3,9 @@
 Source: the paper, section III-A, equations 3 to 6.
 """
 
-from segment_anything.modeling.common import MLPBlock
 from torch import Tensor
 
+from mfnet.model.network.sam_modeling import MLPBlock
 from mfnet.model.network.tuning.adapter import Adapter
 from mfnet.model.network.tuning.base import BlockTuning, Mixing, per_modality
 

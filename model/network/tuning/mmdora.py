@@ -7,9 +7,9 @@ the same function, and it needs no look at the frozen weights when it is built.
 """
 
 import torch
-from segment_anything.modeling.common import MLPBlock
 from torch import Tensor, nn
 
+from mfnet.model.network.sam_modeling import MLPBlock
 from mfnet.model.network.tuning.lora import ALPHA, RANK, LowRank
 from mfnet.model.network.tuning.mmlora import MMLoRA
 

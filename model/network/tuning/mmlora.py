@@ -4,9 +4,9 @@ Source: the paper, section III-B, equations 9 to 12. As in the released code, th
 updates are scaled and not mixed, the MLP's are mixed and not scaled.
 """
 
-from segment_anything.modeling.common import MLPBlock
 from torch import Tensor
 
+from mfnet.model.network.sam_modeling import MLPBlock
 from mfnet.model.network.tuning.base import Mixing
 from mfnet.model.network.tuning.lora import LoRA
 

@@ -1,6 +1,8 @@
 """The network: parameter counts, freezing, exactness of the attention, refusals."""
 
 import itertools
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -209,3 +211,12 @@ def test_wrong_inputs_are_named() -> None:
 
 def random_inputs(net: MFNet, side: int = 256) -> dict[str, torch.Tensor]:
     return {m.name: torch.rand(2, m.bands, side, side) for m in net.config.modalities}
+
+
+def test_it_is_built_without_torchvision_and_torchs_compiler() -> None:
+    """They take as long to import as torch itself."""
+    script = "import mfnet.model.network.mfnet, sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert not {"torchvision", "torch._dynamo", "segment_anything"} & set(done.stdout.split())

@@ -8,7 +8,7 @@ import pytest
 import torch
 from golden.cases import load_case
 from safetensors.torch import save_file
-from segment_anything.modeling import ImageEncoderViT
+from segment_anything import sam_model_registry
 from torch import nn
 
 from mfnet.model.config import ENCODERS, BaseWeights, EncoderConfig, ModelConfig
@@ -237,8 +237,11 @@ def test_a_file_cut_short_or_with_other_tensors_is_refused(tmp_path: Path) -> No
 
 def test_our_tensors_bear_sams_names() -> None:
     """So that a base needs no table of names."""
-    vit = MFNet(ModelConfig(encoder=TINY)).encoder.vit
-    assert isinstance(vit, ImageEncoderViT)
+    with torch.device("meta"):
+        theirs = sam_model_registry["vit_b"]().image_encoder.state_dict()
+        ours = build_vit(ENCODERS["vit_b"]).state_dict()
+    shapes = [{name: tensor.shape for name, tensor in each.items()} for each in (ours, theirs)]
+    assert shapes[0] == shapes[1]
 
 
 @pytest.mark.parametrize("tuning", ["mmadapter", "mmlora"])

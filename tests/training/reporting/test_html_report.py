@@ -2,6 +2,7 @@
 
 import base64
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -40,17 +41,23 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-@pytest.fixture
-def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    use_tiny(monkeypatch)
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        use_tiny(monkeypatch)
+        yield written(tmp_path_factory.mktemp("run"))
+
+
+def written(folder: Path) -> str:
+    """The report of a run in a folder."""
     run = started(parse_recipe(TOML, ["optimizer.steps=5"]))
-    loop.train(run, training_pool(), held_out_pool(), tmp_path)
+    loop.train(run, training_pool(), held_out_pool(), folder)
     net = run.average.net.eval()
     fitted = calibrate(net, held_out_pool().areas)
     measured = evaluate(net, held_out_pool().areas, ISPRS, gsd_m=0.125).summary() | {"oa": 0.123}
     remark = "tiles <b>1</b> & 2 & <script>alert(1)</script>"
     path = write_report(
-        tmp_path, run.recipe, net, held_out_pool(), read_log(tmp_path),
+        folder, run.recipe, net, held_out_pool(), read_log(folder),
         measured=measured, fitted=fitted, remarks=[remark],
     )  # fmt: skip
     return path.read_text()

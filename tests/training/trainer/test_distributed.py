@@ -48,15 +48,15 @@ def wait_for_step(out: Path, step: int, process: subprocess.Popen[bytes]) -> Non
 
 
 def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
-    changes = ("optimizer.steps=20", "check_every=5", "optimizer.batch_size=2")
+    changes = ("optimizer.steps=12", "check_every=3", "optimizer.batch_size=2")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     finish(command(whole, *changes))
     process = command(killed, *changes)
-    wait_for_step(killed, 8, process)
+    wait_for_step(killed, 4, process)
     process.kill()
     process.communicate()
     assert process.returncode == -9, "it was faster than the kill"
-    assert len(found(killed, "loss")) < 20
+    assert len(found(killed, "loss")) < 12
     finish(command(killed, *changes))
     keys = ("step", "loss", "gradient_norm")
     assert found(killed, *keys) == found(whole, *keys)
@@ -64,12 +64,12 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path: Path) -> 
 
 
 def test_two_processes_compute_what_one_does_with_two_parts(tmp_path: Path) -> None:
-    changes = ("optimizer.batch_size=4", "optimizer.accumulation=2", "optimizer.steps=6")
+    changes = ("optimizer.batch_size=4", "optimizer.accumulation=2", "optimizer.steps=3")
     alone, shared = tmp_path / "alone", tmp_path / "shared"
     finish(command(alone, *changes))
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     assert "Warning" not in finish(command(shared, *changes, before=torchrun))
     one, two = found(alone, "loss"), found(shared, "loss")
-    assert len(two) == 6  # the first process alone writes
+    assert len(two) == 3  # the first process alone writes
     assert [loss for (loss,) in two] == pytest.approx([loss for (loss,) in one], rel=1e-3)
     assert found(shared, "miou")
