@@ -35,9 +35,11 @@ serve: $(VENV)/.installed-service  ## Keep the service running (API and one work
 
 # ---- checks ---------------------------------------------------------------------------------
 
-test: test-servers  ## Everything, with real Redis, PostgreSQL, QGIS and worker processes.
+test: test-servers $(VENV)/.installed-dev  ## Everything, with real Redis, PostgreSQL, QGIS and worker processes.
 	@deploy/install-qgis.sh --behind
-	@$(MAKE) --no-print-directory check
+	@# What tests import is compiled here, beside the checks, and not by four processes at once.
+	@$(PYTEST) --collect-only -q >/dev/null 2>&1 & \
+		$(MAKE) --no-print-directory check; found=$$?; wait; exit $$found
 	$(PYTEST) -n $(WAITING_WORKERS) --dist loadgroup -q -m "not slow and not soak"
 
 check: lint types contracts  ## Lint, types, import contracts: half a minute.
