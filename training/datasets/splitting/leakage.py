@@ -31,19 +31,29 @@ class Ground:
     window: Window
 
 
-def overlaps(grounds: Sequence[Ground]) -> list[str]:
-    """Remarks on tiles of which parts for different ends show the same ground, one a pair.
+_PAIRS_TOLD = 3
 
-    Tiles in different CRSs are not compared.
+
+def overlaps(grounds: Sequence[Ground]) -> list[str]:
+    """Remarks on tiles of which parts for different ends show the same ground.
+
+    One a pair, or one of all where there are many. Tiles in different CRSs are not compared.
     """
     pairs = defaultdict(list)
     for one, other in _sharing(grounds):
         if one.tile != other.tile and one.end != other.end and one.grid.crs == other.grid.crs:
             pairs[one.tile, other.tile].append((one, other))
-    return [
-        f"tiles {_named([one for one, _ in found])} and {_named([other for _, other in found])} "
-        "overlap: what is learned from one is known of the other, and accuracy looks too good"
+    told = [
+        f"{_named([one for one, _ in found])} and {_named([other for _, other in found])}"
         for found in pairs.values()
+    ]
+    if len(told) > _PAIRS_TOLD:
+        more = len(told) - _PAIRS_TOLD
+        told = [f"{', '.join(told[:_PAIRS_TOLD])}, and {more} more pair{'s' * (more > 1)}"]
+    return [
+        f"tiles {tiles} overlap: what is learned from one is known of the other, and accuracy "
+        "looks too good"
+        for tiles in told
     ]
 
 

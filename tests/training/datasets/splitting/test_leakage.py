@@ -73,6 +73,15 @@ def test_two_tiles_are_told_once_with_all_that_their_blocks_are_for() -> None:
     ]
 
 
+def test_of_many_pairs_one_line_is_told() -> None:
+    tiles = [ground(number, "train") for number in range(4)] + [ground(9, "test")]
+    (told,) = overlaps([*tiles, ground(10, "train", 8)])
+    assert told == (
+        "tiles t0 (train) and t9 (test), t1 (train) and t9 (test), t2 (train) and t9 (test), and "
+        f"2 more pairs{WORDS}"
+    )
+
+
 def test_folders_are_compared_with_each_other(tmp_path: Path) -> None:
     """The same files, drawn for different ends in two folders."""
     names = ("0", "1", "2")
