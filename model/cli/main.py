@@ -36,7 +36,7 @@ from mfnet.model.engine_options import DEFAULT_MODEL, Device
 
 if TYPE_CHECKING:
     from mfnet.model.errors import MfnetError
-    from mfnet.model.raster.pairs.report import PairReport
+    from mfnet.model.raster.pairs.report import PairReport, PolygonsReport, SoloReport
     from mfnet.model.raster.values.reading_options import ReadingOptions
 
 _STARTED = time.perf_counter()
@@ -100,12 +100,12 @@ def inspect(
 
     Every block is decoded once, so that damage is found. Exit status 0: usable; 2: refused.
     """
-    from mfnet.model.cli.console import emit, progress, show_layers, show_pair, show_raster
+    from mfnet.model.cli.console import emit, progress
     from mfnet.model.errors import BadOption
     from mfnet.model.raster.files import remote
     from mfnet.model.raster.pairs.area_of_interest import Area
     from mfnet.model.raster.pairs.inspection import inspect_alone, inspect_pair, inspect_sidecar
-    from mfnet.model.raster.pairs.report import PairReport, PolygonsReport
+    from mfnet.model.raster.pairs.report import PairReport
 
     alone = height is None and model is None
     if alone and (aoi or zones) is not None:
@@ -140,6 +140,13 @@ def inspect(
     # Of a part of a raster it would say too much.
     if isinstance(report, PairReport) and model is not None and forecast and aoi is None:
         report = _with_forecast(report, model, models_dir)
+    _show(report, as_json=as_json)
+
+
+def _show(report: "PairReport | PolygonsReport | SoloReport", *, as_json: bool) -> None:
+    from mfnet.model.cli.console import emit, show_layers, show_pair, show_raster
+    from mfnet.model.raster.pairs.report import PairReport, PolygonsReport
+
     if as_json:
         emit(report.model_dump(mode="json"))
     elif isinstance(report, PairReport):

@@ -1,7 +1,8 @@
 """`mfnet predict`."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -137,14 +138,10 @@ def predict(
     Writes a Cloud Optimized GeoTIFF on the orthophoto's grid, with colours and names for QGIS
     beside it, and the square metres of each class.
     """
-    from mfnet.model.atomic_files import beside, check_outputs
-    from mfnet.model.cli.console import emit, show_areas, show_quality
+    from mfnet.model.atomic_files import beside
     from mfnet.model.cli.map_run import MapRun
-    from mfnet.model.errors import BadOption
     from mfnet.model.inference.segment_options import SegmentOptions
-    from mfnet.model.raster.files.mosaic import files_of
     from mfnet.model.raster.pairs.area_of_interest import Area
-    from mfnet.model.raster.vectors.polygon_writers import writer_of
 
     config = checked_model(model, models_dir)
     sure = confidence or least_sure is not None
@@ -159,13 +156,8 @@ def predict(
         "stac": stac,
     }
     files = {role: path for role, path in wanted.items() if path is not None}
-    rasters = [path for path in (ortho, height, dtm) if path is not None]
-    tiles = [file for path in rasters for file in files_of(path)]
-    check_outputs((*rasters, *tiles, zones, aoi), files.values())
-    if polygons is not None:
-        writer_of(polygons)
-    elif min_area or simplify:
-        raise BadOption("--min-area and --simplify are for polygons: --polygons FILE")
+    _check_outputs((ortho, height, dtm), (zones, aoi), files.values())
+    _check_polygons(polygons, changed=bool(min_area or simplify))
     run = MapRun(
         *(ortho, height, dtm, files, model, models_dir, config, options),
         how=SegmentOptions(
@@ -187,7 +179,42 @@ def predict(
     )
     report = run.check()
     summary = run.map(report.gsd_m)
-    rests_on = run.write_products(summary)
+    _tell(files, summary, run.write_products(summary), as_json=as_json)
+
+
+def _check_outputs(
+    rasters: Iterable[Path | None], polygons: Iterable[Path | None], files: Iterable[Path]
+) -> None:
+    """Refuses to write over what is read: rasters, the tiles they are made of, polygons."""
+    from mfnet.model.atomic_files import check_outputs
+    from mfnet.model.raster.files.mosaic import files_of
+
+    given = [path for path in rasters if path is not None]
+    tiles = [file for path in given for file in files_of(path)]
+    check_outputs((*given, *tiles, *polygons), files)
+
+
+def _check_polygons(path: Path | None, *, changed: bool) -> None:
+    """Refuses a file that polygons cannot be written to, and options for none."""
+    from mfnet.model.errors import BadOption
+    from mfnet.model.raster.vectors.polygon_writers import writer_of
+
+    if path is not None:
+        writer_of(path)
+    elif changed:
+        raise BadOption("--min-area and --simplify are for polygons: --polygons FILE")
+
+
+def _tell(
+    files: Mapping[str, Path],
+    summary: dict[str, Any],
+    rests_on: dict[str, Any] | None,
+    *,
+    as_json: bool,
+) -> None:
+    """What has been found and written, for a person or as JSON."""
+    from mfnet.model.cli.console import emit, show_areas, show_quality
+
     names = {role: str(path) for role, path in files.items()}
     if as_json:
         told = {} if rests_on is None else {"quality": rests_on}
