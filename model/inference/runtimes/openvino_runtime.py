@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mfnet.model.config import ModelConfig
 from mfnet.model.engine_options import Precision, require_known
-from mfnet.model.errors import BadCheckpoint, NonFiniteLogits
+from mfnet.model.errors import BadCheckpoint, BadOption, NonFiniteLogits
 from mfnet.model.inference.arrays.host import HostArrays
 from mfnet.model.inference.runtimes.cores import usable_cores
 from mfnet.model.inference.runtimes.interface import Runtime
@@ -44,7 +44,7 @@ class OpenVinoRuntime:
 
     Raises:
         BadCheckpoint: OpenVINO cannot read it.
-        BadOption: An unknown precision.
+        BadOption: An unknown precision, or one that this processor has no instructions for.
     """
 
     name = "openvino"
@@ -59,6 +59,12 @@ class OpenVinoRuntime:
         self._path, self._cache = path, cache
         self._cores = usable_cores()
         core = openvino.Core()
+        if self.precision == "bf16" and not _has_bf16(core):
+            # OpenVINO would compute in float32 without a word, and the map's tags say otherwise.
+            raise BadOption(
+                "this processor has no instructions for bf16, expected avx512_bf16 or amx_bf16: "
+                "leave --precision away, or pass --precision fp32"
+            )
         options: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
             "INFERENCE_NUM_THREADS": self._cores,
@@ -118,6 +124,10 @@ class OpenVinoRuntime:
             self._queue.start_async(window, (found, number))
         self._queue.wait_all()
         return np.concatenate([one for one in found if one is not None])
+
+
+def _has_bf16(core: openvino.Core) -> bool:
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _keep(request: Any, place: tuple[list[NDArray[np.float32] | None], int]) -> None:

@@ -11,7 +11,7 @@ import rasterio
 from numpy.typing import NDArray
 
 from mfnet.model.errors import BadOption, MissingExtra, NonFiniteLogits
-from mfnet.model.inference.runtimes import choose
+from mfnet.model.inference.runtimes import choose, openvino_runtime
 from mfnet.model.inference.runtimes.choose import open_runtime
 from mfnet.model.inference.runtimes.interface import Runtime
 from mfnet.model.inference.runtimes.openvino_runtime import OpenVinoRuntime
@@ -85,6 +85,8 @@ def test_neither_batch_nor_neighbours_change_a_byte(town: tuple[Path, Path]) -> 
 def test_a_window_that_is_not_finite_in_bf16_is_computed_in_fp32_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Without instructions for bf16 OpenVINO computes in float32: what is asked here is the same.
+    monkeypatch.setattr(openvino_runtime, "_has_bf16", lambda core: True)
     bf16, fp32 = (
         open_runtime(MODEL, options=SegmentOptions(device="cpu", precision=precision))
         for precision in ("bf16", "fp32")
@@ -105,6 +107,15 @@ def test_a_window_that_is_not_finite_in_bf16_is_computed_in_fp32_alone(
     after = bf16(given)
     np.testing.assert_array_equal(after[[0, 2]], before[[0, 2]])
     np.testing.assert_array_equal(after[1], exact[1])
+
+
+def test_bf16_is_refused_where_there_are_no_instructions_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """OpenVINO takes float32 without a word, and the map would say what is not so."""
+    monkeypatch.setattr(openvino_runtime, "_has_bf16", lambda core: False)
+    with pytest.raises(BadOption, match=r"no instructions for bf16.*--precision fp32"):
+        open_runtime(MODEL, options=SegmentOptions(device="cpu", precision="bf16"))
 
 
 def test_what_is_not_finite_in_fp32_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
