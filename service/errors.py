@@ -62,6 +62,21 @@ class LastAdmin(ServiceError):
     code = "key.last_admin"
 
 
+# ---- what there is no room for ----------------------------------------------------------------
+
+
+class TooLittleMemory(ServiceError):
+    """A raster too wide for the memory that is free: told before the work."""
+
+    code = "run.too_little_memory"
+
+
+class TooLittleDisk(ServiceError):
+    """Too little room for the result where it was asked for: told before the work, or during it."""
+
+    code = "output.disk_full"
+
+
 # ---- what is not there, or is another's ------------------------------------------------------
 
 

@@ -145,6 +145,12 @@ class Settings(BaseSettings):
     attempts: int = Field(
         default=3, ge=1, description="how often a job that is not the caller's fault is tried"
     )
+    worker_memory_mb: int = Field(
+        default=0,
+        ge=0,
+        description="memory of a worker: a map that needs more is refused when it is submitted; 0: "
+        "that of this machine, where the worker is on it: without `REDIS_URL`",
+    )
     part_pixels: int = Field(
         default=20_000_000,
         ge=0,

@@ -84,8 +84,9 @@ def show_pair(report: PairReport) -> None:
     table.add_row("metres above ground", found or "none in the sample")
     table.add_row("memory beside the model", _megabytes(report.estimate.memory_bytes))
     table.add_row("disk at most", _megabytes(report.estimate.disk_bytes))
-    if report.estimate.windows is not None and report.estimate.seconds is not None:
+    if report.estimate.windows is not None:
         table.add_row("windows", f"{report.estimate.windows:,}")
+    if report.estimate.seconds is not None:
         table.add_row("time of a map here", f"about {_duration(report.estimate.seconds)}")
     if report.area is not None:
         table.add_row("area of interest", f"{report.area.covered_percent:.3g} % of the orthophoto")

@@ -88,6 +88,7 @@ def _import_ahead() -> None:
         from pyproj import CRS
 
         from mfnet.model.cli import console, resource_limits  # noqa: F401
+        from mfnet.model.inference import windows  # noqa: F401
         from mfnet.model.raster.pairs import (  # noqa: F401
             inspection,
             join_tiles,

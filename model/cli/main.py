@@ -35,6 +35,7 @@ from mfnet.model.cli.predict import predict
 from mfnet.model.engine_options import DEFAULT_MODEL, Device
 
 if TYPE_CHECKING:
+    from mfnet.model.config import ModelConfig
     from mfnet.model.errors import MfnetError
     from mfnet.model.raster.pairs.report import PairReport, PolygonsReport, SoloReport
     from mfnet.model.raster.values.reading_options import ReadingOptions
@@ -70,6 +71,10 @@ def inspect(
     forecast: Annotated[
         bool, typer.Option(help="With --model: say how long a whole map will take on this machine.")
     ] = True,
+    stride: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --model: pixels between windows; the model's own if none."),
+    ] = None,
     aoi: Aoi = None,
     aoi_layer: AoiLayer = None,
     zones: ZonesFile = None,
@@ -137,9 +142,11 @@ def inspect(
                 progress=advance,
             )
         )
+    if isinstance(report, PairReport) and config is not None:
+        report = _with_windows(report, config, stride)
     # Of a part of a raster it would say too much.
     if isinstance(report, PairReport) and model is not None and forecast and aoi is None:
-        report = _with_forecast(report, model, models_dir)
+        report = _with_forecast(report, model, models_dir, stride)
     _show(report, as_json=as_json)
 
 
@@ -157,11 +164,24 @@ def _show(report: "PairReport | PolygonsReport | SoloReport", *, as_json: bool) 
         show_raster(report)
 
 
-def _with_forecast(report: "PairReport", model: str, models_dir: Path) -> "PairReport":
-    """The report with the windows and seconds of a map; as it was where the model cannot run."""
+def _with_windows(report: "PairReport", config: "ModelConfig", stride: int | None) -> "PairReport":
+    """The report with the windows that a map takes."""
+    from mfnet.model.inference.windows import WindowPlan, count_windows
+
+    here, size = config.at(report.gsd_m), (report.ortho.height, report.ortho.width)
+    plan = WindowPlan(*size, here.window_px, here.stride_px if stride is None else stride)
+    part = () if report.area is None else (range(*report.area.rows), range(*report.area.columns))
+    return _estimating(report, windows=count_windows(plan, *part))
+
+
+def _with_forecast(
+    report: "PairReport", model: str, models_dir: Path, stride: int | None
+) -> "PairReport":
+    """The report with the seconds of a map, too; as it was where the model cannot run."""
     from mfnet.model.errors import MfnetError
     from mfnet.model.inference.forecast import forecast
     from mfnet.model.inference.runtimes.choose import open_runtime
+    from mfnet.model.inference.segment_options import SegmentOptions
 
     try:
         runtime = open_runtime(model, models_dir)
@@ -169,8 +189,12 @@ def _with_forecast(report: "PairReport", model: str, models_dir: Path) -> "PairR
         return report
     # A run starts, looks at the files and loads the model as we have done.
     before_s = time.perf_counter() - _STARTED
-    found = forecast(runtime, report.ortho.height, report.ortho.width, report.gsd_m)
-    told = {"windows": found.windows, "seconds": round(before_s + found.seconds, 1)}
+    size = report.ortho.height, report.ortho.width
+    found = forecast(runtime, *size, report.gsd_m, SegmentOptions(stride=stride))
+    return _estimating(report, seconds=round(before_s + found.seconds, 1))
+
+
+def _estimating(report: "PairReport", **told: float) -> "PairReport":
     return report.model_copy(update={"estimate": report.estimate.model_copy(update=told)})
 
 

@@ -69,13 +69,14 @@ class WindowPlan:
         """First column of each column of windows, ascending."""
         return _offsets(self.width, self.window, self.stride)
 
+    def lefts_for(self, columns: range) -> tuple[int, ...]:
+        """First columns of the windows that touch some."""
+        first, stop = columns.start, columns.stop
+        return tuple(left for left in self.lefts if left < stop and left + self.window > first)
+
     def columns_for(self, columns: range) -> range:
         """Columns of all windows that touch some."""
-        touched = [
-            left
-            for left in self.lefts
-            if left < columns.stop and left + self.window > columns.start
-        ]
+        touched = self.lefts_for(columns)
         return range(touched[0], min(touched[-1] + self.window, self.width))
 
     def batch(self, most: int) -> int:
@@ -111,6 +112,18 @@ class Step:
     read_rows: int
     final: int
     wanted: range
+
+
+def count_windows(plan: WindowPlan, rows: range | None = None, columns: range | None = None) -> int:
+    """How many windows touch a part of a raster.
+
+    Args:
+        plan: Of the whole raster.
+        rows: Of the part; all if not given.
+        columns: Of the part; all if not given.
+    """
+    lefts = plan.lefts if columns is None else plan.lefts_for(columns)
+    return len(plan.part(rows or range(0)).wanted_tops) * len(lefts)
 
 
 def _offsets(size: int, window: int, stride: int) -> tuple[int, ...]:

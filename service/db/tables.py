@@ -127,6 +127,8 @@ class Job(Table):
     remarks: Mapped[list[dict[str, Any]] | None] = mapped_column(default=None)
     # Its input against what its model has seen in training; None where there is nothing to say.
     drift: Mapped[dict[str, Any] | None] = mapped_column(default=None)
+    # What it was said to take when it was submitted (service/domain/job_estimate.py).
+    estimate: Mapped[dict[str, Any] | None] = mapped_column(default=None)
 
     created: Mapped[float]
     started: Mapped[float | None] = mapped_column(default=None)

@@ -91,7 +91,7 @@ def reading_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-FURTHER = ("largest_building", "align", "aoi_layer", "zones_layer")
+FURTHER = ("largest_building", "align", "aoi_layer", "zones_layer", "stride")
 """Inputs beside these and the uploads that `mfnet inspect` has as options."""
 
 

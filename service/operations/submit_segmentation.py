@@ -16,10 +16,16 @@ from mfnet.service.domain.job import RETRAIN, SEGMENT
 from mfnet.service.domain.job_uploads import uploads_of
 from mfnet.service.domain.model_version import Ref
 from mfnet.service.domain.reading_inputs import inspection_options
-from mfnet.service.errors import IdempotencyMismatch, NoSuchModel, Refused, UploadNotFound
+from mfnet.service.errors import (
+    IdempotencyMismatch,
+    NoSuchModel,
+    Refused,
+    UploadNotFound,
+)
 from mfnet.service.operations.callbacks import new_secret
 from mfnet.service.operations.caller import Caller
 from mfnet.service.operations.context import Services
+from mfnet.service.operations.room_for_job import check_room
 from mfnet.service.operations.uploads import quotas
 from mfnet.service.schemas.jobs import SegmentInputs
 
@@ -45,6 +51,7 @@ def submit(
     Raises:
         UploadNotFound: An input names no upload that the caller may see.
         Refused: The pair or the model is at fault; no GPU has been touched.
+        TooLittleMemory, TooLittleDisk: There is no room for the map.
         IdempotencyMismatch: The earlier request had other inputs.
     """
     # The names of uploads as they were sent: a newer file of that name is no other request.
@@ -62,7 +69,10 @@ def submit(
     remarks = report["remarks"]
     if inputs.align and (told := _settle_shift(kept, report)) is not None:
         remarks = [*remarks, told]
-    return request.accept(services, kept, model, remarks=remarks, drift=_drift(report))
+    kept |= _of_model(model)
+    takes = check_room(services, kept, report)
+    drift = _drift(report)
+    return request.accept(services, kept, model, remarks=remarks, drift=drift, estimate=takes)
 
 
 class Request:
@@ -112,6 +122,7 @@ class Request:
         *,
         remarks: list[dict[str, Any]] | None = None,
         drift: dict[str, Any] | None = None,
+        estimate: dict[str, Any] | None = None,
     ) -> Job:
         """Stores the job, and notifies the workers.
 
@@ -121,27 +132,30 @@ class Request:
             model: The version that the job keeps, whatever is promoted meanwhile.
             remarks: On how the inputs are read, and what is odd about them.
             drift: How the inputs differ from what it has seen, if they do.
+            estimate: What it will take.
 
         Raises:
             IdempotencyMismatch: Another request with the same key came at the same time.
             QuotaJobs: So did others, and no more may wait.
         """
-        told = {"model": f"{model.name}@{model.version}"}
-        kept = kept | told | {"model_sha256": model.sha256}
+        told = _of_model(model)
         with services.database.writing() as session:
             quotas.check_waiting(services, session, self._caller)
             job, new = JobRepository(session).submit(
                 self._caller.key_id,
                 self._process,
-                kept,
+                kept | told,
                 self._key,
                 self._sha256,
                 remarks=remarks,
                 drift=drift,
+                estimate=estimate,
                 webhook_secret=new_secret(),
             )
             if new and self._process == RETRAIN:
-                AuditLog(session).note(self._caller.name, "retraining asked for", job.id, **told)
+                AuditLog(session).note(
+                    self._caller.name, "retraining asked for", job.id, model=told["model"]
+                )
         if not new:  # the same request came twice at once
             return self._repeated(job)
         _log.info("job %s: accepted", job.id)
@@ -156,6 +170,10 @@ class Request:
                 job=first.id,
             )
         return first
+
+
+def _of_model(model: Model) -> dict[str, str]:
+    return {"model": f"{model.name}@{model.version}", "model_sha256": model.sha256}
 
 
 def find_model(services: Services, ref: str) -> Model:

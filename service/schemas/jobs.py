@@ -244,6 +244,20 @@ class Remark(BaseModel):
     message: str
 
 
+class JobEstimate(BaseModel):
+    """What a map will take."""
+
+    pixels: int = Field(description="of the orthophoto")
+    windows: int = Field(description="that the model will see")
+    memory_bytes: int = Field(description="of the worker's, beside the model")
+    disk_bytes: int = Field(description="at most, with what waits until the results are made")
+    seconds: float | None = Field(
+        default=None,
+        description="of work, by a map made here with the same model and options, of those made "
+        "lately the one most like this in size; not before there is one",
+    )
+
+
 class StatusInfo(BaseModel):
     """How far a job is, in the words of OGC API - Processes 1.0 and of the draft of 2.0."""
 
@@ -259,6 +273,9 @@ class StatusInfo(BaseModel):
         default=None, ge=0, description="when it was `updated`; not while nobody can tell"
     )
     device: str | None = Field(default=None, description="what computed the result")
+    estimate: JobEstimate | None = Field(
+        default=None, description="of a map: what it takes, as was told before it began"
+    )
     created: datetime
     started: datetime | None = None
     finished: datetime | None = None

@@ -48,6 +48,8 @@ ANSWERS: dict[type[errors.ServiceError], Answer] = {
     errors.Unauthorized: Answer(401),
     errors.Forbidden: Answer(403),
     errors.NotLocal: Answer(403),
+    errors.TooLittleMemory: Answer(422),
+    errors.TooLittleDisk: Answer(507, tells=True),
     errors.NoSuchKey: Answer(404),
     errors.LastAdmin: Answer(409),
     errors.NoSuchProcess: Answer(404, _OGC + "no-such-process"),

@@ -11,12 +11,14 @@ from sqlalchemy.orm import Session
 from mfnet.service.db.repositories.callbacks import CallbackRepository
 from mfnet.service.db.session import clock
 from mfnet.service.db.tables import Job
-from mfnet.service.domain.job import FINAL, Failure, State, after_failure
+from mfnet.service.domain.job import FINAL, SEGMENT, Failure, State, after_failure
+from mfnet.service.domain.job_estimate import Finished
 from mfnet.service.domain.job_uploads import UPLOADS
 
 _CLEARED = {"worker": None, "lease_until": None, "seconds_left": None}
 
 _SUBSCRIBER = "subscriber"
+_LATELY = 50
 
 
 class JobRepository:
@@ -41,6 +43,7 @@ class JobRepository:
         *,
         remarks: list[dict[str, Any]] | None = None,
         drift: dict[str, Any] | None = None,
+        estimate: dict[str, Any] | None = None,
         webhook_secret: str = "",
     ) -> tuple[Job, bool]:
         """Accept a job. Ring for it after the commit.
@@ -53,6 +56,7 @@ class JobRepository:
             request_sha256: Of the inputs as they were sent.
             remarks: On how they are read, and what is odd about them.
             drift: How they differ from what the model has seen, if they do.
+            estimate: What it will take.
             webhook_secret: For a `subscriber`, where the owner's key has none yet.
 
         Returns:
@@ -72,6 +76,7 @@ class JobRepository:
             request_sha256=request_sha256,
             remarks=remarks or None,
             drift=drift,
+            estimate=estimate,
             created=now,
             updated=now,
         )
@@ -154,6 +159,14 @@ class JobRepository:
         """How many jobs of an owner nobody has begun."""
         query = select(func.count()).where(Job.owner == owner, Job.state == State.ACCEPTED)
         return int(self._session.execute(query).scalar_one())
+
+    def finished_lately(self) -> list[Finished]:
+        """The newest maps that were made, of whomever."""
+        query = select(Job.inputs, Job.estimate, Job.finished - Job.started).where(
+            Job.process == SEGMENT, Job.state == State.SUCCESSFUL, Job.estimate.is_not(None)
+        )
+        newest = self._session.execute(query.order_by(Job.created.desc()).limit(_LATELY))
+        return [Finished(inputs, told["windows"], seconds) for inputs, told, seconds in newest]
 
     def cancel(self, job_id: str) -> Job | None:
         """Dismiss the job, whoever works on it.

@@ -1,6 +1,7 @@
 """An orthophoto without heights, from the command line: mapped by colour, told, or refused."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +62,9 @@ def test_before_the_run_it_is_told_too(photo: Make, models_dir: Path) -> None:
     said = mfnet("inspect", photo(), "--model", "silent", *how)
     assert said.status == 0, said.err
     assert "the file of silent does not say how much worse" in " ".join(said.out.split())
+    assert re.search(r"windows +1 *\n", said.out)
+    gaps = mfnet("inspect", photo(), "--model", "silent", "--stride", 300, *how)
+    assert (gaps.status, "the stride is 300; expected 1 to 256" in gaps.err) == (2, True), gaps.err
     alone = mfnet("inspect", photo())
     assert "Could be used as: orthophoto" in alone.out
 

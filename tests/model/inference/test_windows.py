@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mfnet.model.errors import BadOption
-from mfnet.model.inference.windows import WindowPlan
+from mfnet.model.inference.windows import WindowPlan, count_windows
 
 sizes = st.integers(1, 400)
 
@@ -54,3 +54,23 @@ def test_the_example_of_the_paper() -> None:
 def test_a_stride_that_leaves_gaps_is_refused(stride: int) -> None:
     with pytest.raises(BadOption, match=f"the stride is {stride}; expected 1 to 256"):
         WindowPlan(10, 10, 256, stride)
+
+
+@given(plans(), st.data())
+def test_the_windows_of_a_part_are_those_that_touch_it(
+    plan: WindowPlan, data: st.DataObject
+) -> None:
+    def within(size: int) -> range:
+        first = data.draw(st.integers(0, size - 1))
+        return range(first, data.draw(st.integers(first + 1, size)))
+
+    rows, columns = within(plan.height), within(plan.width)
+    touching = [
+        (top, left)
+        for top in plan.tops
+        for left in plan.lefts
+        if top < rows.stop and top + plan.window > rows.start
+        if left < columns.stop and left + plan.window > columns.start
+    ]
+    assert count_windows(plan, rows, columns) == len(touching)
+    assert count_windows(plan) == len(plan)

@@ -40,6 +40,7 @@ class Inspections:
         self.remarks: list[dict[str, Any]] = []
         self.options: dict[str, Any] = {}
         self.sums: dict[str, str] = {}
+        self.report: dict[str, Any] = {}
 
     def file(self, path: Path, names: dict[str, str], sidecar: str | None = None) -> dict[str, Any]:
         assert path.stat().st_size > 0
@@ -58,7 +59,8 @@ class Inspections:
         if self.fault is not None:
             raise self.fault
         reading = {"options": self.options}
-        return {"drift": self.drift, "remarks": self.remarks, "reading": reading}
+        told = {"drift": self.drift, "remarks": self.remarks, "reading": reading}
+        return told | self.report
 
     def correction(self, the_map: Path, labels: Path, out: Path, *_: Any) -> dict[str, Any]:
         assert (the_map / "classes.tif").is_file()

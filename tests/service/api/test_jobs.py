@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import event
+from waiting import PATIENCE_S
 
 from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.domain.job import Failure
@@ -36,13 +37,63 @@ def test_execution_accepts_a_job_and_rings_for_it(api):
     sha256 = hashlib.sha256(b"mine").hexdigest()
     file = api.services.storage.models.path(sha256)
     names |= {str(file): "mine", file.name: "mine"}
-    assert api.inspections.pairs == [(paths, str(file), {}, names)]
+    assert api.inspections.pairs == [(paths, str(file), {"stride": 64}, names)]
     with api.services.database.reading() as session:
         kept = JobRepository(session).get(job["id"]).inputs
     options = {"stride": 64, "blend": "hann", "tta": "none"}
     options |= dict.fromkeys(("confidence", "align", "quality", "polygons", "stac"), False)
     options |= {"min_area": 0, "simplify": 0}
     assert kept == ids | options | {"model": "mine@1", "model_sha256": sha256}
+
+
+def looked_at(**changed):
+    """What an inspection says of a pair."""
+    takes = {"memory_bytes": 5_000_000, "disk_bytes": 2_333, "windows": 12, "seconds": None}
+    return {"ortho": {"height": 20, "width": 50}, "estimate": takes | changed}
+
+
+def test_before_it_runs_a_job_tells_what_it_will_take(api):
+    api.inspections.report = looked_at()
+    first = api.submit(confidence=True)
+    told = {"pixels": 1000, "windows": 12, "memory_bytes": 5_000_000, "disk_bytes": 4_666}
+    assert first["estimate"] == told
+    api.finish(first["id"], {"classes.tif": b"map"})
+    assert api.user.get(f"/jobs/{first['id']}").json()["estimate"] == told
+    seconds = api.submit(by=api.other, confidence=True)["estimate"]["seconds"]
+    assert 0 <= seconds < PATIENCE_S
+
+
+@pytest.mark.parametrize(
+    ("needed", "status", "code"),
+    [("memory_bytes", 422, "run.too_little_memory"), ("disk_bytes", 507, "output.disk_full")],
+)
+def test_what_will_not_fit_is_refused_with_the_numbers_before_it_waits(api, needed, status, code):
+    api.inspections.report = looked_at(**{needed: 1 << 60})
+    rasters = {role: api.upload(f"{role}.tif")["id"] for role in ("ortho", "height")}
+    reply = api.user.post("/processes/segment/execution", json={"inputs": rasters})
+    problem = reply.json()
+    assert (reply.status_code, problem["code"]) == (status, code), problem
+    assert problem["params"]["needed_bytes"] == 1 << 60
+    assert f"{1 << 60:,}" in problem["detail"]
+    assert api.user.get("/jobs").json()["jobs"] == []
+    assert api.notified.jobs == []
+
+
+def test_how_much_a_worker_elsewhere_has_is_a_setting(api):
+    def submit(**changed):
+        settings = api.services.settings.model_copy(update=changed)
+        api.app.state.services = dataclasses.replace(api.app.state.services, settings=settings)
+        return api.user.post("/processes/segment/execution", json={"inputs": rasters})
+
+    api.inspections.report = looked_at(memory_bytes=1 << 60)
+    rasters = {role: api.upload(f"{role}.tif")["id"] for role in ("ortho", "height")}
+    assert submit(redis_url="redis://elsewhere").status_code == 201
+    refused = submit(worker_memory_mb=2).json()
+    assert (refused["code"], refused["params"]["worker_bytes"]) == (
+        "run.too_little_memory",
+        2 << 20,
+    )
+    assert submit(worker_memory_mb=1 << 41).status_code == 201
 
 
 def test_the_terrain_may_be_derived(api):

@@ -15,7 +15,7 @@ from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.tables import Job
 from mfnet.service.domain.job import State
 from mfnet.service.errors import NoSuchJob
-from mfnet.service.schemas.jobs import JobList, Link, StatusInfo, moment
+from mfnet.service.schemas.jobs import JobEstimate, JobList, Link, StatusInfo, moment
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
@@ -137,6 +137,7 @@ def status_info(job: Job, request: Request) -> StatusInfo:
         progress=job.progress,
         secondsLeft=None if job.seconds_left is None else math.ceil(job.seconds_left),
         device=job.device,
+        estimate=None if job.estimate is None else JobEstimate(**job.estimate),
         created=moment(job.created),
         started=moment(job.started) if job.started is not None else None,
         finished=moment(job.finished) if job.finished is not None else None,

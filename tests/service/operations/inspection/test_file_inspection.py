@@ -211,7 +211,8 @@ def test_a_shift_is_measured_in_the_child(tmp_path):
         raster.transform @= rasterio.Affine.translation(6, -4)
     model = str(Path("mfnet/model/weights/town-small.safetensors").resolve())
     files = {"ortho": tmp_path / "ortho.tif", "height": tmp_path / "ndsm.tif"}
-    report = inspector().pair(files, model, {"align": True}, {})
+    report = inspector().pair(files, model, {"align": True, "stride": 64}, {})
+    assert report["estimate"]["windows"] == 7 * 7
     assert report["reading"]["options"]["height_shift"] == pytest.approx([6, -4], abs=1.1)
     (moved,) = [each for each in report["remarks"] if each["code"] == "pair.moved"]
     assert "inputs.height_shift" in moved["message"]

@@ -1,0 +1,59 @@
+"""What a job for a map will take, and whether there is as much."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from mfnet.service.db.repositories.jobs import JobRepository
+from mfnet.service.domain.job_estimate import estimate
+from mfnet.service.errors import TooLittleDisk, TooLittleMemory
+from mfnet.service.operations.context import Services
+from mfnet.service.runtime.machine_memory import machine_memory
+from mfnet.service.settings import Settings
+
+
+def check_room(
+    services: Services, kept: dict[str, Any], report: dict[str, Any]
+) -> dict[str, Any] | None:
+    """What the job will take; None where the inspection does not say.
+
+    Args:
+        services: Of the API.
+        kept: The inputs of the job's row.
+        report: Of the inspection.
+
+    Raises:
+        TooLittleMemory, TooLittleDisk: More than there is.
+    """
+    with services.database.reading() as session:
+        lately = JobRepository(session).finished_lately()
+    found = estimate(report, kept, lately, services.settings.part_pixels)
+    if found is not None:
+        _check_memory(services.settings, found["memory_bytes"], report["ortho"]["width"])
+        _check_disk(services.storage.root, found["disk_bytes"])
+    return found
+
+
+def _check_memory(settings: Settings, needed: int, columns: int) -> None:
+    there = settings.worker_memory_mb << 20
+    if not there and settings.redis_url is None:
+        there = machine_memory()
+    if 0 < there < needed:
+        raise TooLittleMemory(
+            f"a raster of {columns:,} columns needs about {needed:,} bytes of memory, and a worker "
+            f"has {there:,}: cut the raster into tiles of fewer columns (gdal_translate -srcwin), "
+            "or ask whoever runs this service for a worker with more",
+            needed_bytes=needed,
+            worker_bytes=there,
+        )
+
+
+def _check_disk(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise TooLittleDisk(
+            f"the results and what waits beside them need up to {needed:,} bytes, and the service "
+            f"has {free:,} left: remove jobs and uploads, or ask whoever runs it",
+            needed_bytes=needed,
+            free_bytes=free,
+        )
