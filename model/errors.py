@@ -79,6 +79,18 @@ class BadSidecar(InputError):
     code = "raster.bad_sidecar"
 
 
+class BadArchive(InputError):
+    """A zip of tiles that is damaged, encrypted, or holds archives, links or ambiguous names."""
+
+    code = "raster.bad_archive"
+
+
+class ArchiveTooLarge(InputError):
+    """A zip of tiles with too many files, or that unpacks to too much."""
+
+    code = "raster.archive_too_large"
+
+
 class TilesDiffer(InputError):
     """A tile of a raster that is kept in tiles differs from the others."""
 

@@ -197,6 +197,12 @@ class BadRange(ServiceError):
 # ---- uploads --------------------------------------------------------------------------------
 
 
+class NotATile(ServiceError):
+    """One of several uploads that are to make one raster is no raster."""
+
+    code = "upload.not_a_tile"
+
+
 class BadName(ServiceError):
     """A file name that is empty, too long, or has characters that are not allowed."""
 

@@ -32,6 +32,7 @@ from mfnet.model.cli.map_products import open_zones, polygons, zones
 from mfnet.model.cli.models import USER_MODELS, Json, ModelsDir
 from mfnet.model.cli.models import app as models_app
 from mfnet.model.cli.predict import predict
+from mfnet.model.cli.unpack import unpack
 from mfnet.model.engine_options import DEFAULT_MODEL, Device
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ app.command()(polygons)
 app.command()(zones)
 app.command()(compare)
 app.command()(verify)
+app.command()(unpack)
 
 
 @app.command()

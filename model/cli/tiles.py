@@ -14,6 +14,8 @@ import base64
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,25 +65,31 @@ def _of_pair(asked: dict[str, Any], raster: Path, place: tuple[int, int, int]) -
     from mfnet.model.cli.pair_tiles import Drawn, draw_pair_tile
 
     drawn = Drawn(Path(asked["pictures"]), asked["step"], tuple(asked["stretch"]))
-    with _opened(json.dumps([asked["pair"], asked["reading"]])) as pair:
+    with _opened(asked["pair"], asked["reading"]) as pair:
         return draw_pair_tile(pair, drawn, raster, asked["look"], place)
 
 
-def _opened(which: str) -> "RasterPair":
+@contextmanager
+def _opened(rasters: dict[str, str], reading: dict[str, Any]) -> "Iterator[RasterPair]":
     """The pair; what was decided of it is kept, since that takes a sample of its pixels."""
+    from mfnet.model.raster.pairs.join_tiles import joined
     from mfnet.model.raster.pairs.pair import RasterPair
     from mfnet.model.raster.values.reading_options import ReadingOptions
 
-    rasters, reading = json.loads(which)
-    pair = RasterPair.open(
-        Path(rasters["ortho"]),
-        Path(rasters["height"]),
-        dtm=Path(rasters["dtm"]) if "dtm" in rasters else None,
-        options=ReadingOptions(**reading),
-        decisions=_decided.get(which),
-    )
-    _decided[which] = pair.decisions
-    return pair
+    which, options = json.dumps([rasters, reading]), ReadingOptions(**reading)
+    paths = {role: Path(path) for role, path in rasters.items()}
+    with (
+        joined(paths, options) as ready,
+        RasterPair.open(
+            ready["ortho"],
+            ready["height"],
+            dtm=ready.get("dtm"),
+            options=options,
+            decisions=_decided.get(which),
+        ) as pair,
+    ):
+        _decided[which] = pair.decisions
+        yield pair
 
 
 @lru_cache(maxsize=64)

@@ -13,6 +13,7 @@ from mfnet.service.domain.map_outputs import TERRAIN, further_files
 from mfnet.service.domain.reading_inputs import reading_of
 from mfnet.service.engine.outcomes import AttemptFailed
 from mfnet.service.engine.protocol import JoinRequest, KeyRequest, MapRequest, PartRequest
+from mfnet.service.files import tile_folders
 from mfnet.service.files.storage import Storage
 from mfnet.service.settings import Settings
 
@@ -91,7 +92,13 @@ class JobRequests:
             **derived,
             **{name: job.inputs.get(name) for name in _OF_FILES},
             **{name: job.inputs.get(name, 0) for name in _OF_POLYGONS},
-            "names": {upload.id: upload.name for upload in uploads.values()},
+            "names": {
+                file: name
+                for upload in uploads.values()
+                for file, name in tile_folders.names_of(
+                    upload.id, upload.name, upload.report
+                ).items()
+            },
             **self._model(job),
             "models_dir": self._settings.models_dir.resolve(),
             "preview": self._storage.preview(job.id),

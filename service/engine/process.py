@@ -23,7 +23,9 @@ from mfnet.service.settings import environment_without_secrets
 
 _log = logging.getLogger(__name__)
 
-ENVIRONMENT = gdal_env.allowing(gdal_env.FENCE, *gdal_env.VECTORS, gdal_env.POLYGONIZING)
+ENVIRONMENT = gdal_env.allowing(
+    gdal_env.FENCE, *gdal_env.VECTORS, gdal_env.MOSAIC, gdal_env.POLYGONIZING
+)
 """Of an engine, beside its parent's."""
 
 

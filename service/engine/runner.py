@@ -68,16 +68,16 @@ class Segmenter:
         """
         from mfnet.model.inference.segment import Segmentation
         from mfnet.model.inference.segment_options import SegmentOptions
-        from mfnet.model.raster.pairs.pair import RasterPair
+        from mfnet.model.raster.pairs.join_tiles import joined
         from mfnet.model.raster.values.reading_options import ReadingOptions
 
         how = {name: value for name, value in request.options.items() if name != "confidence"}
         options = SegmentOptions(**how)
         runtime = self._load(request, options)
         reading = ReadingOptions(**request.reading)
-        dtm = _terrain(request, reading, send)
         with (
-            RasterPair.open(request.ortho, request.height, dtm=dtm, options=reading) as pair,
+            joined(_rasters(request), reading) as whole,
+            _paired(request, whole, reading, send) as pair,
             _preview(request, pair.grid, runtime.config.classes) as show,
         ):
             pair.report = pair.report.renamed(request.names)
@@ -190,19 +190,33 @@ def answer(request: Request, segmenter: Segmenter, send: Send) -> Done | Failed:
         return _fault(error)
 
 
-def _terrain(request: SegmentRequest, reading: Any, send: Send) -> Path | None:
-    """The terrain model; where it is to be derived, it is made by whoever comes first."""
+def _rasters(request: SegmentRequest) -> dict[str, Path]:
+    given = {"ortho": request.ortho, "height": request.height, "dtm": request.dtm}
+    return {role: path for role, path in given.items() if path is not None}
+
+
+def _paired(request: SegmentRequest, whole: dict[str, Path], reading: Any, send: Send) -> Any:
+    """The open pair; tiles of a raster are one file in `whole`."""
+    from mfnet.model.raster.pairs.pair import RasterPair
+
+    height = whole.get("height")
+    dtm = _terrain(request, height, reading, send) or whole.get("dtm")
+    return RasterPair.open(whole["ortho"], height, dtm=dtm, options=reading)
+
+
+def _terrain(request: SegmentRequest, height: Path | None, reading: Any, send: Send) -> Path | None:
+    """The terrain model that is to be derived: it is made by whoever comes first."""
     from mfnet.model.raster.pairs.derive_terrain import LARGEST_M, derive_terrain
 
-    if (wanted := request.terrain) is None or request.height is None:
-        return request.dtm
+    if (wanted := request.terrain) is None or height is None:
+        return None
     if not wanted.exists():
         send(Progress(done=0, total=0, what="deriving the terrain"))
         wanted.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".terrain-", dir=wanted.parent) as folder:
             made = Path(folder) / wanted.name
             largest_m = request.largest_building or LARGEST_M
-            derive_terrain(request.height, made, options=reading, largest_m=largest_m)
+            derive_terrain(height, made, options=reading, largest_m=largest_m)
             publish_once(made, wanted)
     if isinstance(request, JoinRequest):
         shutil.copyfile(wanted, request.out / wanted.name)

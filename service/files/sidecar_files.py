@@ -7,10 +7,13 @@ later changes it. The program that looks at files knows them by these endings
 """
 
 import contextlib
+import hashlib
 import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+
+from mfnet.service.files import tile_folders
 
 ENDINGS = {"world": ".tfw", "prj": ".prj", "pam": ".aux.xml", "mask": ".msk"}
 """By kind, as they stand beside an upload."""
@@ -53,6 +56,21 @@ def beside(raster: Path) -> list[Path]:
     return [raster.with_name(raster.name + ending) for ending in ENDINGS.values()]
 
 
+def with_sidecars(raster: Path, sha256: str) -> str:
+    """What an upload holds, the sidecars beside it included, as one hash.
+
+    Args:
+        raster: The upload's file.
+        sha256: Of that file alone; the same is returned where nothing stands beside it.
+    """
+    told = [sha256]
+    for path in beside(raster):
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            told.append(path.name.removeprefix(raster.name))
+            told.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return hashlib.sha256(" ".join(told).encode()).hexdigest() if told[1:] else sha256
+
+
 def link(raster: Path, files: Mapping[str, Path]) -> None:
     """Puts sidecars beside an upload.
 
@@ -70,6 +88,7 @@ def link(raster: Path, files: Mapping[str, Path]) -> None:
 
 
 def remove(raster: Path) -> None:
-    """Removes an upload's file and what stands beside it."""
+    """Removes an upload's file and what stands beside it, or its folder of tiles."""
+    tile_folders.remove(raster)
     for path in (raster, *beside(raster)):
         path.unlink(missing_ok=True)

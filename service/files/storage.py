@@ -1,7 +1,8 @@
 """The service's files: one folder, every name in it made by us.
 
     uploads/<upload id>           what was sent; with .part behind it while it arrives (`unsettled`
-                                  tells of what else may stand beside it)
+                                  tells of what else may stand beside it); a folder of tiles where
+                                  several files are one raster (`tile_folders`)
     incoming/<upload id>/         what has come so far of an upload in pieces
     jobs/<job id>/<epoch>/        what one attempt wrote; the job's row names the one that counts
     jobs/<job id>/parts/          finished rows of a job that is cut, until it has come to its end

@@ -142,6 +142,13 @@ def _rasters(session: Session, job: Job) -> dict[str, Upload]:
         upload = uploads.get(ref)
         if upload is None:
             raise _gone(job, role)
+        if upload.report.get("tiles"):
+            raise NotCorrectable(
+                f"the {role} of job {job.id} is in tiles; expected single files: models learn of "
+                "these alone (gdalbuildvrt and gdal_translate make one)",
+                job=job.id,
+                input=role,
+            )
         known[role] = upload
     return known
 

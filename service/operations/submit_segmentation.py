@@ -22,11 +22,12 @@ from mfnet.service.errors import (
     Refused,
     UploadNotFound,
 )
+from mfnet.service.files import tile_folders
 from mfnet.service.operations.callbacks import new_secret
 from mfnet.service.operations.caller import Caller
 from mfnet.service.operations.context import Services
 from mfnet.service.operations.room_for_job import check_room
-from mfnet.service.operations.uploads import quotas
+from mfnet.service.operations.uploads import quotas, tiled_upload
 from mfnet.service.schemas.jobs import SegmentInputs
 
 _log = logging.getLogger(__name__)
@@ -58,8 +59,7 @@ def submit(
     request = Request(caller, SEGMENT, inputs, idempotency_key, chosen)
     if (first := request.first(services)) is not None:
         return first
-    with services.database.reading() as session:
-        rasters = _rasters(session, caller, inputs)
+    rasters = _rasters(services, caller, inputs)
     model = find_model(services, inputs.model)
     report = _inspect(services, rasters, model, inputs)
     kept = inputs.model_dump(exclude_none=True) | {
@@ -188,20 +188,30 @@ def find_model(services: Services, ref: str) -> Model:
         raise Refused(error.code, error.message, **error.params) from error
 
 
-def _rasters(session: Session, caller: Caller, inputs: SegmentInputs) -> dict[str, Upload]:
-    """The uploads that the inputs name, by role."""
+def _rasters(services: Services, caller: Caller, inputs: SegmentInputs) -> dict[str, Upload]:
+    """The uploads that the inputs name, by role; of several one, which is made of them."""
+    refs: dict[str, Any] = uploads_of(inputs.model_dump())
+    with services.database.reading() as session:
+        found = {
+            role: [
+                _upload(session, caller, role, each)
+                for each in (ref if isinstance(ref, list) else [ref])
+            ]
+            for role, ref in refs.items()
+        }
+    return {role: tiled_upload.joined(services, caller, each) for role, each in found.items()}
+
+
+def _upload(session: Session, caller: Caller, role: str, ref: str) -> Upload:
     uploads = UploadRepository(session)
-    found = {}
-    for role, ref in uploads_of(inputs.model_dump()).items():
-        upload = uploads.get(ref, caller.scope) or uploads.named(caller.key_id, ref)
-        if upload is None:
-            raise UploadNotFound(
-                f"inputs.{role}: no upload {ref!r}; send the file first: PUT /uploads/NAME",
-                role=role,
-                upload=ref,
-            )
-        found[role] = upload
-    return found
+    upload = uploads.get(ref, caller.scope) or uploads.named(caller.key_id, ref)
+    if upload is None:
+        raise UploadNotFound(
+            f"inputs.{role}: no upload {ref!r}; send the file first: PUT /uploads/NAME",
+            role=role,
+            upload=ref,
+        )
+    return upload
 
 
 def _inspect(
@@ -209,7 +219,9 @@ def _inspect(
 ) -> dict[str, Any]:
     paths = {role: services.storage.upload(upload.id) for role, upload in rasters.items()}
     file = services.storage.models.path(model.sha256)
-    names = {upload.id: upload.name for upload in rasters.values()}
+    names: dict[str, str] = {}
+    for upload in rasters.values():
+        names |= tile_folders.names_of(upload.id, upload.name, upload.report)
     names |= {str(file): model.name, file.name: model.name}
     asked = inspection_options(inputs.model_dump())
     sums = {role: upload.sha256 for role, upload in rasters.items()}

@@ -26,6 +26,8 @@ FENCE = {
     "GDAL_SKIP": _SKIPPED_DRIVERS,
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no sidecar is looked for
     "CPL_VSIL_CURL_ALLOWED_FILENAME": "none",
+    "GDAL_VRT_ENABLE_PYTHON": "NO",
+    "GDAL_VRT_ENABLE_RAWRASTERBAND": "NO",
     "PROJ_NETWORK": "OFF",  # a stranger's CRS may name grids
 }
 """For the environment of a child; inside `rasterio.Env` these settings would come too late.
@@ -36,6 +38,9 @@ What is left is enough to write results, too: a warp needs no VRT driver.
 VECTORS = ("ESRI Shapefile", "FlatGeobuf")
 """Drivers for a child that reads polygons, too: these formats name no other files."""
 
+
+MOSAIC = "VRT"
+"""Driver for a child that reads rasters in tiles: by a VRT that it writes itself, and no other."""
 
 POLYGONIZING = "Memory"
 """Driver that rasterio makes polygons of a raster with; it opens no files."""

@@ -69,9 +69,11 @@ class Execution(BaseModel):
 
 
 def _value(given: Any, is_upload: bool) -> Any:
-    """A qualified value as the value; a link to an upload as its address."""
+    """A qualified value as the value; a link to an upload as its address; each of several."""
     if isinstance(given, dict) and "value" in given and set(given) <= _QUALIFIED:
         return given["value"]
+    if is_upload and isinstance(given, list):
+        return [_value(each, is_upload) for each in given]
     if is_upload and isinstance(given, dict) and "href" in given and set(given) <= _LINK:
         return given["href"]
     return given

@@ -22,6 +22,8 @@ RasterInput = Annotated[
     ),
 ]
 """An upload's id, name or address."""
+TiledInput = RasterInput | Annotated[list[RasterInput], Field(min_length=1, max_length=1000)]
+"""The same, or those of several: tiles of one raster; of two that overlap the later one counts."""
 PolygonsInput = Annotated[str, Field(min_length=1, max_length=2000)]
 """The same, of polygons: GeoPackage, GeoJSON, FlatGeobuf, a Shapefile in a zip."""
 LayerName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,200}$")]
@@ -89,17 +91,18 @@ class ProcessList(BaseModel):
 class SegmentInputs(ReadingInputs):
     """What a segmentation takes."""
 
-    ortho: RasterInput = Field(
+    ortho: TiledInput = Field(
         title="Orthophoto",
-        description="id or address of an upload, or the name of your newest one so called",
+        description="id or address of an upload, or the name of your newest one so called; several "
+        "are tiles of one raster",
     )
-    height: RasterInput | None = Field(
+    height: TiledInput | None = Field(
         default=None,
         title="Height raster",
         description="an upload with heights above ground (nDSM) in metres, or a surface with "
         "`dtm`; without one all is mapped by its colour",
     )
-    dtm: RasterInput | None = Field(
+    dtm: TiledInput | None = Field(
         default=None,
         title="Terrain",
         description="an upload to subtract from `height`; or `auto`: derive the terrain from it",

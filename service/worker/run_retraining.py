@@ -136,7 +136,8 @@ class Retraining:
                 if Ref.read(job.inputs["model"]).name != model:
                     continue
                 rasters = uploads_of(job.inputs, RASTERS)
-                if all(uploads.get(raster) for raster in rasters.values()):
+                found = [uploads.get(raster) for raster in rasters.values()]
+                if all(each and not each.report.get("tiles") for each in found):
                     places.setdefault(tuple(rasters.items()), job)
                 if len(places) == RECENT:
                     break

@@ -3,7 +3,7 @@
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +13,13 @@ import numpy as np
 from rasterio.crs import CRS
 from rasterio.enums import MaskFlags
 
-from mfnet.model.errors import RasterForbidden, RasterTooLarge, TilesDiffer
+from mfnet.model.errors import (
+    RasterForbidden,
+    RasterTooLarge,
+    TilesDiffer,
+    WrongBands,
+    WrongType,
+)
 from mfnet.model.raster.files.geotiff import GeoTiff, Role
 from mfnet.model.raster.files.mosaic import Mosaic, forget, is_tiled, remember, tile_paths
 from mfnet.model.raster.files.screening import Layout, Limits
@@ -56,7 +62,7 @@ def joined(
 
     Args:
         paths: By role, `ortho`, `height` and `dtm`: a GeoTIFF; or a folder, a pattern or a VRT of
-            tiles.
+            tiles. One alone may be of any role.
         options: How they are to be read.
 
     Yields:
@@ -67,14 +73,25 @@ def joined(
         InputError: What a tile by itself is refused for.
     """
     roles = {"ortho": Role.ORTHO, "height": Role.HEIGHT, "dtm": Role.DTM}
+    reading = options or ReadingOptions()
     with ExitStack() as stack:
         ready = dict(paths)
         for name, path in paths.items():
             if is_tiled(path):
                 folder = Path(stack.enter_context(TemporaryDirectory(prefix="mfnet-tiles-")))
-                ready[name] = join_tiles(path, roles[name], folder, options or ReadingOptions())
+                role = roles[name] if len(paths) > 1 else _suited(path, reading)
+                ready[name] = join_tiles(path, role, folder, reading)
                 stack.callback(forget, ready[name])
         yield ready
+
+
+def _suited(path: Path, options: ReadingOptions) -> Role:
+    """What tiles by themselves may be, by the first of them."""
+    first = tile_paths(path)[0]
+    for role in (Role.ORTHO, Role.HEIGHT, Role.LABELS):
+        with suppress(WrongBands, WrongType), GeoTiff(first, role, options):
+            return role
+    return Role.ORTHO
 
 
 def join_tiles(path: Path, role: Role, folder: Path, options: ReadingOptions) -> Path:

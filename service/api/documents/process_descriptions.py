@@ -144,13 +144,25 @@ def _inputs(inputs: type[BaseModel]) -> dict[str, Any]:
     for name, field in schema["properties"].items():
         texts = {key: field.pop(key) for key in ("title", "description")}
         required = int(name in schema.get("required", ()))
+        one, most = _occurrences(field)
         described[name] = {
             **texts,
-            "schema": input_schema(field),
+            "schema": input_schema(one),
             "minOccurs": required,
-            "maxOccurs": 1,
+            "maxOccurs": most,
         }
     return described
+
+
+def _occurrences(field: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """The schema of one value, and how many there may be: what may be a list of itself."""
+    kinds = field.get("anyOf", [])
+    for several in kinds:
+        if several.get("items") in kinds:
+            one = [kind for kind in kinds if kind is not several]
+            rest = {key: value for key, value in field.items() if key != "anyOf"}
+            return rest | (one[0] if len(one) == 1 else {"anyOf": one}), several["maxItems"]
+    return field, 1
 
 
 def _output(name: str, text: str) -> dict[str, Any]:

@@ -29,9 +29,11 @@ def with_uploads(inputs: Inputs, body: Execution, request: Request) -> Inputs:
     given = {name: getattr(inputs, name) for name in body.uploads}
     return inputs.model_copy(
         update={
-            name: _upload_of(name, value, request)
+            name: [_named(name, each, request) for each in value]
+            if isinstance(value, list)
+            else _named(name, value, request)
             for name, value in given.items()
-            if value is not None and "/" in value  # which no name has
+            if value is not None
         }
     )
 
@@ -103,6 +105,10 @@ def tell_async(request: Request, response: Response) -> None:
     """Tell a client that asked for it that its job runs on without it."""
     if prefers(request, "respond-async"):
         response.headers["Preference-Applied"] = "respond-async"
+
+
+def _named(name: str, value: str, request: Request) -> str:
+    return _upload_of(name, value, request) if "/" in value else value  # which no name has
 
 
 def _upload_of(name: str, address: str, request: Request) -> str:

@@ -42,10 +42,14 @@ _REMEMBERED = 256
 """Reports on pairs; of some kilobytes each."""
 _DRAWING_S = 240
 """More for the pictures of a job: both rasters are read whole."""
+_UNPACKED_BYTES_S = 50_000_000
+"""At least."""
 _GRACE_S = 10
 """For starting the interpreter, and for the child's own time limit to speak first."""
 
-ENVIRONMENT: dict[str, str] = gdal_env.allowing(gdal_env.FENCE, *gdal_env.VECTORS) | {
+ENVIRONMENT: dict[str, str] = gdal_env.allowing(
+    gdal_env.FENCE, *gdal_env.VECTORS, gdal_env.MOSAIC
+) | {
     "GDAL_PAM_ENABLED": "NO",
     "GDAL_CACHEMAX": "64",
     "GDAL_NUM_THREADS": "1",
@@ -98,13 +102,16 @@ class Inspector:
         """No further children."""
         self._children.close()
 
-    def file(self, path: Path, names: Names, sidecar: str | None = None) -> dict[str, Any]:
+    def file(
+        self, path: Path, names: Names, sidecar: str | None = None, *, quick: bool = False
+    ) -> dict[str, Any]:
         """The report on one raster, whatever its role, or on what stands beside one.
 
         Args:
-            path: The raster.
+            path: The raster, or a folder of its tiles.
             names: What its sender calls it, by the name that it has on our disk.
             sidecar: What kind of sidecar it is, if it is one.
+            quick: By headers and a sample of the blocks.
 
         Raises:
             Refused: The file is at fault; code and message are the inspection's.
@@ -113,8 +120,33 @@ class Inspector:
         """
         arguments = [] if sidecar is None else ["--sidecar", sidecar]
         # What takes longer to decode is no fault of its sender's: the map's engine sees the rest.
-        scan = ["--scan-seconds", str(self._max_seconds / 2)]
+        scan = ["--quick"] if quick else ["--scan-seconds", str(self._max_seconds / 2)]
         return self._inspect([str(path), *arguments, *scan], names)
+
+    def unpacked(
+        self, archive: Path, folder: Path, names: Names, max_bytes: int
+    ) -> list[dict[str, Any]]:
+        """Unpacks a zip of tiles; returns each one's `file`, `name` and `bytes`, none of another.
+
+        Args:
+            archive: The zip.
+            folder: Empty.
+            names: As in `file`.
+            max_bytes: That may come out.
+
+        Raises:
+            Refused, InspectionBroken, Busy: As `file`.
+        """
+        seconds = int(self._max_seconds + max_bytes / _UNPACKED_BYTES_S)
+        limits = [*self._limits[:2], "--max-seconds", str(seconds)]
+        room = ["--max-bytes", str(max_bytes), "--json"]
+        with _place(self._drawers, 0), _place(self._drawing, self._max_seconds):
+            child = self._run(
+                ["unpack", str(archive), str(folder), *room, *limits], seconds + _GRACE_S
+            )
+        # What the tiles are called now is for us.
+        found: list[dict[str, Any]] = _reading(child, names if child.returncode else {})["tiles"]
+        return found
 
     def pair(
         self,

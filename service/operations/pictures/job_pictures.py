@@ -16,6 +16,7 @@ from mfnet.service.domain.job_uploads import RASTERS, derives_terrain, uploads_o
 from mfnet.service.domain.map_outputs import TERRAIN
 from mfnet.service.domain.reading_inputs import reading_of
 from mfnet.service.errors import NoSuchResult, RastersGone
+from mfnet.service.files import tile_folders
 from mfnet.service.operations.context import Services
 from mfnet.service.operations.pictures.kept_pictures import VALUES, kept, picture_in
 
@@ -139,7 +140,9 @@ def rasters(services: Services, job: Job) -> tuple[dict[str, Path], dict[str, st
                 job=job.id,
             )
         paths["dtm"] = the_map / TERRAIN
-    if gone or not all(path.is_file() for path in paths.values()):
+    if gone or not all(path.exists() for path in paths.values()):
         return {}, {}
-    names = {upload.id: upload.name for upload in known.values()}
-    return paths, {path.name: names.get(path.name, path.name) for path in paths.values()}
+    names: dict[str, str] = {}
+    for upload in known.values():
+        names |= tile_folders.names_of(upload.id, upload.name, upload.report)
+    return paths, {path.name: path.name for path in paths.values()} | names

@@ -47,7 +47,7 @@ def whole_bytes(services: Services, caller: Caller, upload_id: str) -> int | Non
         upload = UploadRepository(session).get(upload_id, caller.key_id)
     if upload is None or services.storage.incoming.about(upload_id) is not None:
         return None
-    return upload.bytes
+    return int(upload.report.get("sent_bytes", upload.bytes))
 
 
 def expires(services: Services, upload_id: str) -> float:

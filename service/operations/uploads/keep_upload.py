@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from mfnet.service.db.repositories.uploads import UploadRepository
 from mfnet.service.db.tables import Upload
-from mfnet.service.files import sidecar_files
+from mfnet.service.errors import Refused, StorageFull
+from mfnet.service.files import sidecar_files, tile_folders
 from mfnet.service.operations.caller import Caller
 from mfnet.service.operations.context import Services
 from mfnet.service.operations.uploads import quotas
@@ -33,7 +35,12 @@ def keep(
         kind = sidecar_files.kind_of(name)
         if kind is None:
             _link_sidecars(services, caller, path, name)
-        report = services.inspector.file(path, {upload_id: name}, kind)
+        tiles = _unpacked(services, caller, path, name) if kind is None else []
+        called = tile_folders.names_of(upload_id, name, {"tiles": tiles})
+        report = services.inspector.file(path, called, kind)
+        if tiles:
+            report |= {"tiles": tiles, "sent_bytes": size}
+            size = sum(tile["bytes"] for tile in tiles)
         if kind is not None:
             report |= {"remarks": [*report.get("remarks", ()), *_late(services, caller, name)]}
         with services.database.writing() as session:
@@ -44,6 +51,30 @@ def keep(
     except BaseException:
         sidecar_files.remove(path)
         raise
+
+
+def _unpacked(services: Services, caller: Caller, path: Path, name: str) -> list[dict[str, Any]]:
+    """The tiles of a zip, which are in its place then; none of any other file."""
+    if not tile_folders.is_zip(path):
+        return []
+    with services.database.reading() as session:
+        left = quotas.check_bytes(services, session, caller, 0)
+    limit = services.settings.upload_limit_bytes
+    folder = tile_folders.staged(path)
+    folder.mkdir()
+    names = {path.name: name}
+    try:
+        room = limit if left is None else min(limit, left)
+        tiles = services.inspector.unpacked(path, folder, names, room)
+    except Refused as refused:
+        if refused.code == "output.not_writable":
+            raise StorageFull(f"no room to unpack {path.name}: {refused.message}") from refused
+        raise
+    if tiles:
+        tile_folders.settle(path)
+    else:
+        folder.rmdir()
+    return tiles
 
 
 def _link_sidecars(services: Services, caller: Caller, raster: Path, name: str) -> None:

@@ -41,17 +41,40 @@ class Inspections:
         self.options: dict[str, Any] = {}
         self.sums: dict[str, str] = {}
         self.report: dict[str, Any] = {}
+        self.of_file: dict[str, Any] = {}
+        self.tiles: list[dict[str, Any]] = []
 
-    def file(self, path: Path, names: dict[str, str], sidecar: str | None = None) -> dict[str, Any]:
+    def file(
+        self,
+        path: Path,
+        names: dict[str, str],
+        sidecar: str | None = None,
+        *,
+        quick: bool = False,
+    ) -> dict[str, Any]:
         assert path.stat().st_size > 0
-        assert list(names) == [path.name]
+        assert path.is_dir() == (len(names) > 1)
+        assert path.is_dir() or not quick
+        assert list(names)[-1] == path.name
         if self.fault is not None:
             raise self.fault
         self.beside = sorted(file.name for file in path.parent.glob(f"{path.name}.*"))
         if sidecar is not None:
             return {"kind": sidecar}
-        (name,) = names.values()
-        return {"suits": ["height raster" if "height" in name else "orthophoto"]}
+        name = names[path.name]
+        suits = ["height raster" if "height" in name else "orthophoto"]
+        return {"suits": suits} | self.of_file
+
+    def unpacked(
+        self, archive: Path, folder: Path, names: Any, max_bytes: int
+    ) -> list[dict[str, Any]]:
+        assert archive.read_bytes().startswith(b"PK")
+        self.room = max_bytes
+        if self.fault is not None:
+            raise self.fault
+        for tile in self.tiles:
+            (folder / tile["file"]).write_bytes(tile["bytes"] * b"x")
+        return self.tiles
 
     def pair(self, *what: Any) -> dict[str, Any]:
         *asked, self.sums = what

@@ -46,6 +46,66 @@ def test_execution_accepts_a_job_and_rings_for_it(api):
     assert kept == ids | options | {"model": "mine@1", "model_sha256": sha256}
 
 
+def tile(api, name="a.tif", by=None, raster=True):
+    """An upload that the inspection takes for a raster, or for polygons."""
+    api.inspections.of_file = {"raster": {}} if raster else {}
+    return api.upload(name, by)["id"]
+
+
+def test_several_uploads_make_one_raster(api):
+    api.upload("b.tfw")
+    tiles = [tile(api), tile(api, "b.tif")]
+    asked = {"ortho": [tiles[0], {"href": f"{api.url}/uploads/{tiles[1]}"}], "height": ["a.tif"]}
+    job = api.user.post("/processes/segment/execution", json={"inputs": asked}).json()
+    ortho, height = (job["inputs"][role] for role in ("ortho", "height"))
+    assert height == tiles[0]
+    one = api.user.get(f"/uploads/{ortho}").json()
+    assert (one["name"], one["bytes"]) == ("a.tif and 1 more", 2 * len(b"pixels"))
+    files = [f"{ortho}-0000{number}.tif" for number in (1, 2)]
+    told = [
+        {"file": file, "name": name} for file, name in zip(files, ("a.tif", "b.tif"), strict=True)
+    ]
+    assert one["report"]["tiles"] == told
+    rasters, *_, names = api.inspections.pairs[-1]
+    folder = rasters["ortho"]
+    assert {path.name for path in folder.iterdir()} == {*files, f"{ortho}-00002.tfw"}
+    assert (names[files[0]], names[f"{ortho}.vrt"]) == ("a.tif", "a.tif and 1 more")
+
+    again = api.user.post("/processes/segment/execution", json={"inputs": asked}).json()
+    assert again["inputs"]["ortho"] == ortho
+    turned = api.user.post(
+        "/processes/segment/execution", json={"inputs": {"ortho": tiles[::-1]}}
+    ).json()
+    assert turned["inputs"]["ortho"] != ortho  # of two that overlap the later one counts
+    assert api.user.delete(f"/uploads/{tiles[1]}").status_code == 204
+    assert len(list(folder.iterdir())) == 3
+    assert api.user.delete(f"/uploads/{ortho}").json()["code"] == "upload.in_use"
+    for each in (job, again):
+        api.user.delete(f"/jobs/{each['id']}")
+    assert api.user.delete(f"/uploads/{ortho}").status_code == 204
+    assert not folder.exists()
+
+
+def test_what_cannot_be_one_raster_is_refused_and_leaves_nothing(api):
+    rasters, others = [tile(api), tile(api)], [tile(api, "parcels.gpkg", raster=False)]
+    theirs = tile(api, by=api.other)
+    before = sorted(api.services.storage.uploads.iterdir())
+
+    def refused(ortho):
+        reply = api.user.post("/processes/segment/execution", json={"inputs": {"ortho": ortho}})
+        return reply.status_code, reply.json()["code"]
+
+    assert refused([*rasters, *others]) == (422, "upload.not_a_tile")
+    assert refused([*rasters, theirs]) == (422, "upload.unknown")
+    assert refused([]) == (400, "request.invalid")
+    assert refused([rasters]) == (400, "request.invalid")
+    assert refused([*rasters, "https://elsewhere/a.tif"]) == (400, "request.foreign_reference")
+    api.inspections.fault = Refused("raster.tiles_differ", "a.tif: the CRS is another")
+    assert refused(rasters) == (422, "raster.tiles_differ")
+    assert sorted(api.services.storage.uploads.iterdir()) == before
+    assert len(api.user.get("/uploads").json()["uploads"]) == 3
+
+
 def looked_at(**changed):
     """What an inspection says of a pair."""
     takes = {"memory_bytes": 5_000_000, "disk_bytes": 2_333, "windows": 12, "seconds": None}

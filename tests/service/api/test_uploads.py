@@ -248,3 +248,47 @@ def test_pages_of_uploads_lead_on(api):
     last = api.user.get(first.links["next"]["url"])
     assert [each["id"] for each in last.json()["uploads"]] == ids[:1]
     assert last.links == {}
+
+
+def test_a_zip_of_tiles_is_a_folder_and_counts_as_what_it_takes(api, settings, monkeypatch):
+    monkeypatch.setitem(settings.__dict__, "quota_bytes", 1000)
+    told = [{"file": f"t-0000{n}.tif", "name": f"{n}.tif", "bytes": 300} for n in (1, 2)]
+    api.inspections.tiles = told
+    got = api.user.put("/uploads/dop.zip", content=b"PK" + bytes(98)).json()
+    assert (got["name"], got["bytes"], got["sha256"]) == (
+        "dop.zip",
+        600,
+        hashlib.sha256(b"PK" + bytes(98)).hexdigest(),
+    )
+    assert got["report"]["tiles"] == told
+    assert got["report"]["sent_bytes"] == 100
+    assert api.inspections.room == 1000
+    (folder,) = files(api)
+    assert (folder.name, len(list(folder.iterdir()))) == (got["id"], 2)
+    assert api.user.get("/me").json()["quotas"]["bytes_stored"]["used"] == 600
+    again = api.user.put("/uploads/dop.zip", content=b"PK" + bytes(98))
+    assert (again.status_code, again.json()["code"]) == (507, "quota.bytes")
+    assert files(api) == [folder]
+    assert api.user.delete(f"/uploads/{got['id']}").status_code == 204
+    assert files(api) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "told"),
+    [
+        ("raster.bad_archive", 422, "raster.bad_archive"),
+        ("output.not_writable", 507, "storage.full"),
+    ],
+)
+def test_a_zip_that_is_not_unpacked_leaves_nothing(api, code, status, told):
+    api.inspections.fault = Refused(code, "no")
+    reply = api.user.put("/uploads/dop.zip", content=b"PK and more")
+    assert (reply.status_code, reply.json()["code"]) == (status, told)
+    assert files(api) == []
+
+
+def test_a_zip_of_something_else_is_kept_as_it_is(api):
+    got = api.upload("parcels.zip")
+    kept = api.user.put("/uploads/parcels.zip", content=b"PK and more").json()
+    assert "tiles" not in kept["report"]
+    assert {path.name for path in files(api) if path.is_file()} == {got["id"], kept["id"]}

@@ -125,7 +125,7 @@ def test_the_child_knows_no_secret_and_no_driver_that_follows_names(
     done = child.receive(30)
     child.stop()
     assert isinstance(done, Done)
-    drivers = ["COG", "ESRI Shapefile", "GTiff", "MEM", "Memory"]
+    drivers = ["COG", "ESRI Shapefile", "GTiff", "MEM", "Memory", "VRT"]  # VRT: of tiles
     assert done.result["drivers"] == drivers
     assert done.result["environment"]["KEPT"] == "here"
     assert "s3cret" not in done.result["environment"].values()

@@ -117,6 +117,36 @@ def test_a_real_engine_computes_refuses_and_computes_again(tmp_path: Path) -> No
 
 @pytest.mark.acceptance
 @pytest.mark.timeout(600)
+def test_tiles_make_the_map_of_one_file(tmp_path: Path) -> None:
+    whole = _tiny_request(tmp_path)
+    engine = Segmenter()
+    assert isinstance(answer(whole, engine, lambda _: None), Done)
+    tiles = {}
+    for role in ("ortho", "height"):
+        (tmp_path / f"{role}s").mkdir()
+        with rasterio.open(tmp_path / f"{role}.tif") as raster:
+            pixels = raster.read()
+        for number, columns in enumerate((slice(0, 17), slice(17, 50))):
+            tile = tmp_path / f"{role}s" / f"{role}s-{number}.tif"
+            _write(tile, pixels[:, :, columns], left=columns.start)
+        tiles[role] = tmp_path / f"{role}s"
+    names = {"orthos.vrt": "dop.zip", "heights.vrt": "dom.zip"}
+    out = tmp_path / "of_tiles"
+    out.mkdir()
+    done = answer(_with(whole, **tiles, names=names, out=out), engine, lambda _: None)
+    assert isinstance(done, Done), done
+    assert done.result["pair"]["ortho"]["file"] == "dop.zip"
+    maps = [folder / "classes.tif" for folder in (whole.out, out)]
+    pixels = []
+    for path in maps:
+        with rasterio.open(path) as raster:
+            tags = {k: v for k, v in raster.tags().items() if k != "MFNET_INPUTS"}
+            pixels.append((raster.read().tobytes(), raster.profile, raster.colormap(1), tags))
+    assert pixels[0] == pixels[1]
+
+
+@pytest.mark.acceptance
+@pytest.mark.timeout(600)
 def test_a_real_engine_computes_parts_and_joins_them(tmp_path: Path) -> None:
     told = {"options": {"blend": "mean", "confidence": True}, "further": QUALITY}
     request = _with(_tiny_request(tmp_path), **told)
@@ -176,10 +206,10 @@ def _tiny_request(folder: Path) -> MapRequest:
     return _asked(folder)
 
 
-def _write(path: Path, array: np.ndarray) -> None:
+def _write(path: Path, array: np.ndarray, left: int = 0) -> None:
     bands, height, width = array.shape
     profile = {"count": bands, "height": height, "width": width, "dtype": array.dtype}
-    grid = {"crs": "EPSG:32631", "transform": from_origin(5e5, 5e6, 0.2, 0.2)}
+    grid = {"crs": "EPSG:32631", "transform": from_origin(5e5 + 0.2 * left, 5e6, 0.2, 0.2)}
     with rasterio.open(path, "w", driver="GTiff", **profile, **grid) as file:
         file.write(array)
 

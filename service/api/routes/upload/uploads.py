@@ -60,8 +60,8 @@ async def put_upload(
     content_digest: ContentDigest = None,
     content_length: ContentLength = None,
 ) -> UploadInfo:
-    """Send a GeoTIFF, or polygons (GeoPackage, GeoJSON, FlatGeobuf, a Shapefile in a zip), as
-    `curl -T` does. It is looked at before this answers.
+    """Send a GeoTIFF, a zip of GeoTIFF tiles of one raster, or polygons (GeoPackage, GeoJSON,
+    FlatGeobuf, a Shapefile in a zip), as `curl -T` does. It is looked at before this answers.
 
     What stands beside a GeoTIFF (ortho.tfw, ortho.prj, ortho.tif.aux.xml, ortho.tif.msk) comes
     before it, and is read with it."""

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import zipfile
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +17,10 @@ import rasterio
 import shapely
 from inspections import CHILDREN
 from rasterio.errors import NotGeoreferencedWarning
+from rasterio.io import MemoryFile
 
 from mfnet.service.errors import Busy, InspectionBroken, Refused
-from mfnet.service.files import sidecar_files
+from mfnet.service.files import sidecar_files, tile_folders
 from mfnet.service.operations.inspection import file_inspection, inspection_child
 from mfnet.service.operations.inspection.file_inspection import ENVIRONMENT, Inspector
 from mfnet.service.operations.inspection.inspection_child import Children
@@ -284,6 +286,41 @@ def test_polygons_are_looked_at_with_their_pair(surveyed, tmp_path):
         assert (refused.value.code, said in refused.value.message) == (code, True), said
 
 
+def test_a_zip_of_tiles_becomes_one_raster_and_the_odd_tile_is_named(surveyed, tmp_path):
+    def look(upload: Path) -> tuple[list[str], dict]:
+        folder = tile_folders.staged(upload)
+        folder.mkdir()
+        found = inspector().unpacked(upload, folder, {upload.name: "dop.zip"}, 1 << 30)
+        tile_folders.settle(upload)
+        called = tile_folders.names_of(upload.name, "dop.zip", {"tiles": found})
+        return [each["name"] for each in found], inspector().file(upload, called)
+
+    def pack(name: str, odd: str | None = None) -> None:
+        with rasterio.open(surveyed["height"]) as raster:
+            values, profile = raster.read(1), raster.profile
+        profile |= {"width": 128, "tiled": False}
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            for column in (0, 128):
+                place = profile["transform"] @ rasterio.Affine.translation(column, 0)
+                crs = odd if odd and column else profile["crs"]
+                with MemoryFile() as memory:
+                    told = profile | {"transform": place, "crs": crs}
+                    with memory.open(**told) as tile:
+                        tile.write(values[:, column : column + 128], 1)
+                    archive.writestr(f"east/{column}.tif", memory.read())
+
+    pack("a7")
+    names, report = look(tmp_path / "a7")
+    assert names == ["0.tif", "128.tif"]
+    raster = report["raster"]
+    assert (raster["file"], raster["height"], raster["width"]) == ("dop.zip", 256, 256)
+    assert report["suits"][0] == "height raster"
+    pack("b8", odd="EPSG:25833")
+    with pytest.raises(Refused, match=r"^(0|128)\.tif: the CRS is") as refused:
+        look(tmp_path / "b8")
+    assert refused.value.code == "raster.tiles_differ"
+
+
 def test_each_child_looks_at_one_file_and_whoever_forks_them_is_started_anew(child):
     child("import os; print('[%d, %d]' % (os.getpid(), os.getppid()))")
     looking = inspector()
@@ -334,7 +371,7 @@ def test_gdal_is_left_with_geotiff_and_polygons_that_name_no_files():
     ran = subprocess.run(
         [sys.executable, "-I", "-c", code], env=ENVIRONMENT, capture_output=True, text=True
     )
-    assert ran.stdout.strip().split("|") == ["COG", "ESRI Shapefile", "GTiff", "MEM"]
+    assert ran.stdout.strip().split("|") == ["COG", "ESRI Shapefile", "GTiff", "MEM", "VRT"]
     assert ran.stderr == ""
 
 
