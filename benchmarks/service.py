@@ -27,7 +27,10 @@ from report import RESULTS, Row, report
 
 START_S = 60
 POLLERS = 200
-JOB = {"inputs": {"ortho": "sample_ortho.tif", "height": "sample_ndsm.tif", "confidence": True}}
+JOB = {
+    "inputs": {"ortho": "sample_ortho.tif", "height": "sample_ndsm.tif", "confidence": True},
+    "reuse": False,
+}
 
 
 def main() -> None:

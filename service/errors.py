@@ -143,6 +143,12 @@ class NoSuchModel(ServiceError):
     code = "model.unknown"
 
 
+class OtherModel(ServiceError):
+    """A request names a model's sha256, and the model has another."""
+
+    code = "model.other"
+
+
 class ModelConflict(ServiceError):
     """The version cannot become active: it is already, or another one became active meanwhile."""
 

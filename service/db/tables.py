@@ -97,6 +97,7 @@ class Job(Table):
         UniqueConstraint("owner", "idempotency_key"),
         Index("jobs_of_owner", "owner", "created", "id"),
         Index("jobs_by_state", "state", "created"),
+        Index("jobs_by_result", "owner", "result_key"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -129,6 +130,10 @@ class Job(Table):
     drift: Mapped[dict[str, Any] | None] = mapped_column(default=None)
     # What it was said to take when it was submitted (service/domain/job_estimate.py).
     estimate: Mapped[dict[str, Any] | None] = mapped_column(default=None)
+    # What its results depend on (service/operations/reused_results.py), and the earlier job that
+    # they are taken over from, if they are; it may be gone.
+    result_key: Mapped[str | None] = mapped_column(default=None)
+    reused: Mapped[str | None] = mapped_column(default=None)
 
     created: Mapped[float]
     started: Mapped[float | None] = mapped_column(default=None)

@@ -8,12 +8,11 @@ later changes it. The program that looks at files knows them by these endings
 
 import contextlib
 import hashlib
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from mfnet.service.files import tile_folders
+from mfnet.service.files.sync import link_or_copy
 
 ENDINGS = {"world": ".tfw", "prj": ".prj", "pam": ".aux.xml", "mask": ".msk"}
 """By kind, as they stand beside an upload."""
@@ -81,10 +80,7 @@ def link(raster: Path, files: Mapping[str, Path]) -> None:
     for kind, file in files.items():
         target = raster.with_name(raster.name + ENDINGS[kind])
         with contextlib.suppress(FileNotFoundError):  # removed since we looked
-            try:
-                os.link(file, target)
-            except OSError:
-                shutil.copyfile(file, target)  # a file system without links
+            link_or_copy(file, target)
 
 
 def remove(raster: Path) -> None:

@@ -27,7 +27,7 @@ from pathlib import Path
 from mfnet.service.domain.map_outputs import TERRAIN
 from mfnet.service.files.incoming import IncomingFiles
 from mfnet.service.files.model_store import ModelFiles
-from mfnet.service.files.sync import publish_once, sync
+from mfnet.service.files.sync import link_or_copy, publish_once, sync
 
 PART = ".part"
 _REMOVED = "removed"
@@ -151,6 +151,19 @@ class Storage:
         folder = self.folder(job_id, epoch)
         for path in (*folder.iterdir(), folder, folder.parent, self._jobs):
             sync(path)
+
+    def link_results(self, job_id: str, epoch: int, to_job: str) -> bool:
+        """Gives a job what attempt `epoch` of another wrote, as its first attempt; False where
+        that is being removed. No result is ever written to again."""
+        folder = self.begin(to_job, 1)
+        try:
+            for path in self.folder(job_id, epoch).iterdir():
+                link_or_copy(path, folder / path.name)
+        except FileNotFoundError:
+            self.keep_only(to_job, None)
+            return False
+        self.seal(to_job, 1)
+        return True
 
     def discard(self, job_id: str, epoch: int) -> None:
         """Remove what attempt `epoch` wrote."""

@@ -1,6 +1,7 @@
 """Forcing what was written to the disk, and to its name."""
 
 import os
+import shutil
 from pathlib import Path
 
 
@@ -11,6 +12,20 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Gives a file that nobody writes to another name; a copy where the file system has no links.
+
+    Raises:
+        FileNotFoundError: It is gone.
+    """
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def publish_once(made: Path, target: Path) -> None:

@@ -6,13 +6,12 @@
 What their senders call the tiles stands in the upload's report.
 """
 
-import os
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mfnet.service.files.sync import sync
+from mfnet.service.files.sync import link_or_copy, sync
 
 _STAGED = ".tiles"
 _ENDINGS = (".tfw", ".prj", ".tif.aux.xml", ".tif.msk")
@@ -61,7 +60,7 @@ def link(upload: Path, rasters: Iterable[Path]) -> list[str]:
     names = [f"{upload.name}-{number:05d}.tif" for number in range(1, len(sources) + 1)]
     for name, parts in zip(names, sources, strict=True):
         for ending, source in parts.items():
-            _link(source, folder / (name.removesuffix(".tif") + ending))
+            link_or_copy(source, folder / (name.removesuffix(".tif") + ending))
     settle(upload)
     return names
 
@@ -101,12 +100,3 @@ def _sources(raster: Path) -> list[dict[str, Path]]:
         {".tif": tile, **{ending: file for ending, file in parts.items() if file.exists()}}
         for tile, parts in zip(tiles, files, strict=True)
     ]
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except FileNotFoundError:
-        raise
-    except OSError:  # a file system without links
-        shutil.copyfile(source, target)

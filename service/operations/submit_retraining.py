@@ -39,7 +39,7 @@ def submit(
     request = Request(caller, RETRAIN, inputs, idempotency_key, chosen)
     if (first := request.first(services)) is not None:
         return first
-    parent = find_model(services, inputs.model)
+    parent = find_model(services, inputs.model, inputs.model_sha256)
     services.storage.models.check(parent.sha256)
     tiles = _tiles(services, inputs, parent)
     folder = None if inputs.folder is None else str(_folder(services.settings, inputs.folder))

@@ -12,13 +12,14 @@ from mfnet.service.db.repositories.audit import AuditLog
 from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.repositories.uploads import UploadRepository
 from mfnet.service.db.tables import Job, Model, Upload
-from mfnet.service.domain.job import RETRAIN, SEGMENT
+from mfnet.service.domain.job import RETRAIN, SEGMENT, State
 from mfnet.service.domain.job_uploads import uploads_of
 from mfnet.service.domain.model_version import Ref
 from mfnet.service.domain.reading_inputs import inspection_options
 from mfnet.service.errors import (
     IdempotencyMismatch,
     NoSuchModel,
+    OtherModel,
     Refused,
     UploadNotFound,
 )
@@ -26,6 +27,7 @@ from mfnet.service.files import tile_folders
 from mfnet.service.operations.callbacks import new_secret
 from mfnet.service.operations.caller import Caller
 from mfnet.service.operations.context import Services
+from mfnet.service.operations.reused_results import Reused, result_key, take_over
 from mfnet.service.operations.room_for_job import check_room
 from mfnet.service.operations.uploads import quotas, tiled_upload
 from mfnet.service.schemas.jobs import SegmentInputs
@@ -39,6 +41,8 @@ def submit(
     inputs: SegmentInputs,
     idempotency_key: str | None,
     chosen: dict[str, Any] | None = None,
+    *,
+    reuse: bool = True,
 ) -> Job:
     """A new job, or the one that an earlier request with the same key made.
 
@@ -48,6 +52,7 @@ def submit(
         inputs: As they were sent.
         idempotency_key: The caller's name for the request, where there is one.
         chosen: `outputs` and `response` of the request, which the results look at.
+        reuse: Results of a job of the same inputs are taken over, if there is one.
 
     Raises:
         UploadNotFound: An input names no upload that the caller may see.
@@ -60,7 +65,7 @@ def submit(
     if (first := request.first(services)) is not None:
         return first
     rasters = _rasters(services, caller, inputs)
-    model = find_model(services, inputs.model)
+    model = find_model(services, inputs.model, inputs.model_sha256)
     report = _inspect(services, rasters, model, inputs)
     kept = inputs.model_dump(exclude_none=True) | {
         role: upload.id for role, upload in rasters.items()
@@ -71,8 +76,10 @@ def submit(
         remarks = [*remarks, told]
     kept |= _of_model(model)
     takes = check_room(services, kept, report)
-    drift = _drift(report)
-    return request.accept(services, kept, model, remarks=remarks, drift=drift, estimate=takes)
+    row: dict[str, Any] = {"remarks": remarks, "drift": _drift(report), "estimate": takes}
+    row["result_key"] = key = result_key(services, kept, rasters)
+    made = take_over(services, caller.key_id, key) if reuse else None
+    return request.accept(services, kept, model, made, **row)
 
 
 class Request:
@@ -119,10 +126,8 @@ class Request:
         services: Services,
         kept: dict[str, Any],
         model: Model,
-        *,
-        remarks: list[dict[str, Any]] | None = None,
-        drift: dict[str, Any] | None = None,
-        estimate: dict[str, Any] | None = None,
+        made: Reused | None = None,
+        **told: Any,
     ) -> Job:
         """Stores the job, and notifies the workers.
 
@@ -130,37 +135,47 @@ class Request:
             services: Of the API.
             kept: The inputs, checked.
             model: The version that the job keeps, whatever is promoted meanwhile.
-            remarks: On how the inputs are read, and what is odd about them.
-            drift: How the inputs differ from what it has seen, if they do.
-            estimate: What it will take.
+            made: Its results, where they are there already; they go where they are not needed.
+            told: Of it, as `JobRepository.submit` takes it: `remarks`, `drift`, ….
 
         Raises:
             IdempotencyMismatch: Another request with the same key came at the same time.
             QuotaJobs: So did others, and no more may wait.
         """
-        told = _of_model(model)
-        with services.database.writing() as session:
-            quotas.check_waiting(services, session, self._caller)
-            job, new = JobRepository(session).submit(
-                self._caller.key_id,
-                self._process,
-                kept | told,
-                self._key,
-                self._sha256,
-                remarks=remarks,
-                drift=drift,
-                estimate=estimate,
-                webhook_secret=new_secret(),
-            )
-            if new and self._process == RETRAIN:
-                AuditLog(session).note(
-                    self._caller.name, "retraining asked for", job.id, model=told["model"]
-                )
+        job, new = None, False
+        try:
+            with services.database.writing() as session:
+                job, new = self._enter(services, session, kept | _of_model(model), made, told)
+        finally:
+            if made is not None and (job is None or job.id != made.job_id):
+                services.storage.keep_only(made.job_id, None)
         if not new:  # the same request came twice at once
             return self._repeated(job)
-        _log.info("job %s: accepted", job.id)
-        services.notifier.notify(job.id, self._process)
+        _log.info("job %s: %s", job.id, job.state)
+        if job.state is State.ACCEPTED:
+            services.notifier.notify(job.id, self._process)
         return job
+
+    def _enter(
+        self,
+        services: Services,
+        session: Session,
+        kept: dict[str, Any],
+        made: Reused | None,
+        told: dict[str, Any],
+    ) -> tuple[Job, bool]:
+        """The job's row, or the one of a request with the same key; whether it is new."""
+        jobs, asks = JobRepository(session), (self._caller.key_id, self._process, kept)
+        quotas.check_waiting(services, session, self._caller)
+        # What was linked is whole as long as the earlier job is there.
+        if made is not None and jobs.get(made.earlier.id) is None:
+            made = None
+        request = (self._key, self._sha256)
+        job, new = jobs.submit(*asks, *request, webhook_secret=new_secret(), made=made, **told)
+        if new and self._process == RETRAIN:
+            model = {"model": kept["model"]}
+            AuditLog(session).note(self._caller.name, "retraining asked for", job.id, **model)
+        return job, new
 
     def _repeated(self, first: Job) -> Job:
         if (first.process, first.request_sha256) != (self._process, self._sha256):
@@ -176,16 +191,32 @@ def _of_model(model: Model) -> dict[str, str]:
     return {"model": f"{model.name}@{model.version}", "model_sha256": model.sha256}
 
 
-def find_model(services: Services, ref: str) -> Model:
+def find_model(services: Services, ref: str, sha256: str | None = None) -> Model:
     """The version that a caller means, now.
+
+    Args:
+        services: Of the API.
+        ref: NAME or NAME@VERSION.
+        sha256: Of its file, where the caller says so.
 
     Raises:
         Refused: There is none.
+        OtherModel: It has another file.
     """
     try:
-        return services.registry.find(Ref.read(ref))
+        model = services.registry.find(Ref.read(ref))
     except NoSuchModel as error:
         raise Refused(error.code, error.message, **error.params) from error
+    if sha256 not in (None, model.sha256):
+        name = f"{model.name}@{model.version}"
+        raise OtherModel(
+            f"inputs.model_sha256: got {sha256}, expected {model.sha256}, which {name} has: leave "
+            "it out, or name the version that you mean",
+            model=name,
+            got=sha256,
+            expected=model.sha256,
+        )
+    return model
 
 
 def _rasters(services: Services, caller: Caller, inputs: SegmentInputs) -> dict[str, Upload]:

@@ -12,6 +12,15 @@ from mfnet.service.domain.reading_inputs import ReadingInputs
 from mfnet.service.schemas.execution import Execution
 
 ModelRef = Annotated[str, Field(pattern=f"^{REF}$")]
+ModelSha256 = Annotated[
+    str | None,
+    Field(
+        pattern="^[0-9a-f]{64}$",
+        title="Sum of the model",
+        description="sha256 of the model's file, as a job's status has it: one with another file "
+        "is refused",
+    ),
+]
 UploadRef = Annotated[str, Field(min_length=1, max_length=200)]
 RasterInput = Annotated[
     str,
@@ -141,6 +150,7 @@ class SegmentInputs(ReadingInputs):
         title="Model",
         description="its name, for the version in use; or NAME@VERSION",
     )
+    model_sha256: ModelSha256 = None
     stride: int | None = Field(
         default=None,
         ge=16,
@@ -213,6 +223,11 @@ class Execute(Execution):
     uploads = frozenset(UPLOADS)
 
     inputs: SegmentInputs
+    reuse: bool = Field(
+        default=True,
+        description="take over the results of an earlier job of yours with the same inputs, model "
+        "and outputs, where there is one; false: compute anew",
+    )
 
 
 class EchoInputs(BaseModel):
@@ -278,6 +293,11 @@ class StatusInfo(BaseModel):
     device: str | None = Field(default=None, description="what computed the result")
     estimate: JobEstimate | None = Field(
         default=None, description="of a map: what it takes, as was told before it began"
+    )
+    reused: str | None = Field(
+        default=None,
+        description="id of the earlier job whose results these are, since it had the same inputs; "
+        "nothing was computed",
     )
     created: datetime
     started: datetime | None = None

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mfnet.service.domain.model_version import ModelState
 from mfnet.service.schemas.execution import Execution
-from mfnet.service.schemas.jobs import ModelRef
+from mfnet.service.schemas.jobs import ModelRef, ModelSha256
 
 TileRef = Annotated[str, Field(min_length=1, max_length=64)]
 # What is learned from is chosen by `tiles` and `folder` alone, and the network is the parent's.
@@ -90,6 +90,7 @@ class RetrainInputs(BaseModel):
         title="Parent",
         description="the model to go on from: its name, for the version in use; or NAME@VERSION",
     )
+    model_sha256: ModelSha256 = None
     tiles: Annotated[list[TileRef], Field(max_length=10_000)] | Literal["all"] = Field(
         default=[],
         title="Labelled tiles",

@@ -62,6 +62,7 @@ ANSWERS: dict[type[errors.ServiceError], Answer] = {
     errors.NoCallback: Answer(404),
     errors.BadCallback: Answer(400),
     errors.NoSuchModel: Answer(404),
+    errors.OtherModel: Answer(422),
     errors.ModelConflict: Answer(409),
     errors.ModelRefused: Answer(409),
     errors.ModelAltered: Answer(409),

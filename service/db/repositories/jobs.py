@@ -44,7 +44,9 @@ class JobRepository:
         remarks: list[dict[str, Any]] | None = None,
         drift: dict[str, Any] | None = None,
         estimate: dict[str, Any] | None = None,
+        result_key: str | None = None,
         webhook_secret: str = "",
+        made: tuple[Job, str] | None = None,
     ) -> tuple[Job, bool]:
         """Accept a job. Ring for it after the commit.
 
@@ -57,7 +59,10 @@ class JobRepository:
             remarks: On how they are read, and what is odd about them.
             drift: How they differ from what the model has seen, if they do.
             estimate: What it will take.
+            result_key: A name for all that its results depend on.
             webhook_secret: For a `subscriber`, where the owner's key has none yet.
+            made: The job that had the same results, and the id under which they lie for this one:
+                it is successful at once.
 
         Returns:
             The job, and whether it is new: the same owner's same idempotency key finds the job
@@ -77,9 +82,12 @@ class JobRepository:
             remarks=remarks or None,
             drift=drift,
             estimate=estimate,
+            result_key=result_key,
             created=now,
             updated=now,
         )
+        if made is not None:
+            _take_over(job, *made)
         try:
             with self._session.begin_nested():
                 self._session.add(job)
@@ -160,10 +168,21 @@ class JobRepository:
         query = select(func.count()).where(Job.owner == owner, Job.state == State.ACCEPTED)
         return int(self._session.execute(query).scalar_one())
 
+    def made(self, owner: str, result_key: str) -> Job | None:
+        """The owner's newest job that has the results of this key."""
+        query = select(Job).where(
+            Job.owner == owner, Job.result_key == result_key, Job.state == State.SUCCESSFUL
+        )
+        newest = query.order_by(Job.created.desc(), Job.id.desc()).limit(1)
+        return self._session.scalars(newest).one_or_none()
+
     def finished_lately(self) -> list[Finished]:
         """The newest maps that were made, of whomever."""
         query = select(Job.inputs, Job.estimate, Job.finished - Job.started).where(
-            Job.process == SEGMENT, Job.state == State.SUCCESSFUL, Job.estimate.is_not(None)
+            Job.process == SEGMENT,
+            Job.state == State.SUCCESSFUL,
+            Job.estimate.is_not(None),
+            Job.started.is_not(None),  # or it was not computed
         )
         newest = self._session.execute(query.order_by(Job.created.desc()).limit(_LATELY))
         return [Finished(inputs, told["windows"], seconds) for inputs, told, seconds in newest]
@@ -335,6 +354,15 @@ class JobRepository:
             .execution_options(synchronize_session=False, populate_existing=True)
         )
         return self._session.scalars(statement).one_or_none()
+
+
+def _take_over(job: Job, earlier: Job, job_id: str) -> None:
+    """Nobody computes a new job whose results are there: it has no beginning, but an end."""
+    job.id, job.reused = job_id, earlier.id
+    job.state, job.epoch, job.result_epoch, job.progress = State.SUCCESSFUL, 1, 1, 100
+    job.finished = job.created
+    job.message = f"the results of job {earlier.id}, which had the same inputs"
+    job.device, job.remarks = earlier.device, earlier.remarks
 
 
 def _held(job: Job) -> tuple[ColumnElement[bool], ...]:

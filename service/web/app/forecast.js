@@ -20,6 +20,7 @@ export async function secondsFor(pixels, model) {
         job.inputs.model.split("@")[0] === model &&
         !job.inputs.stride &&
         !job.inputs.aoi &&
+        !job.reused &&
         sizes[job.inputs.ortho] > 0,
     )
     .map(

@@ -162,7 +162,7 @@ class Api:
     def submit(self, by: httpx.Client | None = None, **inputs: Any) -> dict[str, Any]:
         """A job on two fresh uploads."""
         rasters = {role: self.upload(f"{role}.tif", by)["id"] for role in ("ortho", "height")}
-        body = {"inputs": rasters | inputs}
+        body = {"inputs": rasters | inputs, "reuse": False}
         reply = (by or self.user).post("/processes/segment/execution", json=body)
         return reply.raise_for_status().json()
 

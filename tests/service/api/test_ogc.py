@@ -148,7 +148,8 @@ def test_the_results_are_the_outputs_asked_for(api, ids):
     files = {"classes.tif": b"x", "statistics.json": json.dumps(statistics).encode()}
 
     def results(**body):
-        job = api.user.post(EXECUTE, json={"inputs": ids} | body).raise_for_status().json()["id"]
+        asked = {"inputs": ids, "reuse": False} | body
+        job = api.user.post(EXECUTE, json=asked).raise_for_status().json()["id"]
         api.finish(job, files)
         return job, api.user.get(f"/jobs/{job}/results").raise_for_status()
 

@@ -138,6 +138,7 @@ def status_info(job: Job, request: Request) -> StatusInfo:
         secondsLeft=None if job.seconds_left is None else math.ceil(job.seconds_left),
         device=job.device,
         estimate=None if job.estimate is None else JobEstimate(**job.estimate),
+        reused=job.reused,
         created=moment(job.created),
         started=moment(job.started) if job.started is not None else None,
         finished=moment(job.finished) if job.finished is not None else None,

@@ -67,10 +67,13 @@ def execute_segment(
     idempotency_key: IdempotencyKey = None,
 ) -> StatusInfo:
     """Start a job. Bad pairs are refused here, before any GPU is touched; the same
-    `Idempotency-Key` starts one job, however often it is sent."""
+    `Idempotency-Key` starts one job, however often it is sent. A job whose results an earlier one
+    of yours has made is successful at once, unless `reuse` is false."""
     inputs, wanted = with_uploads(body.inputs, body, request), chosen(SEGMENT, body, request)
     inputs = asked_by_outputs(inputs, wanted)
-    job = submit_segmentation.submit(services, caller, inputs, idempotency_key, wanted)
+    job = submit_segmentation.submit(
+        services, caller, inputs, idempotency_key, wanted, reuse=body.reuse
+    )
     return _created(job, request, response)
 
 
