@@ -190,14 +190,14 @@ class SegmentInputs(ReadingInputs):
         default=False, title="Polygons", description="write the map as polygons.gpkg, too"
     )
     min_area: float = Field(
-        default=0,
+        default=0.0,
         ge=0,
         le=1e12,
         title="Smallest polygon",
         description="square metres; polygons that are smaller are left out",
     )
     simplify: float = Field(
-        default=0,
+        default=0.0,
         ge=0,
         le=1000,
         title="Simplify polygons",

@@ -113,8 +113,11 @@ def test_one_idempotency_key_is_one_job_of_what_is_there_too(api, pair):
 
 
 def test_inputs_may_be_sent_as_a_status_shows_them(api, pair):
-    shown = submit(api, pair | {"model": "mine", "stride": 64})["inputs"]
-    assert submit(api, shown)["inputs"] == shown
+    job = submit(api, pair | {"model": "mine", "stride": 64})
+    api.finish(job["id"], FILES)
+    shown = job["inputs"]
+    again = submit(api, shown)
+    assert (again["inputs"], again["reused"]) == (shown, job["id"])
     retrained = api.admin.post(MADE, json={"inputs": shown | {"model_sha256": "0" * 64}})
     problem = retrained.json()
     assert (retrained.status_code, problem["code"]) == (422, "model.other")
