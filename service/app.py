@@ -24,7 +24,7 @@ from mfnet.service.api.routes.job import (
     results,
     training,
 )
-from mfnet.service.api.routes.upload import incoming, tiles, uploads
+from mfnet.service.api.routes.upload import imports, incoming, tiles, uploads
 from mfnet.service.api.shared_links import SharedLinks
 from mfnet.service.operations.callbacks import Callbacks
 from mfnet.service.operations.context import Services, make_services
@@ -41,6 +41,7 @@ ROUTES = (
     pictures,
     incoming,
     uploads,
+    imports,
     tiles,
     models,
     training,

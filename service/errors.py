@@ -203,6 +203,12 @@ class BadRange(ServiceError):
 # ---- uploads --------------------------------------------------------------------------------
 
 
+class NotImportable(ServiceError):
+    """No file of this path in the server's folders that are open to imports, if there are any."""
+
+    code = "upload.not_importable"
+
+
 class NotATile(ServiceError):
     """One of several uploads that are to make one raster is no raster."""
 

@@ -99,6 +99,12 @@ class Settings(BaseSettings):
         gt=0,
         description="an upload in pieces that nobody goes on with for so long is removed",
     )
+    import_folders: str = Field(
+        default="",
+        description="folders of the server whose files may become uploads without being sent "
+        "(`POST /imports`), with `:` between them; every user's key may have all files in them; "
+        "none without",
+    )
     quota_bytes: int = Field(
         default=0, ge=0, description="bytes of uploads that a user's key may store; 0 for any"
     )
@@ -219,6 +225,11 @@ class Settings(BaseSettings):
     def origins(self) -> list[str]:
         """The origins of `cors_origins`."""
         return self.cors_origins.replace(",", " ").split()
+
+    @property
+    def import_roots(self) -> list[Path]:
+        """The folders of `import_folders`."""
+        return [Path(each) for each in self.import_folders.split(os.pathsep) if each]
 
     @property
     def broker(self) -> str:

@@ -347,6 +347,18 @@ class UploadInfo(BaseModel):
     report: dict[str, Any] = Field(description="what `mfnet inspect` says of it")
 
 
+class NewImport(BaseModel):
+    """A file on the server."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: str = Field(
+        min_length=1,
+        max_length=4096,
+        description="on the server, from the root: a file below one of MFNET_IMPORT_FOLDERS",
+    )
+
+
 class UploadList(BaseModel):
     """The newest uploads first."""
 

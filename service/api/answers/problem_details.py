@@ -71,6 +71,7 @@ ANSWERS: dict[type[errors.ServiceError], Answer] = {
     errors.ForeignReference: Answer(400),
     errors.UploadNotFound: Answer(422),
     errors.BadRange: Answer(416),
+    errors.NotImportable: Answer(422),
     errors.NotATile: Answer(422),
     errors.BadName: Answer(400),
     errors.UploadIsForm: Answer(415),

@@ -1,7 +1,8 @@
 """A file that came whole is looked at, and enters the database or leaves the disk."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from mfnet.service.db.repositories.uploads import UploadRepository
@@ -14,7 +15,14 @@ from mfnet.service.operations.uploads import quotas
 
 
 def keep(
-    services: Services, caller: Caller, upload_id: str, name: str, *, size: int, sha256: str
+    services: Services,
+    caller: Caller,
+    upload_id: str,
+    name: str,
+    *,
+    size: int,
+    sha256: str,
+    told: Mapping[str, Any] = MappingProxyType({}),
 ) -> Upload:
     """Looks at the file of an upload, with what the sender has sent before of its sidecars.
 
@@ -25,6 +33,7 @@ def keep(
         name: The sender's.
         size: Bytes.
         sha256: Of them, in hex.
+        told: What its report says beside the inspection's.
 
     Raises:
         Refused, InspectionBroken, Busy: As `Inspector.file`; the file is gone then.
@@ -46,7 +55,7 @@ def keep(
         with services.database.writing() as session:
             quotas.check_kept(services, session, caller, size)
             return UploadRepository(session).add(
-                upload_id, caller.key_id, name, size=size, sha256=sha256, report=report
+                upload_id, caller.key_id, name, size=size, sha256=sha256, report=report | dict(told)
             )
     except BaseException:
         sidecar_files.remove(path)
