@@ -120,6 +120,12 @@ _READING: dict[str, Any] = {
         str | None,
         typer.Option(help="Value that marks a missing height; none: every value is a height."),
     ],
+    "spikes": Annotated[
+        bool,
+        typer.Option(
+            "--spikes/--no-spikes", help="Treat narrow spikes among the heights as missing."
+        ),
+    ],
     "crs": Annotated[
         str | None, typer.Option(help="CRS of a raster that has none, such as EPSG:25832.")
     ],
@@ -150,7 +156,7 @@ def takes_reading_options(command: Callable[..., None]) -> Callable[..., None]:
         inspect.Parameter(
             name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=True if name == "collar" else None,
+            default=True if name in ("collar", "spikes") else None,
             annotation=annotation,
         )
         for name, annotation in _READING.items()

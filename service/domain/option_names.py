@@ -8,7 +8,9 @@ from mfnet.service.domain.reading_inputs import FURTHER, NAMES
 # `rio edit-info --crs` is another program's.
 _OPTION = re.compile(
     r"(?<![\w-])(?<!edit-info )--("
-    + "|".join(name.replace("_", "-") for name in (*NAMES, *FURTHER, *UPLOADS, "no_collar"))
+    + "|".join(
+        name.replace("_", "-") for name in (*NAMES, *FURTHER, *UPLOADS, "no_collar", "no_spikes")
+    )
     + r")(?![\w-])"
 )
 

@@ -71,6 +71,11 @@ class ReadingInputs(BaseModel):
         title="Missing height",
         description="value that stands for a missing height; none: every value is a height",
     )
+    spikes: bool | None = Field(
+        default=None,
+        title="Spikes",
+        description="false: narrow spikes far above all around them are heights",
+    )
     crs: str | None = Field(
         default=None,
         max_length=4096,

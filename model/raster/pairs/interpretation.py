@@ -257,6 +257,7 @@ def _tags(source: GeoTiff) -> HeightTags:
         vertical_unit_m=vertical_unit(source.crs),
         nodata=source.nodata[0],
         is_dtm=source.role is Role.DTM,
+        pixel_m=source.grid.gsd_m,
     )
 
 
@@ -285,7 +286,7 @@ def _surface(
         _tags(height.source), _sample_below(height), options, above_ground=False
     )
     height.interpret(values)
-    return [height.read(window) for window in windows], told
+    return [height.read(window) for window in windows], [*told, *_spike_remarks(height)]
 
 
 def _decide_level(
@@ -322,6 +323,7 @@ def _decide_level(
         moved = (limits[0] - float(offset), limits[1] - float(offset))
         height.interpret(replace(height.values, limits_m=moved))
         above = _above(height, dtm, windows)
+    remarks += [told for part, _ in parts for told in _spike_remarks(part)]
     above = [values + offset for values in above]
     for values in above:
         values[~possible(values, limits)] = np.nan
@@ -343,6 +345,20 @@ def _interpret(
         part.interpret(values)
         remarks += told
     return remarks
+
+
+def _spike_remarks(part: AlignedHeight) -> Iterator[Remark]:
+    """Tells of spikes in the sample of a height raster."""
+    windows = list(_windows(part.part_below()))
+    found = sum(map(part.count_spikes, windows))
+    if found:
+        pixels = sum(window.height * window.width for window in windows)
+        message = (
+            f"{part.source.path.name}: {found:,} of {pixels:,} sampled heights are narrow spikes "
+            "far above all around them (birds, wires, errors) and count as missing; --no-spikes "
+            "if they are heights"
+        )
+        yield Remark(code="height.spikes", message=message)
 
 
 def _counts_steps(source: GeoTiff) -> bool:

@@ -19,6 +19,7 @@ from mfnet.model.raster.values.fill_values import (
 )
 from mfnet.model.raster.values.height_units import metres_of, says_nothing, unit_name
 from mfnet.model.raster.values.reading_options import ReadingOptions
+from mfnet.model.raster.values.spikes import widest_spike_px
 
 _SAME_UNIT = 1e-4
 # Values beyond the limits of metres that are as many and as different as measured ones: until the
@@ -43,6 +44,7 @@ class HeightTags:
         vertical_unit_m: Metres a unit of the CRS's vertical axis, if it has one.
         nodata: The declared value.
         is_dtm: The raster is a terrain model that will be subtracted.
+        pixel_m: Side of a pixel; None if nobody knows.
     """
 
     file: str
@@ -53,6 +55,7 @@ class HeightTags:
     vertical_unit_m: float | None = None
     nodata: float | None = None
     is_dtm: bool = False
+    pixel_m: float | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class HeightValues:
         missing: More of them.
         limits_m: Metres beyond these are no heights.
         unit_known: By option or tags; else `scale` takes the unit for a metre.
+        spike_px: Pixels across of the widest spike that is no height; 0: none is looked for.
     """
 
     scale: float
@@ -93,6 +97,7 @@ class HeightValues:
     missing: tuple[float, ...] = ()
     limits_m: tuple[float, float] = ABSOLUTE_M
     unit_known: bool = False
+    spike_px: int = 0
 
     def metres(self, stored: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Metres of any shape, NaN where there is no height.
@@ -149,6 +154,8 @@ def decide_heights(
     remarks += told
     if options.height_nodata == "none":
         return replace(values, limits_m=(-np.inf, np.inf)), remarks
+    if options.spikes and values.unit_known:
+        values = replace(values, spike_px=widest_spike_px(tags.pixel_m))
     values, told = _find_missing(values, tags, sample, above_ground)
     return values, remarks + told
 

@@ -74,6 +74,9 @@ class ReadingOptions(BaseModel):
         description="value that stands for a missing height, in place of a declared one; none: no "
         "value does",
     )
+    spikes: bool = Field(
+        default=True, description="take narrow spikes far above all around them for missing heights"
+    )
     crs: str | None = Field(
         default=None,
         max_length=4096,

@@ -88,6 +88,7 @@ def pair_files(tile: Tile, folder: Path, gsd_m: float) -> PairFiles:
         height_unit="m",
         height_offset=0,
         height_nodata=NODATA_M,
+        spikes=False,
     )
     files = PairFiles(folder / "ortho.tif", folder / "height.tif", options=options)
     dtype = first.rasters["ortho"].dtype.name

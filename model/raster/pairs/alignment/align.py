@@ -10,12 +10,13 @@ from rasterio.windows import Window
 
 from mfnet.model.errors import CrsMissing, NoOverlap
 from mfnet.model.raster.files.gdal_access import gdal
-from mfnet.model.raster.files.geotiff import GeoTiff
+from mfnet.model.raster.files.geotiff import GeoTiff, Role
 from mfnet.model.raster.georeferencing.grid import Grid
 from mfnet.model.raster.georeferencing.vertical_axis import horizontal
 from mfnet.model.raster.pairs.alignment.warp import Warp
 from mfnet.model.raster.repair_commands import write_crs
 from mfnet.model.raster.values.height_values import HeightValues
+from mfnet.model.raster.values.spikes import find_spikes, margin_px
 
 MIN_OVERLAP_PERCENT = 10.0
 SAME_PLACE_PX = 0.1
@@ -142,8 +143,38 @@ class AlignedHeight:
 
     def read_source(self, window: Window) -> np.ndarray:
         """Read a window of the raster's own grid; the rest as `read`."""
+        if not self.values.spike_px:
+            return self._metres(window)
+        metres, spikes = self._with_spikes(window)
+        metres[spikes] = np.nan
+        return metres
+
+    def count_spikes(self, window: Window) -> int:
+        """How many spikes lie in a window of the raster's own grid, which `read` gives as NaN."""
+        return int(self._with_spikes(window)[1].sum()) if self.values.spike_px else 0
+
+    def _metres(self, window: Window) -> np.ndarray:
         stored, valid = self.source.read_stored(window)
         return self.values.metres(stored[0], valid)
+
+    def _with_spikes(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Metres with the spikes in them, and where those are; both (h, w)."""
+        margin = margin_px(self.values.spike_px)
+        top, left = max(0, window.row_off - margin), max(0, window.col_off - margin)
+        bottom = min(self.source_grid.height, window.row_off + window.height + margin)
+        right = min(self.source_grid.width, window.col_off + window.width + margin)
+        around = self._metres(Window(left, top, right - left, bottom - top))
+        row, column = window.row_off - top, window.col_off - left
+        inside = (slice(row, row + window.height), slice(column, column + window.width))
+        lacks = (
+            (margin - row, margin - (bottom - window.row_off - window.height)),
+            (margin - column, margin - (right - window.col_off - window.width)),
+        )
+        padded = np.pad(around, lacks, constant_values=np.nan)
+        is_dtm = self.source.role is Role.DTM
+        spikes = find_spikes(padded, self.values.spike_px, below=is_dtm)
+        kept = slice(margin, -margin)
+        return around[inside], spikes[kept, kept]
 
     def to_source(self, pixels: np.ndarray) -> np.ndarray:
         """Columns and rows (2, n) of the orthophoto's grid to those of the raster's own."""
