@@ -175,6 +175,12 @@ class UnclearWhite(AmbiguousInput):
     code = "pair.unclear_white"
 
 
+class UnclearNodata(AmbiguousInput):
+    """A height that so many pixels share that it may stand for a missing one."""
+
+    code = "pair.unclear_nodata"
+
+
 # ---- models ---------------------------------------------------------------------------------
 
 

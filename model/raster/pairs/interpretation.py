@@ -30,6 +30,7 @@ from mfnet.model.raster.values.height_values import (
     HeightValues,
     decide_heights,
 )
+from mfnet.model.raster.values.plateaus import check_plateau
 from mfnet.model.raster.values.reading_options import ReadingOptions
 
 _MISSING_TOLD = 0.005
@@ -318,6 +319,8 @@ def _decide_level(
     offset = np.float32(options.height_offset or 0.0)
     pixels = np.concatenate([h.ravel() for h in above]) + offset
     remarks += check_above_ground(pixels, source, confirmed=options.height_offset is not None)
+    if options.height_nodata is None:
+        _check_plateaus([part for part, _ in parts], above, offset, windows)
     if dtm is None:
         # Now that they are known to be above ground, the limits are those of such heights.
         moved = (limits[0] - float(offset), limits[1] - float(offset))
@@ -328,6 +331,21 @@ def _decide_level(
     for values in above:
         values[~possible(values, limits)] = np.nan
     return above, remarks
+
+
+def _check_plateaus(
+    parts: Sequence[AlignedHeight],
+    above: Sequence[np.ndarray],
+    offset: np.float32,
+    windows: Sequence[Window],
+) -> None:
+    """Asks about a number that may stand for missing heights in one of the rasters."""
+    heights = np.concatenate([values.ravel() for values in above])
+    for part in parts:
+        metres = heights
+        if len(parts) > 1:
+            metres = np.concatenate([part.read(window).ravel() for window in windows])
+        check_plateau(_tags(part.source), part.values, metres, heights + offset)
 
 
 def _interpret(

@@ -26,11 +26,15 @@ _REPEATED = 1e-3
 _LARGE = 0.05
 _ENOUGH = 1024
 """Sampled heights, of which the range of a place is concluded."""
-_APART_USUAL_M, _APART_M, _BELOW_GROUND_M = 3.0, 20.0, 1.5
+_APART_USUAL_M, _APART_M = 3.0, 20.0
+_BELOW_GROUND_USUAL_M, _BELOW_GROUND_M = 0.5, 1.5
 _APART_TOWER_M = 150.0
 _FINE_M = 0.1
 """How far a fill value lies from the nearest height: a usual one, any other, and one below ground
 in heights above it, where hardly anything is."""
+_OFF_GROUND_M, _DISTINCT, _OFTENER = 1.0, 100, 10
+"""Off the ground, measured heights are so many different ones; a number that somebody has written
+is there so many times as often as any of them."""
 
 
 @dataclass(frozen=True)
@@ -128,14 +132,32 @@ def _is_fill(
     if value == 0:
         return not above_ground and gap_m >= _APART_USUAL_M
     if above_ground and ends_low and value * unit_m <= -1:
-        return gap_m >= _BELOW_GROUND_M
+        usual = value in _USUAL and stands_out(values, counts, 0, unit_m)
+        return gap_m >= (_BELOW_GROUND_USUAL_M if usual else _BELOW_GROUND_M)
     if value in _USUAL:
         return gap_m >= max(_APART_USUAL_M, 0.2 * spread_m)
     # Above ground it may be a tower, but for a round number over a good part of the place.
     if not above_ground or (float(value).is_integer() and count >= _LARGE * pixels):
         return gap_m >= max(_APART_M, spread_m)
-    # No roof is level to the last digit of a measurement so far above everything else.
-    return fine and gap_m >= max(_APART_TOWER_M, spread_m)
+    # No roof is level to the last digit of a measurement, where no other height is repeated.
+    end = 0 if ends_low else len(values) - 1
+    apart_m = _APART_M if stands_out(values, counts, end, unit_m) else _APART_TOWER_M
+    return fine and gap_m >= max(apart_m, spread_m)
+
+
+def stands_out(
+    values: NDArray[np.float64], counts: NDArray[np.int64], at: int, unit_m: float
+) -> bool:
+    """Whether one of the sorted values is repeated as no other is, off the ground.
+
+    Args:
+        values: As stored, different ones.
+        counts: How often each is there.
+        at: Which.
+        unit_m: Metres a stored step.
+    """
+    others = np.delete(counts, at)[abs(np.delete(values, at)) * unit_m > _OFF_GROUND_M]
+    return len(others) >= _DISTINCT and bool(counts[at] >= _OFTENER * others.max())
 
 
 def _spread(values: NDArray[np.float64], counts: NDArray[np.int64]) -> float:

@@ -10,7 +10,13 @@ import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mfnet.model.errors import AmbiguousInput, BadOption, NotAboveGround, UnclearUnit
+from mfnet.model.errors import (
+    AmbiguousInput,
+    BadOption,
+    NotAboveGround,
+    UnclearNodata,
+    UnclearUnit,
+)
 from mfnet.model.raster.files.sample_windows import sample_windows, scattered_windows
 from mfnet.model.raster.pairs.pair import RasterPair
 from mfnet.model.raster.pairs.report import PairReport
@@ -220,6 +226,57 @@ def test_a_round_number_over_a_third_is_missing_and_a_tower_is_not(read: Any) ->
     tower = town().astype("float32")
     tower[40:60, 40:60] = 61.37 + np.random.default_rng(3).random((20, 20)) * 0.2
     assert np.allclose(read(tower)[0], tower, atol=1e-5)
+
+
+def rough() -> np.ndarray:
+    """The town, with roofs that are not level, nor are two heights the same."""
+    return (town() + np.random.default_rng(7).random((SIDE, SIDE)) * 3).astype("float32")
+
+
+@pytest.mark.parametrize("value", [-1.0, 50.0, 99.99, 120.0])
+@pytest.mark.parametrize("where", [np.s_[40:60, 40:60], np.s_[::9, ::5]])
+def test_a_repeated_height_apart_from_all_others_is_missing(
+    read: Any, value: float, where: Any
+) -> None:
+    stored = rough()
+    stored[where] = value
+    found, report = read(stored)
+    assert np.array_equal(np.isnan(found), stored == np.float32(value))
+    assert codes(report)[0] == "height.fill"
+
+
+@pytest.mark.parametrize("value", [10.0, 12.37, 30.0])
+def test_a_repeated_height_among_others_is_asked_about(read: Any, value: float) -> None:
+    stored = rough()
+    stored[40:60, 40:60] = value
+    with pytest.raises(UnclearNodata, match=f"--height-nodata {value:g} .*--height-nodata none"):
+        read(stored)
+    with pytest.raises(UnclearNodata, match=r"--height-nodata -9999 if they are heights"):
+        read(stored, nodata=-9999)
+    for answer in ("none", -9999):
+        assert np.allclose(read(stored, options={"height_nodata": answer})[0], stored)
+    found, _ = read(stored, options={"height_nodata": value})
+    assert np.array_equal(np.isnan(found), stored == np.float32(value))
+
+
+@pytest.mark.parametrize("model", ["surface", "terrain"])
+def test_a_number_written_into_a_surface_or_terrain_model_is_asked_about(
+    read: Any, model: str
+) -> None:
+    terrain = (rough() / 10 + 40).astype("float32")
+    surface = terrain + rough()
+    {"surface": surface, "terrain": terrain}[model][40:60, 40:60] = 50 if model == "surface" else 30
+    with pytest.raises(UnclearNodata, match="h.tif" if model == "surface" else "dtm.tif"):
+        read(surface, dtm=terrain)
+
+
+def test_lakes_cut_heights_and_models_of_buildings_are_heights(read: Any) -> None:
+    terrain = (rough() / 10 + 40).astype("float32")
+    surface = terrain + rough()
+    surface[40:60, 40:60] = terrain[40:60, 40:60] = 41.0
+    assert codes(read(surface, dtm=terrain)[1]) == []
+    assert codes(read(np.minimum(rough(), 8))[1]) == []
+    assert codes(read(np.round(town()).astype("float32"))[1]) == []
 
 
 @pytest.mark.parametrize("value", [-8566.333, 32767.0, 3.4e38])
