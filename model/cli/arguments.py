@@ -84,7 +84,8 @@ _READING: dict[str, Any] = {
     "collar": Annotated[
         bool,
         typer.Option(
-            "--collar/--no-collar", help="Treat a black or white collar at the edge as no data."
+            "--collar/--no-collar",
+            help="Treat a flat collar at the edge, and flat holes, as no data.",
         ),
     ],
     "height_band": Annotated[

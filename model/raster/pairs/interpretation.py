@@ -192,7 +192,7 @@ class _Colours:
         self.remarks += tell_of_no_colours(file, [values for values, _ in read], ortho.nodata)
         self.collars: tuple[Collar, ...] = ()
         if options.collar:
-            found = _collars(ortho, self.white)
+            found = _collars(ortho, self.white, read)
             self.collars = tuple(collar for collar in found if collar.certain)
             self.remarks += [_nearly_plain(file, each) for each in found if not each.certain]
         for window, (_, valid) in zip(windows, read, strict=True):
@@ -200,12 +200,7 @@ class _Colours:
                 collar.clear(valid, window)
         area = ortho.grid.height * ortho.grid.width
         for collar in self.collars:
-            message = (
-                f"{file}: a {collar.colour} collar of {collar.pixels:,} pixels "
-                f"({100 * collar.pixels / area:.1f} %) is joined to the rim and holds no data; "
-                "--no-collar if it is ground"
-            )
-            self.remarks.append(Remark(code="ortho.collar", message=message))
+            self.remarks.append(_no_data(file, collar, 100 * collar.pixels / area))
         self.valid = [valid for _, valid in read]
         self.pixels = _pixels(read)
 
@@ -215,22 +210,41 @@ def _pixels(windows: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     return np.concatenate([values[:, valid] for values, valid in windows], axis=1)
 
 
+def _no_data(file: str, collar: Collar, percent: float) -> Remark:
+    size = f"{collar.pixels:,} pixels ({percent:.1f} %)"
+    if collar.inside:
+        message = (
+            f"{file}: {size} inside are plain {collar.colour} with sharp borders and hold no data; "
+            "--no-collar if they are ground"
+        )
+        return Remark(code="ortho.hole", message=message)
+    message = (
+        f"{file}: a {collar.colour} collar of {size} is joined to the rim and holds no data; "
+        "--no-collar if it is ground"
+    )
+    return Remark(code="ortho.collar", message=message)
+
+
 def _nearly_plain(file: str, collar: Collar) -> Remark:
     message = (
-        f"{file}: {collar.pixels:,} pixels joined to the rim are nearly {collar.colour} and are "
-        "mapped as ground; if they are a collar, nearblack -setalpha takes it out (with -white "
-        "for a bright one)"
+        f"{file}: {collar.pixels:,} pixels joined to the rim are {collar.colour}, or nearly so, "
+        "and are mapped as ground; if they are a collar, nearblack -setalpha takes it out (with "
+        "-white for a bright one)"
     )
     return Remark(code="ortho.collar_maybe", message=message)
 
 
-def _collars(ortho: GeoTiff, white: float) -> tuple[Collar, ...]:
+def _collars(
+    ortho: GeoTiff, white: float, sample: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> tuple[Collar, ...]:
     """Those of a file that was opened before are known: a worker opens it for each part."""
     key = (Stamp.of(ortho.path), ortho.bands, ortho.alpha, white)
     if key not in _FOUND:
         tiled = ortho.layout.block_width < ortho.grid.width
         height, width = ortho.grid.height, ortho.grid.width
-        found = find_collars(ortho.read, height, width, white, columns_are_cheap=tiled)
+        found = find_collars(
+            *(ortho.read, height, width, white), columns_are_cheap=tiled, sample=sample
+        )
         if len(_FOUND) >= _FILES_KEPT:
             _FOUND.pop(next(iter(_FOUND)))
         _FOUND[key] = tuple(found)

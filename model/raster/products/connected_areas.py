@@ -6,7 +6,7 @@ H W pixels.
 import numpy as np
 from numpy.typing import NDArray
 
-Numbers = NDArray[np.int64]
+from mfnet.model.raster.values.linked_runs import lowest_linked
 
 
 def label_areas(classes_HW: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
@@ -31,29 +31,3 @@ def label_areas(classes_HW: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArr
     area = (np.cumsum(is_first, dtype=np.int32) - 1)[lowest]
     areas_HW = np.repeat(area, lengths).reshape(classes_HW.shape)
     return areas_HW, classes_HW.ravel()[starts[is_first]]
-
-
-def lowest_linked(count: int, one: NDArray[np.integer], other: NDArray[np.integer]) -> Numbers:
-    """The lowest number that each of `count` numbers is linked to, over any number of links.
-
-    Args:
-        count: Numbers from 0 on.
-        one: An end of each link.
-        other: Its other end.
-    """
-    lowest = np.arange(count)
-    while True:
-        ends, others = lowest[one], lowest[other]
-        apart = ends != others
-        if not apart.any():
-            return lowest
-        one, other, ends, others = one[apart], other[apart], ends[apart], others[apart]
-        np.minimum.at(lowest, np.maximum(ends, others), np.minimum(ends, others))
-        lowest = ends_of(lowest)
-
-
-def ends_of(target: Numbers) -> Numbers:
-    """Where each arrives that goes from target to target; those who stay are their own."""
-    while not np.array_equal(further := target[target], target):
-        target = further
-    return target

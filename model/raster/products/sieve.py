@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from mfnet.model.atomic_files import not_writable
 from mfnet.model.classes import NODATA
-from mfnet.model.raster.products.connected_areas import ends_of, label_areas, lowest_linked
+from mfnet.model.raster.products.connected_areas import label_areas
+from mfnet.model.raster.values.linked_runs import ends_of, lowest_linked
 
 _STRIP_PIXELS = 1 << 20
 _NONE = -1

@@ -1,13 +1,19 @@
-"""The black or white collar around an orthophoto whose file does not say where it has no data.
+"""Where an orthophoto holds one flat colour in place of data, and its file does not say so.
 
 A mosaic of flight lines is a ragged shape in a rectangle; without alpha, mask or nodata the rest is
-plain black or white. It is found by colour and by connection: pixels of one plain colour that are
-joined, side by side, to a corner of the raster or to a plain stretch along a good part of a side.
-A shadow or a bright roof at the rim is neither as a rule, and `--no-collar` is for those that are.
+plain black or white, or the colour of a frame. Such a collar is found by colour and by connection:
+pixels of one plain colour that are joined, side by side, to a corner of the raster or to a plain
+stretch along a good part of a side. A shadow or a bright roof at the rim is neither as a rule.
+
+A hole inside is found by colour and by its border: black or white to the last digit over some
+width, and the picture begins at once around it. A shadow that is black to the last digit has dark
+pixels beside it, a roof that is saturated has nearly white ones. `--no-collar` is for those that
+are ground all the same.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -15,11 +21,13 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from mfnet.model.raster.values.colour_bands import largest_number
+from mfnet.model.raster.values.linked_runs import Line, Numbers, line_of, number_pieces, runs_of
 
 Read = Callable[[Window], tuple[NDArray[Any], NDArray[np.bool_]]]
 """Values (3, h, w) and validity (h, w) of a window."""
+Windows = Sequence[tuple[NDArray[Any], NDArray[np.bool_]]]
+"""What `Read` gives of some windows."""
 
-COLOURS = ("black", "white")
 _LOSSY = 4
 """Lossy compression of 8 bits leaves so much beside black; wider types are plain or are not."""
 _EXACT_SHARE = 0.8
@@ -30,11 +38,20 @@ _LEAST_PX = {"black": 256, "white": 1024}
 _SIDE_SHARE = {"black": 0.02, "white": 0.1}
 """Of a side, and 16 pixels, that a collar takes which lies in no corner. Pixels that are black to
 the last digit are hardly ever shadows; white ones may be a roof."""
-_RIM_RUN_PX = 8
-_LEAST_RUN_PX, _MANY_RUNS = 4, 500
-"""In rows of so many runs, shorter ones are noise of a dark picture, and not followed."""
+_RIM_RUN_PX, _FRAME_RUN_PX = 8, 64
+"""Along the rim: of black or white, and of another colour that is worth a look."""
+_PAINTED = 0.2
+"""Of neighbours in the sample, that are equal in a picture which is painted, not photographed."""
+_SOFT = 24 / 255
+"""Of white: what differs by less from a plain colour may be its shade."""
+_SOFT_EXACT, _SOFT_NEARLY, _SOFT_HOLE = 0.35, 0.25, 0.1
+"""Of the picture beside it, that may be such shades around a collar that is plain to the last
+digit, one that is nearly plain, and a hole."""
+_HOLE_EXACT, _HOLE_WIDTH_PX, _MOST_HOLES = 0.7, 8, 256
+_SEEN_PX = 64
+"""Exact pixels of a window of the sample, that make it worth looking for holes."""
+_BORDER_PX, _BORDER_RUNS = 8, 64
 _CHUNK_PX = 4 << 20
-_SWEEPS = 64
 
 
 @dataclass(frozen=True)
@@ -42,17 +59,19 @@ class Collar:
     """Pixels without data, as runs along rows.
 
     Attributes:
-        colour: `black` or `white`, as far as there is any.
+        colour: As it is called in messages.
         pixels: In all.
         rows: First run of each row, and one more: row r has runs `rows[r]` to `rows[r + 1]`.
         starts: First columns.
         stops: Columns behind the last.
-        certain: It is plain; else it is nearly so, and may as well be water or shadow.
+        certain: It is plain, or its border is sharp; else it may as well be water or shadow.
+        inside: Holes, not joined to the rim.
     """
 
     colour: str
     pixels: int
     certain: bool
+    inside: bool
     rows: NDArray[np.int64] = field(repr=False)
     starts: NDArray[np.int32] = field(repr=False)
     stops: NDArray[np.int32] = field(repr=False)
@@ -67,12 +86,57 @@ class Collar:
                     valid[row, max(left, 0) : right] = False
 
 
-def find_collars(
-    read: Read, height: int, width: int, white: float, *, columns_are_cheap: bool
-) -> list[Collar]:
-    """Looks for a collar of each colour.
+@dataclass(frozen=True)
+class _Flat:
+    """A colour that may stand for no data.
 
-    The rim is looked at first; the rest is read once, and only where the rim shows a plain colour.
+    Attributes:
+        name: For messages.
+        levels: Numbers of the bands, (3,) each; near any of them it is plain.
+        edge: How near.
+        exact: The numbers that are exact; None: all that is plain.
+        like: Whether it is as unlikely a thing as black, or as white.
+        shaded: Pictures have shades of it beside it, if it is a thing.
+        white: The digital number of white.
+    """
+
+    name: str
+    levels: tuple[NDArray[np.float32], ...]
+    edge: int
+    exact: NDArray[np.float32] | None
+    like: str
+    shaded: bool
+    white: float
+
+    def apart(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """How far pixels (3, h, w) are from it, (h, w): in the band where they are farthest."""
+        distances = [abs(values - level[:, None, None]).max(axis=0) for level in self.levels]
+        return np.asarray(np.minimum.reduce(distances))
+
+    def plain(self, values: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which valid pixels (h, w) it may be."""
+        return np.asarray((self.apart(values) <= self.edge) & valid)
+
+    def is_exact(self, values: NDArray[Any], plain: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which of the plain ones are so to the last digit."""
+        if self.exact is None:
+            return plain
+        return np.asarray(plain & (values == self.exact[:, None, None]).all(axis=0))
+
+
+def find_collars(
+    read: Read,
+    height: int,
+    width: int,
+    white: float,
+    *,
+    columns_are_cheap: bool,
+    sample: Windows = (),
+) -> list[Collar]:
+    """Looks for a collar of each colour, and for holes of black and white.
+
+    The rim is looked at first; the rest is read once a colour, and only where the rim or the sample
+    shows a plain one.
 
     Args:
         read: Of the raster.
@@ -80,60 +144,100 @@ def find_collars(
         width: Its columns.
         white: The digital number of white.
         columns_are_cheap: It is tiled, so that a column is read without the rest of its rows.
+        sample: Windows of the raster.
     """
     rim = [read(window) for window in _rim(height, width, columns_are_cheap)]
-    found = (
-        _find(read, height, width, white, colour, _usual_level(rim, colour, white))
-        for colour in COLOURS
-        if any(_suspicious(_plain(*line, colour, white)) for line in rim)
-    )
-    return [collar for collar in found if collar is not None]
+    plain = (_black(rim, white), _white(rim, white), *_pure(rim, white))
+    found: list[Collar] = []
+    for flat in plain:
+        at_rim = any(_suspicious(flat.plain(*line)) for line in rim)
+        if at_rim or any(_may_be_hole(flat, *window) for window in sample):
+            found += _find(read, height, width, flat, holes=True)
+    for flat in _frames(rim, plain, white):
+        if not _is_painted(flat, sample):
+            found += _find(read, height, width, flat, holes=False)
+    return found
 
 
-@dataclass(frozen=True)
-class _Line:
-    """Runs of one plain colour in a row of pixels; a gap of the file joins them, and counts not.
-
-    Attributes:
-        starts: First columns, ascending.
-        stops: Columns behind the last.
-        pixels: That are valid, in each run.
-        exact: Of these, plain to the last digit.
-    """
-
-    starts: NDArray[np.int32]
-    stops: NDArray[np.int32]
-    pixels: NDArray[np.int32]
-    exact: NDArray[np.int32]
+# ---- colours ----------------------------------------------------------------------------------
 
 
-def _plain(
-    values: NDArray[Any],
-    valid: NDArray[np.bool_],
-    colour: str,
-    white: float,
-) -> NDArray[np.bool_]:
-    """Where all bands of valid pixels (h, w) are black, or white."""
-    edge = _LOSSY if values.dtype == np.uint8 else 0
-    if colour == "black":
-        plain = (values <= edge).all(axis=0)
-    else:
-        # Of 8 bits white is 255, whatever contrast the caller has asked for.
-        levels = {largest_number(values.dtype)} | ({white} if values.dtype != np.uint8 else set())
-        plain = np.logical_or.reduce(
-            [(abs(values - np.float32(level)) <= edge).all(axis=0) for level in levels]
-        )
-    return np.asarray(plain & valid)
+def _black(rim: Windows, white: float) -> _Flat:
+    return _grey("black", {0.0}, rim, white)
 
 
-def _usual_level(
-    rim: Sequence[tuple[NDArray[Any], NDArray[np.bool_]]], colour: str, white: float
-) -> int | None:
-    """The level that most plain pixels of the rim have, of 8 bits: a collar may be 1 or 254."""
+def _white(rim: Windows, white: float) -> _Flat:
+    # Of 8 bits white is 255, whatever contrast the caller has asked for.
+    dtype = rim[0][0].dtype
+    levels = {largest_number(dtype)} | (set() if dtype == np.uint8 else {white})
+    return _grey("white", levels, rim, white)
+
+
+def _grey(name: str, levels: set[float], rim: Windows, white: float) -> _Flat:
+    """Of 8 bits, the level that most plain pixels of the rim have is exact: it may be 1 or 254."""
+    triples = tuple(np.full(3, level, np.float32) for level in sorted(levels))
     if rim[0][0].dtype != np.uint8:
-        return None
-    plain = [values[0][_plain(values, valid, colour, white)] for values, valid in rim]
-    return int(np.bincount(np.concatenate(plain), minlength=1).argmax())
+        return _Flat(name, triples, 0, None, name, True, white)
+    flat = _Flat(name, triples, _LOSSY, triples[0], name, True, white)
+    plain = np.concatenate([values[0][flat.plain(values, valid)] for values, valid in rim])
+    level = int(np.bincount(plain).argmax()) if plain.size else int(triples[0][0])
+    # Only black to the last digit is hardly ever a thing.
+    like = "black" if level == 0 else "white"
+    return _Flat(name, triples, _LOSSY, np.full(3, level, np.float32), like, True, white)
+
+
+def _pure(rim: Windows, white: float) -> Iterator[_Flat]:
+    """Magenta and the like, which no camera sees: as unlikely as black."""
+    dtype = rim[0][0].dtype
+    most = largest_number(dtype)
+    for bands in product((0.0, most), repeat=3):
+        if len(set(bands)) > 1:
+            yield _flat(np.array(bands, np.float32), dtype, "black", white)
+
+
+def _frames(rim: Windows, plain: Sequence[_Flat], white: float) -> Iterator[_Flat]:
+    """The other colour, if any, that the rim shows to the last digit for a while."""
+    longest, colour = _FRAME_RUN_PX - 1, None
+    for values, valid in rim:
+        line, known = values.reshape(len(values), -1), valid.ravel()
+        same = (line[:, 1:] == line[:, :-1]).all(axis=0) & known[1:] & known[:-1]
+        starts, stops = runs_of(same)
+        if len(starts) and (stops - starts).max() >= longest:
+            longest = int((stops - starts).max())
+            colour = line[:, starts[(stops - starts).argmax()]].astype(np.float32)
+    if colour is None:
+        return
+    flat = _flat(colour, rim[0][0].dtype, "white", white)
+    if all(other.apart(colour[:, None, None]).min() > other.edge for other in plain):
+        yield flat
+
+
+def _flat(colour: NDArray[np.float32], dtype: np.dtype, like: str, white: float) -> _Flat:
+    name = f"({', '.join(f'{number:g}' for number in colour)})"
+    edge = _LOSSY if dtype == np.uint8 else 0
+    return _Flat(f"flat {name}", (colour,), edge, colour, like, False, white)
+
+
+def _is_painted(flat: _Flat, sample: Windows) -> bool:
+    """Whether the rest of the picture is as flat: a drawing has no collar, but a background."""
+    same = pairs = 0
+    for values, valid in sample:
+        other = valid & ~flat.plain(values, valid)
+        beside = other[:, 1:] & other[:, :-1]
+        same += int((beside & (values[:, :, 1:] == values[:, :, :-1]).all(axis=0)).sum())
+        pairs += int(beside.sum())
+    return same >= _PAINTED * pairs
+
+
+def _may_be_hole(flat: _Flat, values: NDArray[Any], valid: NDArray[np.bool_]) -> bool:
+    """Whether a window of the sample holds much of a colour, and little of its shades."""
+    apart = flat.apart(values)
+    exact = int((valid & (apart == 0)).sum())
+    shades = int((valid & (apart <= _SOFT * flat.white)).sum()) - exact
+    return exact >= _SEEN_PX and shades <= _SOFT_NEARLY * exact
+
+
+# ---- the rim ----------------------------------------------------------------------------------
 
 
 def _rim(height: int, width: int, columns_are_cheap: bool) -> Iterator[Window]:
@@ -150,82 +254,14 @@ def _rim(height: int, width: int, columns_are_cheap: bool) -> Iterator[Window]:
 def _suspicious(plain: NDArray[np.bool_]) -> bool:
     """Whether a line of pixels, (1, n) or (n, 1), begins or ends plain, or is so for a while."""
     line = plain.ravel()
-    starts, stops = _runs(line)
+    starts, stops = runs_of(line)
     if not len(starts):
         return False
     return bool(line[0] or line[-1] or (stops - starts).max() >= _RIM_RUN_PX)
 
 
-def _find(
-    read: Read, height: int, width: int, white: float, colour: str, level: int | None
-) -> Collar | None:
-    lines: list[_Line] = []
-    rows = max(1, _CHUNK_PX // width)
-    for row in range(0, height, rows):
-        values, valid = read(Window(0, row, width, min(rows, height - row)))
-        plain = _plain(values, valid, colour, white)
-        exact = plain & (values == level).all(axis=0) if level is not None else plain
-        lines += [_line(*each) for each in zip(plain, exact, valid, strict=True)]
-    # Only black to the last digit is hardly ever a thing.
-    like = "black" if colour == "black" and level in (0, None) else "white"
-    joined = _joined(lines, _seeds(lines, width, _SIDE_SHARE[like]))
-    pixels = sum(int(line.pixels[kept].sum()) for line, kept in zip(lines, joined, strict=True))
-    exact_px = sum(int(line.exact[kept].sum()) for line, kept in zip(lines, joined, strict=True))
-    certain = exact_px >= _EXACT_SHARE * pixels
-    if pixels < (_LEAST_PX[like] if certain else _LIKELY_SHARE * width * height):
-        return None
-    counts = np.array([int(kept.sum()) for kept in joined])
-    return Collar(
-        colour=colour,
-        pixels=pixels,
-        certain=certain,
-        rows=np.concatenate([[0], np.cumsum(counts)]),
-        starts=np.concatenate([ln.starts[kept] for ln, kept in zip(lines, joined, strict=True)]),
-        stops=np.concatenate([ln.stops[kept] for ln, kept in zip(lines, joined, strict=True)]),
-    )
-
-
-def _line(plain: NDArray[np.bool_], exact: NDArray[np.bool_], valid: NDArray[np.bool_]) -> _Line:
-    """The runs of a row of pixels (w,)."""
-    starts, stops = _runs(plain | ~valid)
-    if len(starts) > _MANY_RUNS:
-        kept = (stops - starts >= _LEAST_RUN_PX) | (starts == 0) | (stops == len(plain))
-        starts, stops = starts[kept], stops[kept]
-
-    def counted(pixels: NDArray[np.bool_]) -> NDArray[np.int32]:
-        before = np.concatenate([[0], np.cumsum(pixels, dtype=np.int32)])
-        return np.asarray(before[stops] - before[starts], np.int32)
-
-    return _Line(starts, stops, counted(plain), counted(exact))
-
-
-def _joined(lines: Sequence[_Line], reached: list[NDArray[np.bool_]]) -> list[NDArray[np.bool_]]:
-    """For each row, which runs are joined to a seed: swept down and up until nothing is new."""
-    order = list(range(len(lines)))
-    for _ in range(_SWEEPS):
-        news = 0
-        for down in (1, -1):
-            for row in order[down:] if down == 1 else order[-2::-1]:
-                news += _spread(lines[row - down], reached[row - down], lines[row], reached[row])
-        if not news:
-            break
-    return reached
-
-
-def _spread(of: _Line, reached: NDArray[np.bool_], to: _Line, reaches: NDArray[np.bool_]) -> int:
-    """Reaches the runs of `to` that lie beside a reached run of `of`; how many are new."""
-    if not len(to.starts) or not reached.any():
-        return 0
-    before = np.concatenate([[0], np.cumsum(reached)])
-    first = np.searchsorted(of.stops, to.starts, "right")
-    stop = np.searchsorted(of.starts, to.stops, "left")
-    new = (before[np.maximum(stop, first)] > before[first]) & ~reaches
-    reaches |= new
-    return int(new.sum())
-
-
-def _seeds(lines: Sequence[_Line], width: int, side_share: float) -> list[NDArray[np.bool_]]:
-    """For each row, the runs in a corner, and those along a good part of a side of the raster."""
+def _seeds(lines: Sequence[Line], width: int, side_share: float) -> NDArray[np.bool_]:
+    """Of the runs of all rows, those in a corner, and those along a good part of a side."""
     seeds = [np.zeros(len(line.starts), bool) for line in lines]
     for row in (0, len(lines) - 1):
         line = lines[row]
@@ -236,15 +272,123 @@ def _seeds(lines: Sequence[_Line], width: int, side_share: float) -> list[NDArra
         [line.stops == width for line in lines],
     ):
         touching = np.array([bool(runs.any()) for runs in at_side])
-        for first, stop in zip(*_runs(touching), strict=True):
+        for first, stop in zip(*runs_of(touching), strict=True):
             if stop - first >= max(16, side_share * len(lines)):
                 for row in range(first, stop):
                     seeds[row] |= at_side[row]
-    return seeds
+    return np.concatenate(seeds)
 
 
-def _runs(line: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """First columns of the runs of True in a line (n,), and the columns behind their last."""
-    edges = np.diff(np.concatenate([[False], line, [False]]).astype(np.int8))
-    starts, stops = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
-    return starts.astype(np.int32), stops.astype(np.int32)
+# ---- pieces -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """All runs of a colour, row by row: (n,) each, and the raster that they are of."""
+
+    row: Numbers
+    starts: NDArray[np.int32]
+    stops: NDArray[np.int32]
+    pixels: NDArray[np.int32]
+    exact: NDArray[np.int32]
+    piece: Numbers
+    height: int
+    width: int
+
+
+def _find(read: Read, height: int, width: int, flat: _Flat, *, holes: bool) -> list[Collar]:
+    lines: list[Line] = []
+    rows = max(1, _CHUNK_PX // width)
+    for row in range(0, height, rows):
+        values, valid = read(Window(0, row, width, min(rows, height - row)))
+        plain = flat.plain(values, valid)
+        exact = flat.is_exact(values, plain)
+        lines += [line_of(*each) for each in zip(plain, exact, valid, strict=True)]
+    runs = _Runs(
+        row=np.repeat(np.arange(height), [len(line.starts) for line in lines]),
+        starts=np.concatenate([line.starts for line in lines]),
+        stops=np.concatenate([line.stops for line in lines]),
+        pixels=np.concatenate([line.pixels for line in lines]),
+        exact=np.concatenate([line.exact for line in lines]),
+        piece=number_pieces(lines),
+        height=height,
+        width=width,
+    )
+    at_rim = np.zeros(len(runs.piece), bool)
+    at_rim[runs.piece[_seeds(lines, width, _SIDE_SHARE[flat.like])]] = True
+    at_rim = at_rim[runs.piece]
+    found = [_collar(read, runs, at_rim, flat)]
+    if holes:
+        found += [_holes(read, runs, ~at_rim, flat)]
+    return [collar for collar in found if collar is not None]
+
+
+def _collar(read: Read, runs: _Runs, kept: NDArray[np.bool_], flat: _Flat) -> Collar | None:
+    """What is joined to the rim, where it is large enough."""
+    pixels = int(runs.pixels[kept].sum())
+    exact = int(runs.exact[kept].sum()) >= _EXACT_SHARE * pixels
+    likely = _LIKELY_SHARE * runs.width * runs.height
+    if pixels < (_LEAST_PX[flat.like] if exact else likely):
+        return None
+    most = _SOFT_EXACT if exact else _SOFT_NEARLY
+    certain = _soft_share(read, runs, kept, flat) <= most if flat.shaded else exact
+    if not certain and pixels < likely:
+        return None
+    return _as_collar(runs, kept, flat, certain=certain, inside=False)
+
+
+def _holes(read: Read, runs: _Runs, kept: NDArray[np.bool_], flat: _Flat) -> Collar | None:
+    """Pieces inside that are plain to the last digit, broad, and sharp at their borders."""
+    count = len(runs.piece)
+    pixels = np.bincount(runs.piece[kept], runs.pixels[kept], count)
+    exact = np.bincount(runs.piece[kept], runs.exact[kept], count)
+    number = np.bincount(runs.piece[kept], minlength=count)
+    broad = (number >= _HOLE_WIDTH_PX) & (pixels >= _HOLE_WIDTH_PX * number)
+    plain = (exact >= _HOLE_EXACT * pixels) & (pixels >= _LEAST_PX[flat.like])
+    pieces = np.flatnonzero(broad & plain)
+    pieces = pieces[np.argsort(-pixels[pieces], kind="stable")][:_MOST_HOLES]
+    sharp = [
+        piece
+        for piece in pieces.tolist()
+        if _soft_share(read, runs, runs.piece == piece, flat) <= _SOFT_HOLE
+    ]
+    if not sharp:
+        return None
+    return _as_collar(runs, np.isin(runs.piece, sharp), flat, certain=True, inside=True)
+
+
+def _soft_share(read: Read, runs: _Runs, kept: NDArray[np.bool_], flat: _Flat) -> float:
+    """Of the picture around some runs, the share of shades of the colour; 0 without a picture."""
+    chosen = np.flatnonzero(kept)
+    chosen = chosen[np.linspace(0, len(chosen) - 1, _BORDER_RUNS).astype(int)]
+    shades = others = 0
+    for run in np.unique(chosen).tolist():
+        row, start, stop = int(runs.row[run]), int(runs.starts[run]), int(runs.stops[run])
+        for column in {start, (start + stop) // 2, stop - 1}:
+            values, valid = read(_around(row, column, runs.height, runs.width))
+            apart = flat.apart(values)
+            other = valid & (apart > flat.edge)
+            others += int(other.sum())
+            shades += int((other & (apart <= _SOFT * flat.white)).sum())
+    return shades / others if others else 0.0
+
+
+def _around(row: int, column: int, height: int, width: int) -> Window:
+    top, left = max(0, row - _BORDER_PX), max(0, column - _BORDER_PX)
+    bottom, right = min(height, row + _BORDER_PX + 1), min(width, column + _BORDER_PX + 1)
+    return Window(left, top, right - left, bottom - top)
+
+
+def _as_collar(
+    runs: _Runs, kept: NDArray[np.bool_], flat: _Flat, *, certain: bool, inside: bool
+) -> Collar:
+    counts = np.bincount(runs.row[kept], minlength=runs.height)
+    return Collar(
+        colour=flat.name,
+        pixels=int(runs.pixels[kept].sum()),
+        certain=certain,
+        inside=inside,
+        rows=np.concatenate([[0], np.cumsum(counts)]),
+        starts=runs.starts[kept],
+        stops=runs.stops[kept],
+    )

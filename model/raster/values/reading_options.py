@@ -43,7 +43,8 @@ class ReadingOptions(BaseModel):
         description="digital number of full reflectance in the orthophoto",
     )
     collar: bool = Field(
-        default=True, description="take a black or white collar at the orthophoto's rim for no data"
+        default=True,
+        description="take a flat collar at the orthophoto's rim, and flat holes in it, for no data",
     )
     height_band: Band | None = Field(
         default=None, description="band of the height raster, counted from 1"

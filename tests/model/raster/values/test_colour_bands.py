@@ -353,14 +353,14 @@ def test_two_bands_of_heights_are_asked_for(photo: Make, make_tiff: Make) -> Non
 # ---- collars -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("colour", [0, 1, 254, 255])
+@pytest.mark.parametrize("colour", [0, 1, 254, 255, (214, 211, 206), (255, 0, 255)])
 @pytest.mark.parametrize("tiled", [True, False])
-def test_a_collar_without_mask_holds_no_data(open_pair: Any, colour: int, tiled: bool) -> None:
+def test_a_collar_without_mask_holds_no_data(open_pair: Any, colour: Any, tiled: bool) -> None:
     side = 300
     values = (colours(side) * 200 + 20).astype("uint8")
     outside = draw_gaps(np.random.default_rng(4), side, side, 0.3, "outline")
-    values[:, outside] = colour
-    values[:, 150:170, 150:170] = colour  # a shadow, or a bright roof
+    values[:, outside] = np.reshape(colour, (-1, 1))
+    values[:, 150:160, 150:160] = np.reshape(colour, (-1, 1, 1))  # a shadow, or a bright roof
     form = {"tiled": True, "blockxsize": 64, "blockysize": 64} if tiled else {"blockysize": 16}
     with open_pair(values, photometric="rgb", **form) as pair:
         valid = pair.read(0, side).valid["ortho"]
@@ -374,13 +374,52 @@ def test_a_collar_without_mask_holds_no_data(open_pair: Any, colour: int, tiled:
 
 
 @pytest.mark.parametrize("ends", [(0, 4), (252, 256)])
-def test_a_nearly_plain_collar_is_told_and_stays(open_pair: Any, ends: tuple[int, int]) -> None:
-    values = (colours(300) * 200 + 20).astype("uint8")
+def test_a_nearly_plain_collar_holds_no_data_where_its_border_is_sharp(
+    open_pair: Any, ends: tuple[int, int]
+) -> None:
+    values = (colours(300) * 180 + 35).astype("uint8")
     noise = np.random.default_rng(5).integers(*ends, (3, 300, 300), dtype=np.uint8)
     outside = draw_gaps(np.random.default_rng(4), 300, 300, 0.3, "outline")
     with open_pair(np.where(outside, noise, values), photometric="rgb") as pair:
+        assert np.array_equal(pair.read(0, 300).valid["ortho"], ~outside)
+        assert codes(pair) == ["ortho.collar"]
+    shore = np.where(np.indices((300, 300))[0] % 9 < 6, noise ^ np.uint8(12), values)
+    with open_pair(np.where(outside, noise, shore), photometric="rgb") as pair:
         assert pair.read(0, 300).valid["ortho"].all()
         assert codes(pair) == ["ortho.collar_maybe"]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("colour", [(0, 0, 0), (1, 1, 1), (1, 0, 1)])
+def test_a_plain_hole_inside_holds_no_data(open_pair: Any, dtype: str, colour: Any) -> None:
+    white = {"uint8": 255, "uint16": 65535, "float32": 1}[dtype]
+    values = colours(300) * 0.75 + 0.12
+    values[:, 250:252] = 1.0  # something that is bright, and too narrow for a hole
+    hole = np.zeros((300, 300), bool)
+    hole[100:140, 90:130] = True
+    values[:, hole] = np.reshape(colour, (3, 1))
+    values = (values * white).astype(dtype)
+    with open_pair(values, photometric="rgb") as pair:
+        assert np.array_equal(pair.read(0, 300).valid["ortho"], ~hole)
+        assert codes(pair) == ["ortho.hole"]
+    with open_pair(values, photometric="rgb", options={"collar": False}) as pair:
+        assert pair.read(0, 300).valid["ortho"].all()
+
+
+@pytest.mark.parametrize("moved", [-0.35, 0.35])
+def test_clipped_shadows_and_saturated_roofs_stay(open_pair: Any, moved: float) -> None:
+    rows, columns = np.indices((300, 300))
+    light = 0.5 + 0.5 * np.sin(rows / 20) * np.cos(columns / 20)  # black or white over 40 pixels
+    values = np.clip(light + moved + colours(300) * 0.1, 0, 1) * 255
+    with open_pair(values.astype("uint8"), photometric="rgb") as pair:
+        assert pair.read(0, 300).valid["ortho"].all()
+
+
+def test_the_ground_of_a_drawing_is_no_collar(open_pair: Any) -> None:
+    values = np.full((3, 300, 300), 120, "uint8")
+    values[:, 100:200, 50:250] = 60
+    with open_pair(values, photometric="rgb") as pair:
+        assert pair.read(0, 300).valid["ortho"].all()
 
 
 def test_dark_and_bright_things_at_the_rim_stay(open_pair: Any) -> None:
@@ -410,6 +449,8 @@ def test_collars_are_the_plain_pieces_joined_to_the_rim(seed: int, share: float)
         expected[:] = False
     found = np.zeros((side, side), bool)
     for collar in find_collars(read, side, side, 255.0, columns_are_cheap=True):
+        if collar.inside:
+            continue
         valid = np.ones((side, side), bool)
         collar.clear(valid, Window(0, 0, side, side))
         assert collar.pixels == (~valid).sum()
