@@ -34,7 +34,7 @@ class ReadingInputs(BaseModel):
     collar: bool | None = Field(
         default=None,
         title="Collar",
-        description="false: a flat collar at the orthophoto's rim, and flat holes in it, are ground",
+        description="false: a flat collar of the orthophoto, and flat holes in it, are ground",
     )
     height_band: Band | None = Field(
         default=None, title="Height band", description="band of the heights, counted from 1"

@@ -32,6 +32,11 @@ from mfnet.model.raster.values.height_values import (
 )
 from mfnet.model.raster.values.plateaus import check_plateau
 from mfnet.model.raster.values.reading_options import ReadingOptions
+from mfnet.model.raster.values.uneven_heights import (
+    tell_of_low_heights,
+    tell_of_uneven_ground,
+    tell_of_zeros,
+)
 
 _MISSING_TOLD = 0.005
 Read = Callable[[Window], tuple[np.ndarray, np.ndarray]]
@@ -344,7 +349,24 @@ def _decide_level(
     above = [values + offset for values in above]
     for values in above:
         values[~possible(values, limits)] = np.nan
-    return above, remarks
+    return above, [*remarks, *_oddities(parts, above, windows, options)]
+
+
+def _oddities(
+    parts: Sequence[tuple[AlignedHeight, HeightSample]],
+    above: Sequence[np.ndarray],
+    windows: Sequence[Window],
+    options: ReadingOptions,
+) -> Iterator[Remark]:
+    """What is odd about heights above ground, unless the caller knows."""
+    height, sample = parts[0]
+    file = height.source.path.name
+    if options.height_offset is None:
+        yield from tell_of_uneven_ground(file, windows, above)
+    if options.height_nodata is None and len(parts) == 1:
+        yield from tell_of_zeros(file, sample, height.values)
+    if options.height_unit is None:
+        yield from tell_of_low_heights(file, above)
 
 
 def _check_plateaus(

@@ -331,7 +331,8 @@ def _collar(read: Read, runs: _Runs, kept: NDArray[np.bool_], flat: _Flat) -> Co
     if pixels < (_LEAST_PX[flat.like] if exact else likely):
         return None
     most = _SOFT_EXACT if exact else _SOFT_NEARLY
-    certain = _soft_share(read, runs, kept, flat) <= most if flat.shaded else exact
+    soft = _soft_share(read, runs, kept, flat) if flat.shaded else None
+    certain = exact if soft is None else soft <= most
     if not certain and pixels < likely:
         return None
     return _as_collar(runs, kept, flat, certain=certain, inside=False)
@@ -350,15 +351,15 @@ def _holes(read: Read, runs: _Runs, kept: NDArray[np.bool_], flat: _Flat) -> Col
     sharp = [
         piece
         for piece in pieces.tolist()
-        if _soft_share(read, runs, runs.piece == piece, flat) <= _SOFT_HOLE
+        if (_soft_share(read, runs, runs.piece == piece, flat) or 0) <= _SOFT_HOLE
     ]
     if not sharp:
         return None
     return _as_collar(runs, np.isin(runs.piece, sharp), flat, certain=True, inside=True)
 
 
-def _soft_share(read: Read, runs: _Runs, kept: NDArray[np.bool_], flat: _Flat) -> float:
-    """Of the picture around some runs, the share of shades of the colour; 0 without a picture."""
+def _soft_share(read: Read, runs: _Runs, kept: NDArray[np.bool_], flat: _Flat) -> float | None:
+    """Of the picture around some runs, the share of shades of the colour; None without one."""
     chosen = np.flatnonzero(kept)
     chosen = chosen[np.linspace(0, len(chosen) - 1, _BORDER_RUNS).astype(int)]
     shades = others = 0
@@ -370,7 +371,7 @@ def _soft_share(read: Read, runs: _Runs, kept: NDArray[np.bool_], flat: _Flat) -
             other = valid & (apart > flat.edge)
             others += int(other.sum())
             shades += int((other & (apart <= _SOFT * flat.white)).sum())
-    return shades / others if others else 0.0
+    return shades / others if others else None
 
 
 def _around(row: int, column: int, height: int, width: int) -> Window:

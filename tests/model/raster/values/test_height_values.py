@@ -418,6 +418,40 @@ def test_a_gap_that_no_sample_sees_is_missing(
     assert (known == ~gap).all()
 
 
+@pytest.mark.parametrize(
+    ("added", "where"),
+    [
+        (np.linspace(0, 8, SIDE)[None], "east"),
+        (np.linspace(8, 0, SIDE)[:, None], "north"),
+        (np.where(np.arange(SIDE) < SIDE // 2, 20, 0)[None], "west"),
+    ],
+)
+def test_a_tilt_and_pieces_of_another_level_are_told(
+    read: Any, added: np.ndarray, where: str
+) -> None:
+    told = {each.code: each.message for each in read((town() + added).astype("float32"))[1].remarks}
+    assert f"in the {where} and" in told["height.uneven"], told
+    options = {"height_offset": 0}
+    assert codes(read((rough() + added).astype("float32"), options=options)[1]) == []
+
+
+def test_half_a_place_of_zeros_is_told_and_plain_ground_is_not(read: Any) -> None:
+    stored = (rough() / 4).astype("float32")
+    stored[:, : SIDE // 2] = 0
+    (told,) = read(stored)[1].remarks
+    assert told.code == "height.zeros"
+    assert "--height-nodata 0" in told.message
+    assert "height.zeros" not in codes(read(stored, options={"height_nodata": 0})[1])
+    objects = np.where(town() > 1, town(), 0).astype("float32")  # the ground is 0 throughout
+    assert codes(read(objects)[1]) == []
+
+
+def test_heights_that_reach_no_hedge_are_told(read: Any) -> None:
+    stored = (town() / town().max()).astype("float32")
+    assert codes(read(stored)[1]) == ["height.low"]
+    assert codes(read(stored, options={"height_unit": "m"})[1]) == []
+
+
 @pytest.mark.parametrize("low", [3.0, 12.0, 157.0])
 def test_a_surface_model_alone_is_refused_with_a_word_on_dtm(read: Any, low: float) -> None:
     slope = np.linspace(0, 6, SIDE)[:, None]
