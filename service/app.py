@@ -13,7 +13,7 @@ from mfnet.service.api.answers.json_answers import JsonAnswers
 from mfnet.service.api.callback_payload import payload_of
 from mfnet.service.api.documents import openapi
 from mfnet.service.api.middleware import CROSS_ORIGIN, Addresses, Edge, SmallBodies
-from mfnet.service.api.routes import description, landing, me, models, page
+from mfnet.service.api.routes import catalogue, description, landing, me, models, page
 from mfnet.service.api.routes.admin import audit, health, keys, metrics, service_state
 from mfnet.service.api.routes.job import (
     events,
@@ -38,6 +38,7 @@ ROUTES = (
     results,
     events,
     map_tiles,
+    catalogue,
     pictures,
     incoming,
     uploads,

@@ -104,6 +104,18 @@ class BadInterval(ServiceError):
     code = "job.bad_datetime"
 
 
+class BadSearch(ServiceError):
+    """A search of the catalogue whose box or geometry is none."""
+
+    code = "stac.bad_search"
+
+
+class NoSuchCollection(ServiceError):
+    """The catalogue has no collection of this name."""
+
+    code = "stac.unknown_collection"
+
+
 class NoSuchResult(ServiceError):
     """The job has no result of this name."""
 

@@ -36,6 +36,7 @@ _TITLES = {
     "recipe": "Recipes",
     "request": "Requests",
     "result": "Results",
+    "stac": "The catalogue of maps",
     "run": "Runs",
     "service": "The service",
     "storage": "Storage",

@@ -56,6 +56,8 @@ ANSWERS: dict[type[errors.ServiceError], Answer] = {
     errors.NoSuchJob: Answer(404, _OGC + "no-such-job"),
     errors.NoSuchUpload: Answer(404),
     errors.BadInterval: Answer(400),
+    errors.BadSearch: Answer(400),
+    errors.NoSuchCollection: Answer(404),
     errors.NoSuchResult: Answer(404),
     errors.ResultNotReady: Answer(404, _OGC + "result-not-ready"),
     errors.ResultGone: Answer(410),

@@ -27,6 +27,7 @@ def landing_page(request: Request, response: Response) -> Landing | Response:
         (_REL + "conformance", "conformance", "application/json", "What the API conforms to"),
         (_REL + "processes", "list_processes", "application/json", "Processes"),
         (_REL + "job-list", "list_jobs", "application/json", "Your jobs"),
+        ("data", "stac_catalogue", "application/json", "Your maps, a STAC catalogue"),
     )
     return Landing(
         title="MFNet",

@@ -42,6 +42,10 @@ EXPECTED = {
     ("get", "/jobs/{job_id}/tiles/{layer}/{z}/{x}/{y}.png"): "job.unknown",
     ("get", "/jobs/{job_id}/wmts"): "job.unknown",
     ("post", "/jobs/{job_id}/links"): "job.unknown",
+    ("get", "/stac/collections/{collection_id}/items/{item_id}"): "job.unknown",
+    ("get", "/stac/collections/{collection_id}/items"): "",  # a list without it
+    ("get", "/stac/search"): "",
+    ("post", "/stac/search"): "",
     ("get", "/jobs/{job_id}/pictures"): "job.unknown",
     ("get", "/jobs/{job_id}/pictures/{name}"): "job.unknown",
     ("get", "/jobs/{job_id}/pixel"): "job.unknown",
@@ -64,15 +68,23 @@ EXPECTED = {
     ("patch", "/uploads/incoming/{upload_id}"): "upload.unknown",
     ("delete", "/uploads/incoming/{upload_id}"): "upload.unknown",
     ("post", "/samples"): "",
+    ("post", "/imports"): "",
     ("post", "/keys"): "",
     ("delete", "/keys/{key_id}"): "key.unknown",
 }
+
+ITEM = b"""{"geometry": null, "properties": {"datetime": "2026-01-01T00:00:00Z"},
+            "assets": {"secret": {"href": "classes.tif"}}}"""
 
 # The same for everybody who has a key.
 SHARED = {
     ("get", "/keys"),  # their own
     ("get", "/keys/mine"),
     ("get", "/me"),
+    ("get", "/stac"),
+    ("get", "/stac/conformance"),
+    ("get", "/stac/collections"),
+    ("get", "/stac/collections/{collection_id}"),
     ("post", "/me/webhook-secret"),
     ("get", "/models"),
     ("get", "/models/{model}"),
@@ -109,8 +121,8 @@ def routes(api) -> set[tuple[str, str]]:
 @pytest.fixture
 def things(api) -> dict[str, str]:
     """Ids of the user's job, with a result, of one of its uploads, and of a correction."""
-    job = api.submit()
-    api.finish(job["id"], {"classes.tif": b"secret"})
+    job = api.submit(stac=True)
+    api.finish(job["id"], {"classes.tif": b"secret", "item.json": ITEM})
     api.user.get(f"/jobs/{job['id']}/pictures").raise_for_status()
     (upload,) = (u for u in api.user.get("/uploads").json()["uploads"] if u["name"] == "ortho.tif")
     api.user.get(f"/uploads/{upload['id']}/pictures").raise_for_status()
@@ -126,6 +138,8 @@ def things(api) -> dict[str, str]:
         "job_id": job["id"],
         "upload_id": upload["id"],
         "name": "classes.tif",
+        "collection_id": "maps",
+        "item_id": job["id"],
         "key_id": "nobody",
         "incoming_id": begun.headers["location"].rpartition("/")[2],
         "process_id": "segment",
@@ -141,7 +155,7 @@ def ask(client: httpx.Client, route: tuple[str, str], things: dict[str, str]) ->
     body = {}
     if method == "post":
         body = {"json": {"inputs": {"ortho": things["upload_id"], "height": things["upload_id"]}}}
-    if path.endswith("/links"):
+    if path.endswith(("/links", "/search")):
         body = {"json": {}}
     if path.endswith("/corrections"):
         body = {"json": {"labels": things["upload_id"]}}
@@ -222,7 +236,7 @@ def test_an_owner_and_a_reader_see_the_same_and_a_reader_changes_nothing(api, th
     headers = {"Authorization": f"Bearer {told['secret']}"}
     with httpx.Client(base_url=api.url, headers=headers, trust_env=False) as reader:
         for route in KEYED - ADMINS:
-            if route[0] != "get":
+            if route[0] != "get" and not route[1].endswith("/search"):
                 reply = ask(reader, route, things)
                 assert (reply.status_code, reply.json()["code"]) == (403, "auth.forbidden"), route
             else:
@@ -355,7 +369,7 @@ def test_links_of_the_landing_page_lead_somewhere(api):
     links = api.nobody.get("/").json()["links"]
     relations = {link["rel"].rpartition("/")[2] for link in links}
     assert relations == {
-        *("self", "service-desc", "service-doc", "conformance", "processes", "job-list")
+        *("self", "service-desc", "service-doc", "conformance", "processes", "job-list", "data")
     }
     for link in links:
         assert api.user.get(link["href"]).status_code == 200, link
