@@ -414,6 +414,12 @@ class JobBroken(Refused):
     """The job whose results are asked for failed for a fault of ours."""
 
 
+class BatchFailed(ServiceError):
+    """No map of a batch was made; its jobs say why."""
+
+    code = "job.batch_failed"
+
+
 class NotReady(ServiceError):
     """The database or the broker does not answer."""
 

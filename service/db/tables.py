@@ -98,6 +98,7 @@ class Job(Table):
         Index("jobs_of_owner", "owner", "created", "id"),
         Index("jobs_by_state", "state", "created"),
         Index("jobs_by_result", "owner", "result_key"),
+        Index("jobs_of_batch", "batch"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -134,6 +135,7 @@ class Job(Table):
     # they are taken over from, if they are; it may be gone.
     result_key: Mapped[str | None] = mapped_column(default=None)
     reused: Mapped[str | None] = mapped_column(default=None)
+    batch: Mapped[str | None] = mapped_column(default=None)  # the job that it is a part of
 
     created: Mapped[float]
     started: Mapped[float | None] = mapped_column(default=None)

@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 SEGMENT = "segment"
 RETRAIN = "retrain"
 ECHO = "echo"
+BATCH = "batch"
 """Processes: what a job may be of."""
 
 

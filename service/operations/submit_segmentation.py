@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
@@ -64,22 +64,51 @@ def submit(
     request = Request(caller, SEGMENT, inputs, idempotency_key, chosen)
     if (first := request.first(services)) is not None:
         return first
+    ready = prepare(services, caller, inputs, chosen or {}, reuse=reuse)
+    return request.accept(services, ready.kept, ready.model, ready.made, **ready.row)
+
+
+class Prepared(NamedTuple):
+    """A map that was looked at and can be made.
+
+    Attributes:
+        kept: The inputs of its job's row.
+        model: Which it keeps, whatever is promoted meanwhile.
+        made: Its results, where they are there already.
+        row: What else stands in the row, as `JobRepository.submit` takes it.
+        uploads: Ids of what it reads, by role.
+    """
+
+    kept: dict[str, Any]
+    model: Model
+    made: Reused | None
+    row: dict[str, Any]
+    uploads: dict[str, str]
+
+
+def prepare(
+    services: Services,
+    caller: Caller,
+    inputs: SegmentInputs,
+    chosen: dict[str, Any],
+    *,
+    reuse: bool,
+) -> Prepared:
+    """Looks at what a map is to be made of; the arguments and errors are those of `submit`."""
     rasters = _rasters(services, caller, inputs)
     model = find_model(services, inputs.model, inputs.model_sha256)
     report = _inspect(services, rasters, model, inputs)
-    kept = inputs.model_dump(exclude_none=True) | {
-        role: upload.id for role, upload in rasters.items()
-    }
-    kept |= chosen or {}
+    ids = {role: upload.id for role, upload in rasters.items()}
+    kept = inputs.model_dump(exclude_none=True) | ids | chosen
     remarks = report["remarks"]
     if inputs.align and (told := _settle_shift(kept, report)) is not None:
         remarks = [*remarks, told]
     kept |= _of_model(model)
     takes = check_room(services, kept, report)
-    row: dict[str, Any] = {"remarks": remarks, "drift": _drift(report), "estimate": takes}
-    row["result_key"] = key = result_key(services, kept, rasters)
+    key = result_key(services, kept, rasters)
+    row = {"remarks": remarks, "drift": _drift(report), "estimate": takes, "result_key": key}
     made = take_over(services, caller.key_id, key) if reuse else None
-    return request.accept(services, kept, model, made, **row)
+    return Prepared(kept, model, made, row, ids)
 
 
 class Request:
@@ -107,6 +136,11 @@ class Request:
         sent = inputs.model_dump_json() + (json.dumps(chosen, sort_keys=True) if chosen else "")
         self._sha256 = hashlib.sha256(sent.encode()).hexdigest()
 
+    @property
+    def names(self) -> tuple[str | None, str]:
+        """The idempotency key, and the hash of what was sent."""
+        return self._key, self._sha256
+
     def first(self, services: Services) -> Job | None:
         """The job that an earlier request with the same key made, if it had the same inputs.
 
@@ -119,7 +153,7 @@ class Request:
             if not first:
                 quotas.check_waiting(services, session, self._caller)
                 return None
-        return self._repeated(first)
+        return self.repeated(first)
 
     def accept(
         self,
@@ -150,7 +184,7 @@ class Request:
             if made is not None and (job is None or job.id != made.job_id):
                 services.storage.keep_only(made.job_id, None)
         if not new:  # the same request came twice at once
-            return self._repeated(job)
+            return self.repeated(job)
         _log.info("job %s: %s", job.id, job.state)
         if job.state is State.ACCEPTED:
             services.notifier.notify(job.id, self._process)
@@ -170,14 +204,14 @@ class Request:
         # What was linked is whole as long as the earlier job is there.
         if made is not None and jobs.get(made.earlier.id) is None:
             made = None
-        request = (self._key, self._sha256)
-        job, new = jobs.submit(*asks, *request, webhook_secret=new_secret(), made=made, **told)
+        job, new = jobs.submit(*asks, *self.names, webhook_secret=new_secret(), made=made, **told)
         if new and self._process == RETRAIN:
             model = {"model": kept["model"]}
             AuditLog(session).note(self._caller.name, "retraining asked for", job.id, **model)
         return job, new
 
-    def _repeated(self, first: Job) -> Job:
+    def repeated(self, first: Job) -> Job:
+        """The job of an earlier request with this key; raises `IdempotencyMismatch`."""
         if (first.process, first.request_sha256) != (self._process, self._sha256):
             raise IdempotencyMismatch(
                 f"Idempotency-Key {first.idempotency_key!r} came before with other inputs; "

@@ -53,7 +53,7 @@ class Execution(BaseModel):
     def _plain(cls, inputs: Any) -> Any:
         if not isinstance(inputs, dict):
             return inputs
-        return {name: _value(value, name in cls.uploads) for name, value in inputs.items()}
+        return {name: plain(value, name in cls.uploads) for name, value in inputs.items()}
 
     def chosen(self) -> dict[str, Any]:
         """What is kept with a job: `outputs`, each with its mode or None, a raw `response`, and the
@@ -68,12 +68,12 @@ class Execution(BaseModel):
         return kept
 
 
-def _value(given: Any, is_upload: bool) -> Any:
+def plain(given: Any, is_upload: bool) -> Any:
     """A qualified value as the value; a link to an upload as its address; each of several."""
     if isinstance(given, dict) and "value" in given and set(given) <= _QUALIFIED:
         return given["value"]
     if is_upload and isinstance(given, list):
-        return [_value(each, is_upload) for each in given]
+        return [plain(each, is_upload) for each in given]
     if is_upload and isinstance(given, dict) and "href" in given and set(given) <= _LINK:
         return given["href"]
     return given

@@ -294,6 +294,7 @@ class StatusInfo(BaseModel):
     estimate: JobEstimate | None = Field(
         default=None, description="of a map: what it takes, as was told before it began"
     )
+    batch: str | None = Field(default=None, description="id of the batch that it is a job of")
     reused: str | None = Field(
         default=None,
         description="id of the earlier job whose results these are, since it had the same inputs; "

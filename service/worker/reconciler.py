@@ -19,6 +19,7 @@ from collections.abc import Collection, Sequence
 
 from kombu.exceptions import OperationalError as BrokerAway
 
+from mfnet.service.db.repositories.batches import BatchRepository
 from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.repositories.parts import PartRepository
 from mfnet.service.db.repositories.stalled_jobs import Backlog
@@ -77,6 +78,7 @@ class Reconciler:
         """Fails what nobody may claim any more, notifies of what waits, works on the rest."""
         with self._database.writing() as session:
             abandoned = Backlog(session).fail_abandoned(self._settings.attempts)
+            BatchRepository(session).sum_up()
             due = list(Backlog(session).due(self._settings.work))
             mapping = self._settings.work == SEGMENT
             parts = PartRepository(session).due(self._settings.attempts) if mapping else []

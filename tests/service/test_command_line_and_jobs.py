@@ -20,7 +20,7 @@ OF_THE_COMMAND_LINE_ALONE = {
     "precision": "the worker's: all parts of a map are of one",
     "runtime": "the worker's",
     "as_json": "all answers are",
-    "each": "a request for each pair",
+    "each": "the process `batch`",
     "resume": "workers always keep what is finished",
 }
 

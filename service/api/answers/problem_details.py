@@ -105,6 +105,7 @@ ANSWERS: dict[type[errors.ServiceError], Answer] = {
     errors.IdempotencyMismatch: Answer(422),
     errors.JobFailed: Answer(422),
     errors.JobBroken: Answer(500),
+    errors.BatchFailed: Answer(422),
     errors.NotReady: Answer(503),
 }
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from mfnet.service.domain.job import ECHO, RETRAIN, SEGMENT
+from mfnet.service.domain.job import BATCH, ECHO, RETRAIN, SEGMENT
 from mfnet.service.domain.map_outputs import TERRAIN
 from mfnet.service.errors import NoSuchProcess
+from mfnet.service.schemas.batches import BatchInputs
 from mfnet.service.schemas.jobs import EchoInputs, Link, Process, SegmentInputs
 from mfnet.service.schemas.models import RetrainInputs
 from mfnet.service.schemas.openapi30 import input_schema
@@ -54,8 +55,12 @@ _OUTPUTS = {
         _CHANGES: "the new class where it would; one for each of up to three jobs",
         _PICTURE: "the same as a picture, at most 1600 pixels a side",
     },
+    BATCH: {"jobs": "the job of each pair: its id, its status, and where its results are"},
     ECHO: {"message": "what was sent"},
 }
+
+_VALUES = (*_OUTPUTS[BATCH], *_OUTPUTS[ECHO])
+"""Outputs that are no files."""
 
 _SIDECARS = {"quality.tif.aux.xml": "quality.tif", "quality.qml": "quality.tif"}
 
@@ -69,6 +74,11 @@ _TEXTS: dict[str, tuple[str, str, type[BaseModel]]] = {
         "Retraining",
         "A model goes on learning from labelled tiles and becomes a candidate. For admins.",
         RetrainInputs,
+    ),
+    BATCH: (
+        "Many land-cover maps",
+        "A map of each of many pairs: a job for each, and one that stands for all.",
+        BatchInputs,
     ),
     ECHO: ("Echo", "Gives a message back, to try a client with.", EchoInputs),
 }
@@ -93,7 +103,7 @@ def describe(process_id: str, links: list[Link]) -> Process:
         title=title,
         description=description,
         jobControlOptions=_CONTROL.get(process_id, ["async-execute", "dismiss"]),
-        outputTransmission=["value"] if process_id == ECHO else ["reference", "value"],
+        outputTransmission=["value"] if process_id in (BATCH, ECHO) else ["reference", "value"],
         inputs=_inputs(inputs),
         outputs={name: _output(name, text) for name, text in _OUTPUTS[process_id].items()},
         links=links,
@@ -127,7 +137,7 @@ def is_sidecar(file_name: str) -> bool:
 
 def is_inline(name: str) -> bool:
     """Whether an output may stand in the results themselves."""
-    return name.endswith(".json") or name in _OUTPUTS[ECHO]
+    return name.endswith(".json") or name in _VALUES
 
 
 def media_type(file_name: str) -> str:
@@ -169,6 +179,8 @@ def _output(name: str, text: str) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "string"}
     if name.endswith(".json"):
         schema = {"type": "object", "contentMediaType": media_type(name)}
-    elif name not in _OUTPUTS[ECHO]:
+    elif name in _OUTPUTS[BATCH]:
+        schema = {"type": "array", "items": {"type": "object"}}
+    elif name not in _VALUES:
         schema |= {"contentMediaType": media_type(name), "format": "binary"}
     return {"title": name, "description": text, "schema": schema}

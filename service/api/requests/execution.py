@@ -9,6 +9,7 @@ from starlette.datastructures import URL
 
 from mfnet.service.api.documents import process_descriptions
 from mfnet.service.domain import map_outputs
+from mfnet.service.domain.job import SEGMENT
 from mfnet.service.domain.job_uploads import AUTO
 from mfnet.service.errors import BadCallback, BadOutput, ForeignReference
 from mfnet.service.runtime.outbound import NotReached, check_uri
@@ -93,6 +94,22 @@ def asked_by_outputs(inputs: SegmentInputs, wanted: dict[str, Any]) -> SegmentIn
             "stac": inputs.stac or map_outputs.ITEM in names,
         }
     )
+
+
+def map_outputs_of(names: list[str] | None) -> dict[str, Any]:
+    """The outputs that the maps of a batch are to have, as `chosen` tells those of one.
+
+    Raises:
+        BadOutput: A map has no such output.
+    """
+    known = process_descriptions.outputs(SEGMENT)
+    for name in names or ():
+        if name not in known:
+            raise BadOutput(
+                f"inputs.map_outputs: got {name!r}, expected some of: {', '.join(known)}",
+                output=name,
+            )
+    return {} if names is None else {"outputs": dict.fromkeys(names)}
 
 
 def prefers(request: Request, preference: str) -> bool:

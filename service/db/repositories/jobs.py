@@ -126,6 +126,7 @@ class JobRepository:
         min_duration: float | None = None,
         max_duration: float | None = None,
         oldest_first: bool = False,
+        batch: str | None = None,
     ) -> Sequence[Job]:
         """Jobs, newest first.
 
@@ -140,6 +141,7 @@ class JobRepository:
             min_duration: Seconds that the work has taken, at least; jobs that have begun alone.
             max_duration: At most.
             oldest_first: The other way round.
+            batch: Only jobs of this one.
         """
         order = (Job.created, Job.id) if oldest_first else (Job.created.desc(), Job.id.desc())
         query = select(Job).order_by(*order).limit(limit)
@@ -149,6 +151,8 @@ class JobRepository:
             query = query.where(Job.state.in_(states))
         if processes:
             query = query.where(Job.process.in_(processes))
+        if batch is not None:
+            query = query.where(Job.batch == batch)
         if created_from is not None:
             query = query.where(Job.created >= created_from)
         if created_to is not None:

@@ -62,20 +62,23 @@ def check_kept(services: Services, session: Session, caller: Caller, size: int) 
         raise _no_room(limit, stored, size)
 
 
-def check_waiting(services: Services, session: Session, caller: Caller) -> None:
-    """Whether another job may wait.
+def check_waiting(services: Services, session: Session, caller: Caller, more: int = 1) -> None:
+    """Whether so many more jobs may wait.
 
     Raises:
-        QuotaJobs: As many wait as may.
+        QuotaJobs: Fewer may.
     """
     limit = services.settings.quota_jobs
     if not limit or caller.scope is None:
         return
     waiting = JobRepository(session).waiting_of(caller.key_id)
-    if waiting >= limit:
+    if waiting + more > limit:
+        expected = f"expected fewer than {limit}"
+        if more > 1:
+            expected = f"and {more} more are over its {limit}"
         raise QuotaJobs(
-            f"{waiting} jobs of this key wait, expected fewer than {limit}: submit another when "
-            "one has begun, or dismiss one",
+            f"{waiting} jobs of this key wait, {expected}: submit another when one has begun, or "
+            "dismiss one",
             waiting=waiting,
             limit=limit,
             retry_after_s=_RETRY_S,

@@ -142,7 +142,7 @@ class JobPage {
         ? progress < 3 && t("job.starting")
         : t("job.left", { time: duration(secondsLeft) });
     const { processID, message } = this.status;
-    this.words.textContent = [`${progress} %`, processID === "retrain" && message, left]
+    this.words.textContent = [`${progress} %`, processID !== "segment" && message, left]
       .filter(Boolean)
       .join(" · ");
   }
@@ -185,6 +185,7 @@ class JobPage {
 
   async result() {
     if (this.status.processID === "retrain") return this.retrained();
+    if (this.status.processID === "batch") return this.mapped();
     const holder = el("div", { class: "map" }, el("p", { class: "wait" }, t("job.drawing")));
     const side = el("aside", { class: "side", "aria-label": t("job.result") });
     this.body.replaceChildren(
@@ -214,6 +215,15 @@ class JobPage {
       ending: this.ending,
     });
     side.children[1].after(element);
+  }
+
+  /** The jobs of a batch. */
+  async mapped() {
+    const { jobs } = await call("GET", `${this.path}/results`, { signal: this.ending });
+    const rows = jobs.value.map(({ id, message }, n) =>
+      el("li", {}, el("a", { href: `#job=${id}` }, `${n + 1}: ${message}`)),
+    );
+    this.body.replaceChildren(el("ul", { class: "downloads" }, rows));
   }
 
   /** What became of a retraining. */

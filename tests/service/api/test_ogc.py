@@ -40,13 +40,13 @@ def nulls(value) -> bool:
 def test_no_answer_of_the_standard_holds_a_null(api, ids):
     job = api.user.post(EXECUTE, json={"inputs": ids}).raise_for_status().json()
     paths = ["/", "/processes", "/jobs", f"/jobs/{job['id']}"]
-    paths += [f"/processes/{name}" for name in ("segment", "retrain", "echo")]
+    paths += [f"/processes/{name}" for name in ("segment", "batch", "retrain", "echo")]
     for path in paths:
         assert not nulls(api.user.get(path).json()), path
     assert not nulls(job)
 
 
-@pytest.mark.parametrize("process", ["segment", "retrain", "echo"])
+@pytest.mark.parametrize("process", ["segment", "batch", "retrain", "echo"])
 def test_schemas_are_of_openapi_30(api, process):
     told = api.nobody.get(f"/processes/{process}").json()
     for put in (*told["inputs"].values(), *told["outputs"].values()):

@@ -5,23 +5,26 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
+from sqlalchemy.orm import Session
 from starlette.datastructures import URL
 
 from mfnet.service.api.auth import CallerOf, SecretOf, find_holder_and_job, holder
 from mfnet.service.api.dependencies import ServicesOf, known_parameters
 from mfnet.service.api.requests.datetime_parameter import Interval, interval
 from mfnet.service.db.repositories.audit import AuditLog
+from mfnet.service.db.repositories.batches import BatchRepository
 from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.tables import Job
-from mfnet.service.domain.job import State
+from mfnet.service.domain.job import BATCH, State
 from mfnet.service.errors import NoSuchJob
+from mfnet.service.operations.context import Services
 from mfnet.service.schemas.jobs import JobEstimate, JobList, Link, StatusInfo, moment
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
 _MOST = 1000
 _DAY_S = 24 * 3600
-_HOW_TOLD = ("outputs", "response")  # kept with the inputs
+_HOW_TOLD = ("outputs", "response", "jobs")  # kept with the inputs
 _REL = "http://www.opengis.net/def/rel/ogc/1.0/"
 
 Limit = Annotated[
@@ -44,6 +47,9 @@ Created = Annotated[
         "one may be `..`; RFC 3339",
     ),
 ]
+OfBatch = Annotated[
+    str | None, Query(pattern="^[0-9a-f]{32}$", description="only jobs of this batch")
+]
 SortBy = Annotated[Literal["created", "-created"], Query(description="-created: the newest first")]
 After = Annotated[
     str | None,
@@ -62,6 +68,7 @@ def list_jobs(
     created: Created = None,
     after: After = None,
     kind: Types = [],  # noqa: B006
+    batch: OfBatch = None,
     minDuration: Seconds = None,
     maxDuration: Seconds = None,
     sortby: SortBy = "-created",
@@ -81,6 +88,7 @@ def list_jobs(
             min_duration=minDuration,
             max_duration=maxDuration,
             oldest_first=sortby == "created",
+            batch=batch,
         )
     own = URL(str(request.url_for("list_jobs"))).replace(query=request.url.query)
     links = [Link(href=str(own), rel="self", type="application/json")]
@@ -103,20 +111,36 @@ def job_status(job_id: str, request: Request, services: ServicesOf, secret: Secr
 def dismiss_job(
     job_id: str, request: Request, services: ServicesOf, caller: CallerOf
 ) -> StatusInfo:
-    """Cancel the job; one that has come to its end is removed, with its results."""
+    """Cancel the job; one that has come to its end is removed, with its results. With a batch go
+    its jobs."""
     with services.database.writing() as session:
         jobs = JobRepository(session)
         job = found(jobs.get(job_id, caller.scope), job_id)
         cancelled = jobs.cancel(job_id)
-        if cancelled is None:
-            services.storage.mark_removed(job_id)
-            jobs.remove(job_id)
+        removed = _reached(services, session, job, ended=cancelled is None)
+        BatchRepository(session).sum_up()
         if job.owner != caller.key_id:
             action = "job removed" if cancelled is None else "job dismissed"
             AuditLog(session).note(caller.name, action, job_id, owner=job.owner)
-    if cancelled is None:
-        services.storage.keep_only(job_id, None)
+    for each in removed:
+        services.storage.keep_only(each, None)
     return status_info(job, request).model_copy(update={"status": State.DISMISSED, "links": []})
+
+
+def _reached(services: Services, session: Session, job: Job, *, ended: bool) -> list[str]:
+    """Does to the jobs of a batch what is done to it; returns those that were removed, itself
+    included if it had come to its end."""
+    jobs = JobRepository(session)
+    children = BatchRepository(session).jobs(job) if job.process == BATCH else []
+    if not ended:
+        for child in children:
+            jobs.cancel(child.id)
+        return []
+    removed = [job.id, *(child.id for child in children)]
+    for each in removed:
+        services.storage.mark_removed(each)
+        jobs.remove(each)
+    return removed
 
 
 def found(job: Job | None, job_id: str) -> Job:
@@ -138,6 +162,7 @@ def status_info(job: Job, request: Request) -> StatusInfo:
         secondsLeft=None if job.seconds_left is None else math.ceil(job.seconds_left),
         device=job.device,
         estimate=None if job.estimate is None else JobEstimate(**job.estimate),
+        batch=job.batch,
         reused=job.reused,
         created=moment(job.created),
         started=moment(job.started) if job.started is not None else None,
@@ -168,6 +193,9 @@ def _exception(job: Job) -> dict[str, Any] | None:
 def _links(job: Job, request: Request) -> list[Link]:
     own = request.url_for("job_status", job_id=job.id)
     links = [Link(href=str(own), rel="self", type="application/json")]
+    if job.process == BATCH:
+        each = URL(str(request.url_for("list_jobs"))).include_query_params(batch=job.id)
+        links.append(Link(href=str(each), rel="item", type="application/json"))
     if job.state in (State.SUCCESSFUL, State.FAILED):
         word = "results" if job.state is State.SUCCESSFUL else "exceptions"
         results = request.url_for("job_results", job_id=job.id)

@@ -11,6 +11,7 @@ from mfnet.service.api.documents import process_descriptions
 from mfnet.service.api.requests.execution import (
     asked_by_outputs,
     chosen,
+    map_outputs_of,
     prefers,
     tell_async,
     with_uploads,
@@ -18,8 +19,9 @@ from mfnet.service.api.requests.execution import (
 from mfnet.service.api.routes.job.jobs import status_info
 from mfnet.service.api.routes.job.results import echoed
 from mfnet.service.db.tables import Job
-from mfnet.service.domain.job import ECHO, RETRAIN, SEGMENT
-from mfnet.service.operations import echo, submit_retraining, submit_segmentation
+from mfnet.service.domain.job import BATCH, ECHO, RETRAIN, SEGMENT
+from mfnet.service.operations import echo, submit_batch, submit_retraining, submit_segmentation
+from mfnet.service.schemas.batches import ExecuteBatch
 from mfnet.service.schemas.jobs import (
     Execute,
     ExecuteEcho,
@@ -74,6 +76,27 @@ def execute_segment(
     job = submit_segmentation.submit(
         services, caller, inputs, idempotency_key, wanted, reuse=body.reuse
     )
+    return _created(job, request, response)
+
+
+@router.post("/batch/execution", status_code=201, response_model_exclude_none=True)
+def execute_batch(
+    body: ExecuteBatch,
+    request: Request,
+    response: Response,
+    services: ServicesOf,
+    caller: CallerOf,
+    idempotency_key: IdempotencyKey = None,
+) -> StatusInfo:
+    """Start a job for each pair, and one that stands for all: it ends when each of them has, and
+    what is done to it is done to them. A pair that is refused is a job that has failed, unless all
+    are: then the request is refused."""
+    wanted, of_maps = chosen(BATCH, body, request), map_outputs_of(body.inputs.map_outputs)
+    pairs = [
+        asked_by_outputs(with_uploads(pair, body, request), of_maps) for pair in body.inputs.pairs
+    ]
+    inputs = body.inputs.model_copy(update={"pairs": pairs})
+    job = submit_batch.submit(services, caller, inputs, idempotency_key, wanted, reuse=body.reuse)
     return _created(job, request, response)
 
 

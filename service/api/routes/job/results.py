@@ -14,9 +14,10 @@ from mfnet.service.api.dependencies import ServicesOf
 from mfnet.service.api.documents.process_descriptions import is_sidecar, media_type, output_of
 from mfnet.service.api.middleware import AS_HEAD
 from mfnet.service.api.routes.job.jobs import found
+from mfnet.service.db.repositories.batches import BatchRepository
 from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.tables import Job
-from mfnet.service.domain.job import ECHO, State
+from mfnet.service.domain.job import BATCH, ECHO, State
 from mfnet.service.errors import JobBroken, JobFailed, NoSuchResult, ResultGone, ResultNotReady
 from mfnet.service.operations.caller import Caller
 from mfnet.service.operations.context import Services
@@ -41,6 +42,10 @@ def job_results(job_id: str, request: Request, services: ServicesOf, caller: Cal
     chosen = job.inputs.get("outputs")
     if job.process == ECHO:
         return echoed(job.inputs["message"], job.inputs.get("response", "document"), chosen)
+    if job.process == BATCH:
+        document = results_document(job, services, request)
+        raw = job.inputs.get("response") == "raw" and chosen is not None and len(chosen) == 1
+        return JSONResponse(document["jobs"]["value"]) if raw else document
     files = _files(job, services)
     names = _named(files, chosen)
     plain = [name for name in names if not is_sidecar(name)]
@@ -57,8 +62,8 @@ def job_results(job_id: str, request: Request, services: ServicesOf, caller: Cal
 def job_archive(job_id: str, request: Request, services: ServicesOf, caller: CallerOf) -> Response:
     """All results in one zip, made while it is sent: its size is not known before."""
     job = _successful(job_id, services, caller)
-    if job.process == ECHO:
-        raise _no_files("results.zip")
+    if job.process in (BATCH, ECHO):
+        raise _no_files(job, "results.zip")
     files = _files(job, services)
     told = {"Content-Disposition": f'attachment; filename="{job.id[:8]}.zip"'}
     if request.scope.get(AS_HEAD):
@@ -71,8 +76,8 @@ def job_archive(job_id: str, request: Request, services: ServicesOf, caller: Cal
 def job_result(job_id: str, name: str, services: ServicesOf, caller: CallerOf) -> DataFile:
     """A file, whole or in ranges."""
     job = _successful(job_id, services, caller)
-    if job.process == ECHO:
-        raise _no_files(name)
+    if job.process in (BATCH, ECHO):
+        raise _no_files(job, name)
     files = _files(job, services)
     if name not in files:
         raise NoSuchResult(f"no result {name!r}; there are: {', '.join(sorted(files))}", name=name)
@@ -83,6 +88,9 @@ def results_document(job: Job, services: Services, request: Request) -> dict[str
     """Each result of a successful job by its name."""
     if job.process == ECHO:
         return {"message": job.inputs["message"]}
+    if job.process == BATCH:
+        value = _of_batch(job, services, request)
+        return {"jobs": {"value": value, "mediaType": "application/json"}}
     chosen, files = job.inputs.get("outputs"), _files(job, services)
     told: dict[str, Link | InlineOutput] = {}
     for name in _named(files, chosen):
@@ -109,8 +117,24 @@ def _named(files: dict[str, Path], chosen: dict[str, str | None] | None) -> list
     return [name for name in sorted(files) if chosen is None or output_of(name) in chosen]
 
 
-def _no_files(name: str) -> NoSuchResult:
-    return NoSuchResult("an echo has no files: its message stands in the results", name=name)
+def _no_files(job: Job, name: str) -> NoSuchResult:
+    told = f"a job of {job.process} has no files: what it gives stands in its results"
+    return NoSuchResult(told, name=name)
+
+
+def _of_batch(job: Job, services: Services, request: Request) -> list[dict[str, Any]]:
+    """Each job of a batch that is still there."""
+    with services.database.reading() as session:
+        jobs = BatchRepository(session).jobs(job)
+    return [
+        {
+            "id": each.id,
+            "status": each.state,
+            "message": each.message,
+            "href": str(request.url_for("job_results", job_id=each.id)),
+        }
+        for each in jobs
+    ]
 
 
 def _file(path: Path) -> DataFile:
@@ -126,7 +150,8 @@ def _successful(job_id: str, services: Services, caller: Caller) -> Job:
     """
     with services.database.reading() as session:
         job = found(JobRepository(session).get(job_id, caller.scope), job_id)
-    _result_epoch(job)
+    if (job.process, job.state) != (BATCH, State.SUCCESSFUL):  # which has no files of its own
+        _result_epoch(job)
     return job
 
 
