@@ -90,6 +90,7 @@ class Inspector:
         self._places = threading.BoundedSemaphore(at_once)
         self._queue = threading.BoundedSemaphore(at_once + _WAITING)
         self._drawing = threading.BoundedSemaphore(1)
+        self._unpacking = threading.BoundedSemaphore(1)
         self._drawers = threading.BoundedSemaphore(_DRAWERS)
         self._children = children or Children(ENVIRONMENT)
         self._pairs: OrderedDict[str, dict[str, Any]] = OrderedDict()
@@ -140,7 +141,7 @@ class Inspector:
         seconds = int(self._max_seconds + max_bytes / _UNPACKED_BYTES_S)
         limits = [*self._limits[:2], "--max-seconds", str(seconds)]
         room = ["--max-bytes", str(max_bytes), "--json"]
-        with _place(self._drawers, 0), _place(self._drawing, self._max_seconds):
+        with _place(self._queue, 0), _place(self._unpacking, self._max_seconds):
             child = self._run(
                 ["unpack", str(archive), str(folder), *room, *limits], seconds + _GRACE_S
             )

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from mfnet.service.errors import Refused
+from mfnet.service.files import unsettled
+from mfnet.service.files.storage import PART
 
 BODY = b"II*\0" + bytes(range(256)) * 20_000  # 5 MB: several blocks and a rest
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -292,3 +294,13 @@ def test_a_zip_of_something_else_is_kept_as_it_is(api):
     kept = api.user.put("/uploads/parcels.zip", content=b"PK and more").json()
     assert "tiles" not in kept["report"]
     assert {path.name for path in files(api) if path.is_file()} == {got["id"], kept["id"]}
+
+
+def test_tiles_that_a_killed_process_left_are_removed(api):
+    uploads = api.services.storage.uploads
+    for name in ("gone.tiles", "lost", "kept"):
+        (uploads / name).mkdir()
+        (uploads / name / "tile.tif").write_bytes(b"x")
+        (uploads / f"{name.partition('.')[0]}.unsettled").touch()
+    unsettled.settle(uploads, lambda _: {"kept"}, PART, idle_s=-1)
+    assert [path.name for path in files(api)] == ["kept"]
