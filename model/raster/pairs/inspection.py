@@ -16,6 +16,7 @@ from mfnet.model.raster.files.screening import screen
 from mfnet.model.raster.files.sidecars import Sidecars
 from mfnet.model.raster.pairs.alignment.align import AlignedHeight
 from mfnet.model.raster.pairs.alignment.measure_shift import measure_shift, shift_remarks
+from mfnet.model.raster.pairs.alignment.measure_turn import turn_remarks
 from mfnet.model.raster.pairs.area_of_interest import Area
 from mfnet.model.raster.pairs.drift import drift, require_heights
 from mfnet.model.raster.pairs.interpretation import Read, read_alone
@@ -113,9 +114,10 @@ def inspect_pair(
             scanned[name] = _with_scan(getattr(report, name), source, read, step)
             done += source.layout.declared_bytes
         shift = measure_shift(pair)
+        turned = turn_remarks(pair) if shift is None else []
         told = {
             "shift_px": None if shift is None else (shift.columns, shift.rows),
-            "remarks": [*report.remarks, *shift_remarks(pair, shift)],
+            "remarks": [*report.remarks, *shift_remarks(pair, shift), *turned],
         }
         return report.model_copy(update={**scanned, **told, "scanned": True})
 

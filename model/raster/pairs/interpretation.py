@@ -17,6 +17,10 @@ from mfnet.model.raster.pairs.report import Reading
 from mfnet.model.raster.remark import Remark
 from mfnet.model.raster.values.collars import Collar, find_collars
 from mfnet.model.raster.values.colour_bands import decide_white, tell_of_no_colours
+from mfnet.model.raster.values.dull_colours import (
+    tell_of_dull_colours,
+    tell_of_hidden_picture,
+)
 from mfnet.model.raster.values.fill_values import ABOVE_GROUND_M, possible
 from mfnet.model.raster.values.ground_level import (
     Source,
@@ -195,6 +199,7 @@ class _Colours:
         read = [ortho.read(window) for window in windows]
         self.white, self.remarks = decide_white(file, _pixels(read), ortho.scale, options)
         self.remarks += tell_of_no_colours(file, [values for values, _ in read], ortho.nodata)
+        self.remarks += tell_of_hidden_picture(file, read)
         self.collars: tuple[Collar, ...] = ()
         if options.collar:
             found = _collars(ortho, self.white, read)
@@ -208,6 +213,7 @@ class _Colours:
             self.remarks.append(_no_data(file, collar, 100 * collar.pixels / area))
         self.valid = [valid for _, valid in read]
         self.pixels = _pixels(read)
+        self.remarks += tell_of_dull_colours(file, self.pixels, ortho.bands, self.white)
 
 
 def _pixels(windows: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:

@@ -109,7 +109,11 @@ class _Flat:
     white: float
 
     def apart(self, values: NDArray[Any]) -> NDArray[np.float32]:
-        """How far pixels (3, h, w) are from it, (h, w): in the band where they are farthest."""
+        """How far pixels (3, h, w) are from it, (h, w): in the band where they are farthest.
+
+        Numbers below 0, which stand for no light, are black.
+        """
+        values = np.maximum(values, values.dtype.type(0))
         distances = [abs(values - level[:, None, None]).max(axis=0) for level in self.levels]
         return np.asarray(np.minimum.reduce(distances))
 

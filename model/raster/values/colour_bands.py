@@ -27,6 +27,9 @@ _REACHED = 0.98
 """Of white, that something reaches in a raster whose bit depth is plain."""
 NO_COLOUR = 1e7
 """Floating point numbers beyond this stand for nothing: a fill value that is not declared."""
+_NEGATIVE, _DIFFERENT, _DARK_NOISE = 0.05, 16, 0.02
+"""Of the sample, numbers below 0 that make it no picture; so many different ones, and so much of
+the brightest below 0: dark pixels of corrected reflectance are so by their noise."""
 _LEAST_SHARE = 0.4
 """Of white, that the brightest sampled pixel reaches at least where the bit depth is believed."""
 
@@ -148,6 +151,8 @@ def decide_white(
     colours = sample[sample < white] if integers else sample
     if not colours.size:
         return white, []
+    if not integers:
+        _refuse_negative(file, colours)
     brightest = float(np.quantile(colours, _BRIGHT))
     if 0 < scale < 0.1 and brightest * scale < 1.5:
         return 1 / scale, [
@@ -158,6 +163,24 @@ def decide_white(
     found, told = _by_bits(file, brightest, integers=integers)
     reached = integers and np.quantile(sample, _BRIGHT) >= _REACHED * white
     return found, [] if found == white and reached else told
+
+
+def _refuse_negative(file: str, colours: NDArray[Any]) -> None:
+    """Refuses numbers that are no light: a picture around 0, as networks are fed with.
+
+    Raises:
+        UnclearWhite: They are many, and different: no fill value, and no noise of dark pixels.
+    """
+    low, high = np.quantile(colours, (1 - _BRIGHT, _BRIGHT)).tolist()
+    below = colours[colours < min(0, -_DARK_NOISE * high)]
+    if below.size > _NEGATIVE * colours.size and len(np.unique(below)) > _DIFFERENT:
+        raise UnclearWhite(
+            f"{file}: {100 * below.size / colours.size:.0f} % of the sampled numbers are below 0; "
+            f"expected light, from 0 on: gdal_translate -ot Byte -scale {low:g} {high:g} 0 255 "
+            "IN OUT.tif moves them there; --white NUMBER if those below 0 are black",
+            file=file,
+            option="white",
+        )
 
 
 def _without_fill(sample: NDArray[Any]) -> NDArray[Any]:

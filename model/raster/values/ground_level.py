@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from mfnet.model.errors import NotAboveGround, UnclearUnit
 from mfnet.model.raster.remark import Remark
+from mfnet.model.raster.values.fill_values import ABSOLUTE_M
 
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 
@@ -87,10 +88,13 @@ def decide_unit(heights: NDArray[np.floating], source: Source) -> tuple[float, l
 
     Raises:
         UnclearUnit: Several units fit, or none.
+        NotAboveGround: In metres most would be higher than any place on Earth.
     """
     found = percentiles(heights)
     if np.isfinite(heights).sum() < _LEAST_PIXELS:
         return 1.0, []
+    if found["p50"] > ABSOLUTE_M[1]:
+        _refuse_absolute(found, source)  # read as metres, none of them would be left to judge
     if found["p5"] > _FAR_FROM_ZERO * found["p99"] or found["p99"] <= 0:
         return 1.0, []  # not above ground, which `check_above_ground` says
     high = found["p99"]
@@ -201,7 +205,8 @@ def _refuse_absolute(found: dict[str, float], source: Source) -> None:
             if source.with_dtm
             else "if this is a surface model (DSM), pass the terrain model with --dtm DTM, or "
             "derive one with --dtm auto; if they "
-            f"count from another level, --height-offset {-found['p5']:.1f} or so"
+            f"count from another level, --height-offset {-found['p5']:.1f} or so; --height-unit if "
+            "they are no metres"
         )
         raise _refusal(
             f"heights from {found['p1']:.1f} m to {found['p99']:.1f} m (1st and 99th percentile) "

@@ -38,7 +38,7 @@ _LEAST_RELIEF_M = 0.5
 _MOST_MISSING = 0.2
 _QUARTERS, _AGREEING, _AGREE_PX = 4, 3, 1.0
 _FEWEST_WINDOWS = 4
-_LEAST_PEAK = 5.0
+LEAST_PEAK = 5.0
 """Of the summed correlations, in their spread: 2.7 to 4.6 where picture and heights are of two
 towns, 6.5 to 27 where they are of one."""
 
@@ -82,14 +82,14 @@ def measure_shift(pair: RasterPair) -> Shift | None:
     """
     if pair.height is None:
         return None
-    found = [_correlation(*window) for window in _windows(pair)]
+    found = [correlation(*window) for window in _windows(pair)]
     if len(found) < _FEWEST_WINDOWS:
         return None
     total = np.sum(found, axis=0)
-    row, column = _peak(total)
-    quarters = [_peak(np.sum(found[k::_QUARTERS], axis=0)) for k in range(_QUARTERS)]
+    row, column = peak(total)
+    quarters = [peak(np.sum(found[k::_QUARTERS], axis=0)) for k in range(_QUARTERS)]
     near = [max(abs(r - row), abs(c - column)) <= _AGREE_PX for r, c in quarters]
-    weak = total.max() < _LEAST_PEAK * total.std()
+    weak = total.max() < LEAST_PEAK * total.std()
     if weak or sum(near) < _AGREEING or max(abs(row), abs(column)) > MOST_PX:
         return None
     return Shift(round(column, 2), round(row, 2), len(found))
@@ -118,14 +118,29 @@ def _windows(pair: RasterPair) -> Iterator[tuple[Plane, Plane]]:
     side = min(WINDOW_PX, min(height, width) // 2)
     if side < FEWEST_PX:
         return
-    for row in _starts(height, side):
-        for column in _starts(width, side):
-            picture, shown, metres = pair.read_window(Window(column, row, side, side))
-            known = np.isfinite(metres)
-            if min(shown.mean(), known.mean()) < 1 - _MOST_MISSING:
-                continue
-            if np.std(metres[known]) >= _LEAST_RELIEF_M:
-                yield _of_picture(picture, shown), _of_heights(metres, known)
+    for row in starts(height, side):
+        for column in starts(width, side):
+            edges = edges_of(*pair.read_window(Window(column, row, side, side)))
+            if edges is not None:
+                yield edges
+
+
+def edges_of(
+    picture: NDArray[Any], shown: NDArray[np.bool_], metres: NDArray[np.float32]
+) -> tuple[Plane, Plane] | None:
+    """Edges of a window's picture and of its heights, (S, S) each; None without relief.
+
+    Args:
+        picture: (bands, S, S).
+        shown: (S, S), where it is valid.
+        metres: (S, S), NaN where unknown.
+    """
+    known = np.isfinite(metres)
+    if min(shown.mean(), known.mean()) < 1 - _MOST_MISSING:
+        return None
+    if np.std(metres[known]) < _LEAST_RELIEF_M:
+        return None
+    return _of_picture(picture, shown), _of_heights(metres, known)
 
 
 def _of_picture(picture: NDArray[Any], shown: NDArray[np.bool_]) -> Plane:
@@ -155,13 +170,13 @@ def _edges(values: Plane, known: NDArray[np.bool_]) -> Plane:
     return np.where(sure, steepness, steepness[sure].mean())
 
 
-def _starts(length: int, side: int) -> list[int]:
+def starts(length: int, side: int) -> list[int]:
     """First pixels of windows along an axis, at even distances, of half a window at least."""
     count = min(A_SIDE, 1 + 2 * (length - side) // side)
     return [round(at) for at in np.linspace(0, length - side, max(1, count))]
 
 
-def _correlation(picture: Plane, relief: Plane) -> Plane:
+def correlation(picture: Plane, relief: Plane) -> Plane:
     """(D, D): how well the edges of both agree at each displacement; of spread 1."""
     side = len(picture)
     fade = np.hanning(side)[:, None] * np.hanning(side)
@@ -177,7 +192,7 @@ def _correlation(picture: Plane, relief: Plane) -> Plane:
     return spread
 
 
-def _peak(surface: Plane) -> tuple[float, float]:
+def peak(surface: Plane) -> tuple[float, float]:
     """Rows and columns of the highest displacement, between pixels by a parabola."""
     inner = surface[1:-1, 1:-1]
     row, column = (int(at) + 1 for at in np.unravel_index(inner.argmax(), inner.shape))

@@ -175,6 +175,53 @@ def test_numbers_of_no_colour_are_told(open_pair: Any) -> None:
         assert codes(pair) == []
 
 
+def test_numbers_around_0_are_asked_about(open_pair: Any) -> None:
+    values = (colours() * 2 - 1).astype("float32")
+    with pytest.raises(UnclearWhite, match=r"-scale -0\.\d+ 0\.\d+ 0 255 .*--white NUMBER"):
+        open_pair(values)
+    with open_pair(values, options={"white": 1}) as pair:
+        assert pair.white == 1
+    noise = np.random.default_rng(8).normal(0, 0.004, (3, SIDE, SIDE))
+    with open_pair((colours() ** 3 + noise).astype("float32")) as pair:
+        assert pair.white == 1
+
+
+def test_a_negative_fill_value_holds_no_data(open_pair: Any) -> None:
+    values = colours(300).astype("float32")
+    values[:, :20] = values[:, 100:140, 90:130] = -9999
+    with open_pair(values) as pair:
+        assert np.array_equal(pair.read(0, 300).valid["ortho"], values[0] != -9999)
+        assert codes(pair) == ["ortho.collar", "ortho.hole"]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (colours() * [[[1]], [[1]], [[0]]] * 255, ["ortho.flat"]),
+        (colours()[:1].repeat(3, axis=0) * 255, ["ortho.grey"]),
+        (colours() * 10 + 120, []),
+    ],
+)
+def test_colours_without_difference_are_told(
+    open_pair: Any, values: np.ndarray, told: list[str]
+) -> None:
+    with open_pair(values.astype("uint8"), photometric="rgb") as pair:
+        assert codes(pair) == told
+
+
+def test_a_mask_that_hides_a_picture_is_told_and_one_that_hides_nothing_is_not(
+    open_pair: Any,
+) -> None:
+    shown = np.indices((SIDE, SIDE))[0] < 20
+    picture = (colours() * 200 + 20).astype("uint8")
+    alpha = np.where(shown, 255, 0).astype("uint8")[None]
+    with open_pair(np.concatenate([picture, alpha]), photometric="rgb", alpha="yes") as pair:
+        assert codes(pair) == ["ortho.hidden"]
+    empty = np.where(shown, picture, 0).astype("uint8")
+    with open_pair(np.concatenate([empty, alpha]), photometric="rgb", alpha="yes") as pair:
+        assert codes(pair) == []
+
+
 # ---- bands -------------------------------------------------------------------------------------
 
 

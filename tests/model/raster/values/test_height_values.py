@@ -452,6 +452,17 @@ def test_heights_that_reach_no_hedge_are_told(read: Any) -> None:
     assert codes(read(stored, options={"height_unit": "m"})[1]) == []
 
 
+@pytest.mark.parametrize("dtype", ["uint16", "int32", "float32"])
+def test_a_surface_model_in_centimetres_is_refused_and_not_taken_for_missing(
+    read: Any, dtype: str
+) -> None:
+    stored = ((town() + 160) * 100).astype(dtype)
+    with pytest.raises(NotAboveGround, match=r"--dtm DTM.*--height-unit"):
+        read(stored)
+    found, _ = read(stored, options={"height_unit": "cm", "height_offset": -160})
+    assert np.allclose(found, town(), atol=0.02)
+
+
 @pytest.mark.parametrize("low", [3.0, 12.0, 157.0])
 def test_a_surface_model_alone_is_refused_with_a_word_on_dtm(read: Any, low: float) -> None:
     slope = np.linspace(0, 6, SIDE)[:, None]

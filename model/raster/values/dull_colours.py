@@ -1,0 +1,71 @@
+"""Orthophotos whose numbers or gaps say less than a picture does: told."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfnet.model.raster.remark import Remark
+
+_LEAST_PX = 1024
+_FLAT = 0.006
+"""Of white: between the lowest and the highest of a band that has nothing to show."""
+_HIDDEN, _ONE_COLOUR = 0.5, 0.5
+"""Of the pixels that are hidden, and of these, what has one and the same number: nothing to see."""
+
+
+def tell_of_dull_colours(
+    file: str, pixels: NDArray[Any], bands: Sequence[int], white: float
+) -> Iterator[Remark]:
+    """Tells of a grey picture in three bands, and of bands without any difference.
+
+    Args:
+        file: Its name.
+        pixels: Valid ones, (bands, n).
+        bands: Of the file, that are red, green, blue.
+        white: The digital number of white.
+    """
+    if pixels.shape[1] < _LEAST_PX:
+        return
+    ends = np.quantile(pixels, (0.005, 0.995), axis=1).T
+    flat = [
+        f"{band} ({low:g} to {high:g})"
+        for band, (low, high) in zip(bands, ends.tolist(), strict=True)
+        if high - low < _FLAT * white
+    ]
+    if flat:
+        message = (
+            f"{file}: hardly any difference in band {', '.join(flat)} of white {white:g}: --white "
+            "if white is another, --bands for other bands"
+        )
+        yield Remark(code="ortho.flat", message=message)
+    elif len(set(bands)) == len(bands) and (pixels == pixels[0]).all():
+        message = (
+            f"{file}: red, green and blue are the same in all sampled pixels, a grey picture; a "
+            "model that has learned from colours maps it worse"
+        )
+        yield Remark(code="ortho.grey", message=message)
+
+
+def tell_of_hidden_picture(
+    file: str, windows: Sequence[tuple[NDArray[Any], NDArray[np.bool_]]]
+) -> Iterator[Remark]:
+    """Tells of a mask that hides most of a picture: it may be turned around.
+
+    Args:
+        file: Its name.
+        windows: Of the sample: values (bands, h, w), whether valid or not, and validity (h, w).
+    """
+    hidden = np.concatenate([values[0][~valid] for values, valid in windows])
+    total = sum(valid.size for _, valid in windows)
+    if hidden.size < max(_LEAST_PX, _HIDDEN * total):
+        return
+    counts = np.unique(hidden[np.isfinite(hidden)], return_counts=True)[1]
+    if counts.sum() and counts.max() < _ONE_COLOUR * hidden.size:
+        message = (
+            f"{file}: {100 * hidden.size / total:.0f} % of the sampled pixels are hidden by its "
+            "alpha or mask, and there is a picture behind: is it turned around? gdal_translate "
+            "-b 1 -b 2 -b 3 -mask none leaves it out"
+        )
+        yield Remark(code="ortho.hidden", message=message)
