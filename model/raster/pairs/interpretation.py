@@ -37,6 +37,7 @@ from mfnet.model.raster.values.height_values import (
 from mfnet.model.raster.values.plateaus import check_plateau
 from mfnet.model.raster.values.reading_options import ReadingOptions
 from mfnet.model.raster.values.uneven_heights import (
+    tell_of_cut_heights,
     tell_of_low_heights,
     tell_of_uneven_ground,
     tell_of_zeros,
@@ -371,6 +372,7 @@ def _oddities(
         yield from tell_of_uneven_ground(file, windows, above)
     if options.height_nodata is None and len(parts) == 1:
         yield from tell_of_zeros(file, sample, height.values)
+        yield from tell_of_cut_heights(file, sample, height.values)
     if options.height_unit is None:
         yield from tell_of_low_heights(file, above)
 

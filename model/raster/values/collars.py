@@ -44,12 +44,12 @@ _PAINTED = 0.2
 """Of neighbours in the sample, that are equal in a picture which is painted, not photographed."""
 _SOFT = 24 / 255
 """Of white: what differs by less from a plain colour may be its shade."""
-_SOFT_EXACT, _SOFT_NEARLY, _SOFT_HOLE = 0.35, 0.25, 0.1
+_SOFT_EXACT, _SOFT_NEARLY, _SOFT_HOLE, _SOFT_NOISE = 0.35, 0.25, 0.1, 0.02
 """Of the picture beside it, that may be such shades around a collar that is plain to the last
-digit, one that is nearly plain, and a hole."""
+digit, one that is nearly plain, a hole, and one of noise."""
 _HOLE_EXACT, _HOLE_WIDTH_PX, _MOST_HOLES = 0.7, 8, 256
 _SEEN_PX = 64
-"""Exact pixels of a window of the sample, that make it worth looking for holes."""
+"""Plain pixels of a window of the sample, that make it worth looking for holes."""
 _BORDER_PX, _BORDER_RUNS = 8, 64
 _CHUNK_PX = 4 << 20
 
@@ -236,9 +236,9 @@ def _is_painted(flat: _Flat, sample: Windows) -> bool:
 def _may_be_hole(flat: _Flat, values: NDArray[Any], valid: NDArray[np.bool_]) -> bool:
     """Whether a window of the sample holds much of a colour, and little of its shades."""
     apart = flat.apart(values)
-    exact = int((valid & (apart == 0)).sum())
-    shades = int((valid & (apart <= _SOFT * flat.white)).sum()) - exact
-    return exact >= _SEEN_PX and shades <= _SOFT_NEARLY * exact
+    plain = int((valid & (apart <= flat.edge)).sum())
+    shades = int((valid & (apart <= _SOFT * flat.white)).sum()) - plain
+    return plain >= _SEEN_PX and shades <= _SOFT_NEARLY * plain
 
 
 # ---- the rim ----------------------------------------------------------------------------------
@@ -349,14 +349,13 @@ def _holes(read: Read, runs: _Runs, kept: NDArray[np.bool_], flat: _Flat) -> Col
     exact = np.bincount(runs.piece[kept], runs.exact[kept], count)
     number = np.bincount(runs.piece[kept], minlength=count)
     broad = (number >= _HOLE_WIDTH_PX) & (pixels >= _HOLE_WIDTH_PX * number)
-    plain = (exact >= _HOLE_EXACT * pixels) & (pixels >= _LEAST_PX[flat.like])
-    pieces = np.flatnonzero(broad & plain)
+    pieces = np.flatnonzero(broad & (pixels >= _LEAST_PX[flat.like]))
     pieces = pieces[np.argsort(-pixels[pieces], kind="stable")][:_MOST_HOLES]
-    sharp = [
-        piece
-        for piece in pieces.tolist()
-        if (_soft_share(read, runs, runs.piece == piece, flat) or 0) <= _SOFT_HOLE
-    ]
+    sharp = []
+    for piece in pieces.tolist():
+        most = _SOFT_HOLE if exact[piece] >= _HOLE_EXACT * pixels[piece] else _SOFT_NOISE
+        if (_soft_share(read, runs, runs.piece == piece, flat) or 0) <= most:
+            sharp.append(piece)
     if not sharp:
         return None
     return _as_collar(runs, np.isin(runs.piece, sharp), flat, certain=True, inside=True)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from mfnet.model.raster.remark import Remark
+from mfnet.model.raster.values.fill_values import stands_out
 from mfnet.model.raster.values.height_values import HeightSample, HeightValues
 
 _STRIPS = 4
@@ -16,6 +17,7 @@ _GROUND_M, _OFF_GROUND_M = 0.5, 1.0
 _ZERO_SHARE = 0.1
 _FINE_SHARE, _FINE_M = 0.05, 0.5
 """Of the heights that are not 0, so many are below so much where the ground is measured."""
+_CUT_SHARE = 0.01
 _LOW_M, _FLAT_M = 2.5, 0.3
 
 
@@ -78,6 +80,31 @@ def tell_of_zeros(file: str, sample: HeightSample, values: HeightValues) -> Iter
             "even the ground is measured; --height-nodata 0 if nothing is known there"
         )
         yield Remark(code="height.zeros", message=message)
+
+
+def tell_of_cut_heights(file: str, sample: HeightSample, values: HeightValues) -> Iterator[Remark]:
+    """Tells of a highest height that is there too often: what was higher has been cut off.
+
+    Args:
+        file: The height raster's name.
+        sample: Of heights above ground, on their own grid.
+        values: What they mean.
+    """
+    kept = [
+        stored[np.isfinite(values.metres(stored, valid))]
+        for stored, valid in zip(sample.stored, sample.valid, strict=True)
+    ]
+    numbers, counts = np.unique(np.concatenate(kept), return_counts=True)
+    if len(numbers) < 2 or counts[-1] < _CUT_SHARE * counts.sum():
+        return
+    most = np.issubdtype(numbers.dtype, np.integer) and numbers[-1] == np.iinfo(numbers.dtype).max
+    if most or stands_out(numbers.astype(np.float64), counts, len(numbers) - 1, values.scale):
+        metres = float(numbers[-1]) * values.scale + values.offset_m
+        message = (
+            f"{file}: {100 * counts[-1] / counts.sum():.1f} % of the heights are {metres:.4g} m, "
+            "the highest of all: what is higher seems to be cut off"
+        )
+        yield Remark(code="height.cut", message=message)
 
 
 def tell_of_low_heights(file: str, above: Sequence[NDArray[np.float32]]) -> Iterator[Remark]:

@@ -453,6 +453,15 @@ def test_a_plain_hole_inside_holds_no_data(open_pair: Any, dtype: str, colour: A
         assert pair.read(0, 300).valid["ortho"].all()
 
 
+@pytest.mark.parametrize("ends", [(0, 4), (252, 256)])
+def test_a_hole_of_noise_holds_no_data(open_pair: Any, ends: tuple[int, int]) -> None:
+    values = (colours(300) * 180 + 35).astype("uint8")
+    values[:, 100:150, 90:130] = np.random.default_rng(5).integers(*ends, (3, 50, 40))
+    with open_pair(values, photometric="rgb") as pair:
+        assert (~pair.read(0, 300).valid["ortho"]).sum() == 50 * 40
+        assert codes(pair) == ["ortho.hole"]
+
+
 @pytest.mark.parametrize("moved", [-0.35, 0.35])
 def test_clipped_shadows_and_saturated_roofs_stay(open_pair: Any, moved: float) -> None:
     rows, columns = np.indices((300, 300))

@@ -275,7 +275,7 @@ def test_lakes_cut_heights_and_models_of_buildings_are_heights(read: Any) -> Non
     surface = terrain + rough()
     surface[40:60, 40:60] = terrain[40:60, 40:60] = 41.0
     assert codes(read(surface, dtm=terrain)[1]) == []
-    assert codes(read(np.minimum(rough(), 8))[1]) == []
+    assert codes(read(np.minimum(rough(), 8))[1]) == ["height.cut"]
     assert codes(read(np.round(town()).astype("float32"))[1]) == []
 
 
@@ -444,6 +444,11 @@ def test_half_a_place_of_zeros_is_told_and_plain_ground_is_not(read: Any) -> Non
     assert "height.zeros" not in codes(read(stored, options={"height_nodata": 0})[1])
     objects = np.where(town() > 1, town(), 0).astype("float32")  # the ground is 0 throughout
     assert codes(read(objects)[1]) == []
+
+
+def test_heights_cut_off_by_8_bits_are_told(read: Any) -> None:
+    stored = np.minimum(town() / 0.05, 255).astype("uint8")
+    assert codes(read(stored, unit="0.05")[1]) == ["height.unit", "height.cut"]
 
 
 def test_heights_that_reach_no_hedge_are_told(read: Any) -> None:
