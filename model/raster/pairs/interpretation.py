@@ -226,8 +226,8 @@ def _no_data(file: str, collar: Collar, percent: float) -> Remark:
     size = f"{collar.pixels:,} pixels ({percent:.1f} %)"
     if collar.inside:
         message = (
-            f"{file}: {size} inside are plain {collar.colour} with sharp borders and hold no data; "
-            "--no-collar if they are ground"
+            f"{file}: {size} inside are {collar.colour} throughout, with sharp borders, and hold "
+            "no data; --no-collar if they are ground"
         )
         return Remark(code="ortho.hole", message=message)
     message = (

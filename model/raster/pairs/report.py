@@ -114,7 +114,7 @@ class Reading(BaseModel):
         description="metres a stored step of the height raster; None without one"
     )
     height_offset_m: float = Field(description="added to the heights above ground")
-    collar_pixels: int = Field(description="of the orthophoto's rim that hold no data")
+    collar_pixels: int = Field(description="of the orthophoto's collars and flat holes")
     missing_heights_percent: float = Field(
         description="of the sampled pixels that have an orthophoto"
     )

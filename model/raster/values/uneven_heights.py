@@ -18,7 +18,7 @@ _ZERO_SHARE = 0.1
 _FINE_SHARE, _FINE_M = 0.05, 0.5
 """Of the heights that are not 0, so many are below so much where the ground is measured."""
 _CUT_SHARE = 0.01
-_LOW_M, _FLAT_M = 2.5, 0.3
+_LOW_M = 2.5
 
 
 def tell_of_uneven_ground(
@@ -111,9 +111,12 @@ def tell_of_low_heights(file: str, above: Sequence[NDArray[np.float32]]) -> Iter
     """Tells of a place where nothing stands, which may be one of another unit."""
     heights = np.concatenate([np.empty(0), *(values.ravel() for values in above)])
     heights = heights[np.isfinite(heights)]
-    if heights.size >= _LEAST_PX and _FLAT_M < (high := float(np.quantile(heights, 0.99))) < _LOW_M:
+    if heights.size < _LEAST_PX:
+        return
+    low, high = np.quantile(heights, (0.01, 0.99)).tolist()
+    if low < high < _LOW_M:
         message = (
-            f"{file}: 99 % of the heights are below {high:.1f} m: right where neither houses nor "
+            f"{file}: 99 % of the heights are below {high:.2g} m: right where neither houses nor "
             "trees stand; else they are no metres: --height-unit, or --height-unit m if they are"
         )
         yield Remark(code="height.low", message=message)
