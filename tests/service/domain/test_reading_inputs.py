@@ -29,6 +29,7 @@ def test_what_a_job_says_the_engine_reads() -> None:
         "height_offset": -3.5,
         "height_shift": [1.5, -2.0],
         "height_nodata": "none",
+        "spikes": False,
         "crs": "EPSG:2154",
     }
     kept = reading_of(ReadingInputs(**said).model_dump(mode="json") | {"stride": 64})
@@ -44,6 +45,7 @@ def test_what_a_job_says_the_engine_reads() -> None:
         "--height-offset=-3.5",
         "--height-shift=1.5,-2.0",
         "--height-nodata=none",
+        "--no-spikes",
         "--crs=EPSG:2154",
     ]
 
@@ -64,6 +66,7 @@ def test_a_terrain_that_is_derived_is_one_band_in_metres() -> None:
         ),
         ("--largest-building 60", "inputs.largest_building 60"),
         ("--no-collar if it is ground", "inputs.collar false if it is ground"),
+        ("--no-spikes if they are heights", "inputs.spikes false if they are heights"),
         ("expected one of a, b: --layer a", "expected one of a, b: layer a"),
         ("the layer '--model' of a--dtm.gpkg", "the layer '--model' of a--dtm.gpkg"),
         ("gdalwarp -tr 0.1 0.1", "gdalwarp -tr 0.1 0.1"),
