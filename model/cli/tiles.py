@@ -15,7 +15,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from mfnet.model.raster.pairs.pair import RasterPair
 
 _decided: "dict[str, Decisions]" = {}
+_joined = ExitStack()
+_whole: dict[str, dict[str, Path]] = {}
+"""Rasters in tiles, joined for as long as we run: to look at each tile takes milliseconds."""
 
 
 def main() -> None:
@@ -40,7 +43,7 @@ def main() -> None:
     limit(int(sys.argv[1]) if sys.argv[1:] else None, None)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)  # what libraries print is no answer
-    with rasterio.Env(**GDAL_OPTIONS):
+    with _joined, rasterio.Env(**GDAL_OPTIONS):
         for line in sys.stdin:
             answers.write(json.dumps(_answer(json.loads(line))) + "\n")
 
@@ -78,16 +81,16 @@ def _opened(rasters: dict[str, str], reading: dict[str, Any]) -> "Iterator[Raste
 
     which, options = json.dumps([rasters, reading]), ReadingOptions(**reading)
     paths = {role: Path(path) for role, path in rasters.items()}
-    with (
-        joined(paths, options) as ready,
-        RasterPair.open(
-            ready["ortho"],
-            ready["height"],
-            dtm=ready.get("dtm"),
-            options=options,
-            decisions=_decided.get(which),
-        ) as pair,
-    ):
+    if which not in _whole:
+        _whole[which] = _joined.enter_context(joined(paths, options))
+    ready = _whole[which]
+    with RasterPair.open(
+        ready["ortho"],
+        ready["height"],
+        dtm=ready.get("dtm"),
+        options=options,
+        decisions=_decided.get(which),
+    ) as pair:
         _decided[which] = pair.decisions
         yield pair
 

@@ -7,14 +7,17 @@ import typer
 
 from mfnet.model.cli.models import Json
 
+_PLENTY_BYTES = 1 << 40
+
 
 def unpack(
     archive: Annotated[Path, typer.Argument(help="A zip of GeoTIFF tiles.")],
     folder: Annotated[
         Path, typer.Argument(help="An empty folder; NAME.anything makes NAME-00001.tif, …")
     ],
-    max_bytes: Annotated[int, typer.Option(min=1, help="Abort above so many bytes in all.")] = 1
-    << 40,
+    max_bytes: Annotated[
+        int, typer.Option(min=1, help="Abort above so many bytes in all.")
+    ] = _PLENTY_BYTES,
     as_json: Json = False,
     max_memory_mb: Annotated[
         int | None, typer.Option(min=64, help="Abort above this much memory (address space).")

@@ -13,6 +13,7 @@ from mfnet.service.operations.inspection.file_inspection import ENVIRONMENT
 
 _MODULE = "mfnet.model.cli.tiles"
 _PATIENCE_S = 30.0
+_ENDING_S = 0.5
 
 
 class TileChild:
@@ -73,9 +74,14 @@ class TileChild:
         return answer
 
     def _end(self) -> None:
+        """It ends with its standard input, and takes its temporary files along; or is ended."""
         process, self._process = self._process, None
-        if process is not None:
-            with contextlib.suppress(OSError), process:
+        if process is None:
+            return
+        with contextlib.suppress(OSError), process:
+            try:
+                process.communicate(timeout=_ENDING_S)
+            except (subprocess.TimeoutExpired, ValueError):
                 process.kill()
 
     def _started(self) -> subprocess.Popen[str]:

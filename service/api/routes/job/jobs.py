@@ -15,7 +15,7 @@ from mfnet.service.db.repositories.audit import AuditLog
 from mfnet.service.db.repositories.batches import BatchRepository
 from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.tables import Job
-from mfnet.service.domain.job import BATCH, State
+from mfnet.service.domain.job import BATCH, FINAL, State
 from mfnet.service.errors import NoSuchJob
 from mfnet.service.operations.context import Services
 from mfnet.service.schemas.jobs import JobEstimate, JobList, Link, StatusInfo, moment
@@ -136,7 +136,7 @@ def _reached(services: Services, session: Session, job: Job, *, ended: bool) -> 
         for child in children:
             jobs.cancel(child.id)
         return []
-    removed = [job.id, *(child.id for child in children)]
+    removed = [job.id, *(child.id for child in children if child.state in FINAL)]
     for each in removed:
         services.storage.mark_removed(each)
         jobs.remove(each)
