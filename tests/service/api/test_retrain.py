@@ -140,7 +140,7 @@ def test_the_process_is_described(api):
     assert described["inputs"]["tiles"]["minOccurs"] == 0
     assert "report.html" in described["outputs"]
     listed = api.nobody.get("/processes").json()["processes"]
-    assert [process["id"] for process in listed] == ["segment", "retrain", "echo"]
+    assert [process["id"] for process in listed] == ["segment", "retrain", "batch", "echo"]
 
 
 def test_the_commands_do_what_the_routes_do(api, settings, monkeypatch, tmp_path):
