@@ -2,25 +2,20 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from rasterio.windows import Window
 
 from mfnet.model.errors import AmbiguousInput
-from mfnet.model.raster.files.file_stamp import Stamp
 from mfnet.model.raster.files.geotiff import GeoTiff, Role
 from mfnet.model.raster.files.sample_windows import sample_windows, scattered_windows
 from mfnet.model.raster.georeferencing.vertical_axis import vertical_unit
 from mfnet.model.raster.pairs.alignment.align import AlignedHeight
 from mfnet.model.raster.pairs.report import Reading
+from mfnet.model.raster.pairs.sampled_colours import SampledColours, valid_pixels
 from mfnet.model.raster.remark import Remark
-from mfnet.model.raster.values.collars import Collar, find_collars
-from mfnet.model.raster.values.colour_bands import decide_white, tell_of_no_colours
-from mfnet.model.raster.values.dull_colours import (
-    tell_of_dull_colours,
-    tell_of_hidden_picture,
-)
+from mfnet.model.raster.values.collars import Collar
+from mfnet.model.raster.values.colour_bands import decide_white
 from mfnet.model.raster.values.fill_values import ABOVE_GROUND_M, possible
 from mfnet.model.raster.values.ground_level import (
     Source,
@@ -48,9 +43,6 @@ Read = Callable[[Window], tuple[np.ndarray, np.ndarray]]
 """Values (bands, h, w) and validity (h, w) of a window."""
 
 _NO_OPTIONS = ReadingOptions()
-_FILES_KEPT = 4
-_FOUND: dict[tuple[Any, ...], tuple[Collar, ...]] = {}
-"""Collars by file, its state, and how it is read: to find them the whole file is read."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +97,7 @@ def decide(
         RasterUnreadable: A block of the sample cannot be decoded.
     """
     windows = list(sample_windows(ortho.grid.height, ortho.grid.width))
-    colours = _Colours(ortho, windows, options)
+    colours = SampledColours(ortho, windows, options)
     anything = surface or options.height_nodata == "none"
     limits = (-np.inf, np.inf) if anything else ABOVE_GROUND_M
     told: list[Remark] = []
@@ -166,7 +158,7 @@ def read_alone(source: GeoTiff) -> tuple[Read, list[Remark]]:
     whole = Window(0, 0, source.grid.width, source.grid.height)
     try:
         if source.role is Role.ORTHO:
-            pixels = _pixels(
+            pixels = valid_pixels(
                 [
                     source.read(window)
                     for window in sample_windows(source.grid.height, source.grid.width)
@@ -190,77 +182,6 @@ def _metres(source: GeoTiff, values: HeightValues) -> Read:
         return metres[np.newaxis], np.isfinite(metres)
 
     return read
-
-
-class _Colours:
-    """The orthophoto's sample, its white and its collars."""
-
-    def __init__(self, ortho: GeoTiff, windows: Sequence[Window], options: ReadingOptions) -> None:
-        file = ortho.path.name
-        read = [ortho.read(window) for window in windows]
-        self.white, self.remarks = decide_white(file, _pixels(read), ortho.scale, options)
-        self.remarks += tell_of_no_colours(file, [values for values, _ in read], ortho.nodata)
-        self.remarks += tell_of_hidden_picture(file, read)
-        self.collars: tuple[Collar, ...] = ()
-        if options.collar:
-            found = _collars(ortho, self.white, read)
-            self.collars = tuple(collar for collar in found if collar.certain)
-            self.remarks += [_nearly_plain(file, each) for each in found if not each.certain]
-        for window, (_, valid) in zip(windows, read, strict=True):
-            for collar in self.collars:
-                collar.clear(valid, window)
-        area = ortho.grid.height * ortho.grid.width
-        for collar in self.collars:
-            self.remarks.append(_no_data(file, collar, 100 * collar.pixels / area))
-        self.valid = [valid for _, valid in read]
-        self.pixels = _pixels(read)
-        self.remarks += tell_of_dull_colours(file, self.pixels, ortho.bands, self.white)
-
-
-def _pixels(windows: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """The valid pixels (bands, n) of windows."""
-    return np.concatenate([values[:, valid] for values, valid in windows], axis=1)
-
-
-def _no_data(file: str, collar: Collar, percent: float) -> Remark:
-    size = f"{collar.pixels:,} pixels ({percent:.1f} %)"
-    if collar.inside:
-        message = (
-            f"{file}: {size} inside are {collar.colour} throughout, with sharp borders, and hold "
-            "no data; --no-collar if they are ground"
-        )
-        return Remark(code="ortho.hole", message=message)
-    message = (
-        f"{file}: a {collar.colour} collar of {size} is joined to the rim and holds no data; "
-        "--no-collar if it is ground"
-    )
-    return Remark(code="ortho.collar", message=message)
-
-
-def _nearly_plain(file: str, collar: Collar) -> Remark:
-    message = (
-        f"{file}: {collar.pixels:,} pixels joined to the rim are {collar.colour}, or nearly so, "
-        "and are mapped as ground; if they are a collar, nearblack -setalpha takes it out (with "
-        "-white for a bright one)"
-    )
-    return Remark(code="ortho.collar_maybe", message=message)
-
-
-def _collars(
-    ortho: GeoTiff, white: float, sample: Sequence[tuple[np.ndarray, np.ndarray]]
-) -> tuple[Collar, ...]:
-    """Those of a file that was opened before are known: a worker opens it for each part."""
-    key = (Stamp.of(ortho.path), ortho.bands, ortho.alpha, white)
-    if key not in _FOUND:
-        tiled = ortho.layout.block_width < ortho.grid.width
-        height, width = ortho.grid.height, ortho.grid.width
-        found = find_collars(
-            *(ortho.read, height, width, white), columns_are_cheap=tiled, sample=sample
-        )
-        if len(_FOUND) >= _FILES_KEPT:
-            _FOUND.pop(next(iter(_FOUND)))
-        _FOUND[key] = tuple(found)
-    return _FOUND[key]
 
 
 def height_values(source: GeoTiff, options: ReadingOptions) -> HeightValues:

@@ -13,23 +13,27 @@ are ground all the same.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from mfnet.model.raster.values.colour_bands import largest_number
+from mfnet.model.raster.values.flat_colours import (
+    Flat,
+    Windows,
+    black,
+    frames,
+    is_painted,
+    may_be_hole,
+    pure_colours,
+    white_of,
+)
 from mfnet.model.raster.values.linked_runs import Line, Numbers, line_of, number_pieces, runs_of
 
 Read = Callable[[Window], tuple[NDArray[Any], NDArray[np.bool_]]]
 """Values (3, h, w) and validity (h, w) of a window."""
-Windows = Sequence[tuple[NDArray[Any], NDArray[np.bool_]]]
-"""What `Read` gives of some windows."""
 
-_LOSSY = 4
-"""Lossy compression of 8 bits leaves so much beside black; wider types are plain or are not."""
 _EXACT_SHARE = 0.8
 """Of a collar that is plain to the last digit all the same."""
 _LIKELY_SHARE = 0.02
@@ -38,18 +42,11 @@ _LEAST_PX = {"black": 256, "white": 1024}
 _SIDE_SHARE = {"black": 0.02, "white": 0.1}
 """Of a side, and 16 pixels, that a collar takes which lies in no corner. Pixels that are black to
 the last digit are hardly ever shadows; white ones may be a roof."""
-_RIM_RUN_PX, _FRAME_RUN_PX = 8, 64
-"""Along the rim: of black or white, and of another colour that is worth a look."""
-_PAINTED = 0.2
-"""Of neighbours in the sample, that are equal in a picture which is painted, not photographed."""
-_SOFT = 24 / 255
-"""Of white: what differs by less from a plain colour may be its shade."""
+_RIM_RUN_PX = 8
 _SOFT_EXACT, _SOFT_NEARLY, _SOFT_HOLE, _SOFT_NOISE = 0.35, 0.25, 0.1, 0.02
 """Of the picture beside it, that may be such shades around a collar that is plain to the last
 digit, one that is nearly plain, a hole, and one of noise."""
 _HOLE_EXACT, _HOLE_WIDTH_PX, _MOST_HOLES = 0.7, 8, 256
-_SEEN_PX = 64
-"""Plain pixels of a window of the sample, that make it worth looking for holes."""
 _BORDER_PX, _BORDER_RUNS = 8, 64
 _CHUNK_PX = 4 << 20
 
@@ -86,48 +83,6 @@ class Collar:
                     valid[row, max(left, 0) : right] = False
 
 
-@dataclass(frozen=True)
-class _Flat:
-    """A colour that may stand for no data.
-
-    Attributes:
-        name: For messages.
-        levels: Numbers of the bands, (3,) each; near any of them it is plain.
-        edge: How near.
-        exact: The numbers that are exact; None: all that is plain.
-        like: Whether it is as unlikely a thing as black, or as white.
-        shaded: Pictures have shades of it beside it, if it is a thing.
-        white: The digital number of white.
-    """
-
-    name: str
-    levels: tuple[NDArray[np.float32], ...]
-    edge: int
-    exact: NDArray[np.float32] | None
-    like: str
-    shaded: bool
-    white: float
-
-    def apart(self, values: NDArray[Any]) -> NDArray[np.float32]:
-        """How far pixels (3, h, w) are from it, (h, w): in the band where they are farthest.
-
-        Numbers below 0, which stand for no light, are black.
-        """
-        values = np.maximum(values, values.dtype.type(0))
-        distances = [abs(values - level[:, None, None]).max(axis=0) for level in self.levels]
-        return np.asarray(np.minimum.reduce(distances))
-
-    def plain(self, values: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Which valid pixels (h, w) it may be."""
-        return np.asarray((self.apart(values) <= self.edge) & valid)
-
-    def is_exact(self, values: NDArray[Any], plain: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Which of the plain ones are so to the last digit."""
-        if self.exact is None:
-            return plain
-        return np.asarray(plain & (values == self.exact[:, None, None]).all(axis=0))
-
-
 def find_collars(
     read: Read,
     height: int,
@@ -151,94 +106,16 @@ def find_collars(
         sample: Windows of the raster.
     """
     rim = [read(window) for window in _rim(height, width, columns_are_cheap)]
-    plain = (_black(rim, white), _white(rim, white), *_pure(rim, white))
+    plain = (black(rim, white), white_of(rim, white), *pure_colours(rim, white))
     found: list[Collar] = []
     for flat in plain:
         at_rim = any(_suspicious(flat.plain(*line)) for line in rim)
-        if at_rim or any(_may_be_hole(flat, *window) for window in sample):
+        if at_rim or any(may_be_hole(flat, *window) for window in sample):
             found += _find(read, height, width, flat, holes=True)
-    for flat in _frames(rim, plain, white):
-        if not _is_painted(flat, sample):
+    for flat in frames(rim, plain, white):
+        if not is_painted(flat, sample):
             found += _find(read, height, width, flat, holes=False)
     return found
-
-
-# ---- colours ----------------------------------------------------------------------------------
-
-
-def _black(rim: Windows, white: float) -> _Flat:
-    return _grey("black", {0.0}, rim, white)
-
-
-def _white(rim: Windows, white: float) -> _Flat:
-    # Of 8 bits white is 255, whatever contrast the caller has asked for.
-    dtype = rim[0][0].dtype
-    levels = {largest_number(dtype)} | (set() if dtype == np.uint8 else {white})
-    return _grey("white", levels, rim, white)
-
-
-def _grey(name: str, levels: set[float], rim: Windows, white: float) -> _Flat:
-    """Of 8 bits, the level that most plain pixels of the rim have is exact: it may be 1 or 254."""
-    triples = tuple(np.full(3, level, np.float32) for level in sorted(levels))
-    if rim[0][0].dtype != np.uint8:
-        return _Flat(name, triples, 0, None, name, True, white)
-    flat = _Flat(name, triples, _LOSSY, triples[0], name, True, white)
-    plain = np.concatenate([values[0][flat.plain(values, valid)] for values, valid in rim])
-    level = int(np.bincount(plain).argmax()) if plain.size else int(triples[0][0])
-    # Only black to the last digit is hardly ever a thing.
-    like = "black" if level == 0 else "white"
-    return _Flat(name, triples, _LOSSY, np.full(3, level, np.float32), like, True, white)
-
-
-def _pure(rim: Windows, white: float) -> Iterator[_Flat]:
-    """Magenta and the like, which no camera sees: as unlikely as black."""
-    dtype = rim[0][0].dtype
-    most = largest_number(dtype)
-    for bands in product((0.0, most), repeat=3):
-        if len(set(bands)) > 1:
-            yield _flat(np.array(bands, np.float32), dtype, "black", white)
-
-
-def _frames(rim: Windows, plain: Sequence[_Flat], white: float) -> Iterator[_Flat]:
-    """The other colour, if any, that the rim shows to the last digit for a while."""
-    longest, colour = _FRAME_RUN_PX - 1, None
-    for values, valid in rim:
-        line, known = values.reshape(len(values), -1), valid.ravel()
-        same = (line[:, 1:] == line[:, :-1]).all(axis=0) & known[1:] & known[:-1]
-        starts, stops = runs_of(same)
-        if len(starts) and (stops - starts).max() >= longest:
-            longest = int((stops - starts).max())
-            colour = line[:, starts[(stops - starts).argmax()]].astype(np.float32)
-    if colour is None:
-        return
-    flat = _flat(colour, rim[0][0].dtype, "white", white)
-    if all(other.apart(colour[:, None, None]).min() > other.edge for other in plain):
-        yield flat
-
-
-def _flat(colour: NDArray[np.float32], dtype: np.dtype, like: str, white: float) -> _Flat:
-    name = f"({', '.join(f'{number:g}' for number in colour)})"
-    edge = _LOSSY if dtype == np.uint8 else 0
-    return _Flat(f"flat {name}", (colour,), edge, colour, like, False, white)
-
-
-def _is_painted(flat: _Flat, sample: Windows) -> bool:
-    """Whether the rest of the picture is as flat: a drawing has no collar, but a background."""
-    same = pairs = 0
-    for values, valid in sample:
-        other = valid & ~flat.plain(values, valid)
-        beside = other[:, 1:] & other[:, :-1]
-        same += int((beside & (values[:, :, 1:] == values[:, :, :-1]).all(axis=0)).sum())
-        pairs += int(beside.sum())
-    return same >= _PAINTED * pairs
-
-
-def _may_be_hole(flat: _Flat, values: NDArray[Any], valid: NDArray[np.bool_]) -> bool:
-    """Whether a window of the sample holds much of a colour, and little of its shades."""
-    apart = flat.apart(values)
-    plain = int((valid & (apart <= flat.edge)).sum())
-    shades = int((valid & (apart <= _SOFT * flat.white)).sum()) - plain
-    return plain >= _SEEN_PX and shades <= _SOFT_NEARLY * plain
 
 
 # ---- the rim ----------------------------------------------------------------------------------
@@ -300,7 +177,7 @@ class _Runs:
     width: int
 
 
-def _find(read: Read, height: int, width: int, flat: _Flat, *, holes: bool) -> list[Collar]:
+def _find(read: Read, height: int, width: int, flat: Flat, *, holes: bool) -> list[Collar]:
     lines: list[Line] = []
     rows = max(1, _CHUNK_PX // width)
     for row in range(0, height, rows):
@@ -327,7 +204,7 @@ def _find(read: Read, height: int, width: int, flat: _Flat, *, holes: bool) -> l
     return [collar for collar in found if collar is not None]
 
 
-def _collar(read: Read, runs: _Runs, kept: NDArray[np.bool_], flat: _Flat) -> Collar | None:
+def _collar(read: Read, runs: _Runs, kept: NDArray[np.bool_], flat: Flat) -> Collar | None:
     """What is joined to the rim, where it is large enough."""
     pixels = int(runs.pixels[kept].sum())
     exact = int(runs.exact[kept].sum()) >= _EXACT_SHARE * pixels
@@ -342,7 +219,7 @@ def _collar(read: Read, runs: _Runs, kept: NDArray[np.bool_], flat: _Flat) -> Co
     return _as_collar(runs, kept, flat, certain=certain, inside=False)
 
 
-def _holes(read: Read, runs: _Runs, kept: NDArray[np.bool_], flat: _Flat) -> Collar | None:
+def _holes(read: Read, runs: _Runs, kept: NDArray[np.bool_], flat: Flat) -> Collar | None:
     """Pieces inside that are plain to the last digit, broad, and sharp at their borders."""
     count = len(runs.piece)
     pixels = np.bincount(runs.piece[kept], runs.pixels[kept], count)
@@ -361,7 +238,7 @@ def _holes(read: Read, runs: _Runs, kept: NDArray[np.bool_], flat: _Flat) -> Col
     return _as_collar(runs, np.isin(runs.piece, sharp), flat, certain=True, inside=True)
 
 
-def _soft_share(read: Read, runs: _Runs, kept: NDArray[np.bool_], flat: _Flat) -> float | None:
+def _soft_share(read: Read, runs: _Runs, kept: NDArray[np.bool_], flat: Flat) -> float | None:
     """Of the picture around some runs, the share of shades of the colour; None without one."""
     chosen = np.flatnonzero(kept)
     chosen = chosen[np.linspace(0, len(chosen) - 1, _BORDER_RUNS).astype(int)]
@@ -370,10 +247,9 @@ def _soft_share(read: Read, runs: _Runs, kept: NDArray[np.bool_], flat: _Flat) -
         row, start, stop = int(runs.row[run]), int(runs.starts[run]), int(runs.stops[run])
         for column in {start, (start + stop) // 2, stop - 1}:
             values, valid = read(_around(row, column, runs.height, runs.width))
-            apart = flat.apart(values)
-            other = valid & (apart > flat.edge)
+            other = valid & ~flat.plain(values, valid)
             others += int(other.sum())
-            shades += int((other & (apart <= _SOFT * flat.white)).sum())
+            shades += int((other & flat.shades(values, valid)).sum())
     return shades / others if others else None
 
 
@@ -384,7 +260,7 @@ def _around(row: int, column: int, height: int, width: int) -> Window:
 
 
 def _as_collar(
-    runs: _Runs, kept: NDArray[np.bool_], flat: _Flat, *, certain: bool, inside: bool
+    runs: _Runs, kept: NDArray[np.bool_], flat: Flat, *, certain: bool, inside: bool
 ) -> Collar:
     counts = np.bincount(runs.row[kept], minlength=runs.height)
     return Collar(
