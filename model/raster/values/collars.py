@@ -106,13 +106,15 @@ def find_collars(
         sample: Windows of the raster.
     """
     rim = [read(window) for window in _rim(height, width, columns_are_cheap)]
-    plain = (black(rim, white), white_of(rim, white), *pure_colours(rim, white))
     found: list[Collar] = []
-    for flat in plain:
+    greys, pure = (black(rim, white), white_of(rim, white)), tuple(pure_colours(rim, white))
+    for flat in (*greys, *pure):
         at_rim = any(_suspicious(flat.plain(*line)) for line in rim)
         if at_rim or any(may_be_hole(flat, *window) for window in sample):
-            found += _find(read, height, width, flat, holes=True)
-    for flat in frames(rim, plain, white):
+            photographed = not is_painted(flat, sample)
+            if photographed or flat in greys:
+                found += _find(read, height, width, flat, holes=photographed)
+    for flat in frames(rim, (*greys, *pure), white):
         if not is_painted(flat, sample):
             found += _find(read, height, width, flat, holes=False)
     return found

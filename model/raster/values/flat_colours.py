@@ -27,7 +27,7 @@ _SEEN_PX, _SEEN_SHADES = 64, 0.25
 of them may be beside them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Flat:
     """A colour that may stand for no data.
 

@@ -474,6 +474,8 @@ def test_clipped_shadows_and_saturated_roofs_stay(open_pair: Any, moved: float) 
 def test_the_ground_of_a_drawing_is_no_collar(open_pair: Any) -> None:
     values = np.full((3, 300, 300), 120, "uint8")
     values[:, 100:200, 50:250] = 60
+    values[:, 120:170, 90:200] = [[[255]], [[0]], [[0]]]
+    values[:, 220:270, 90:200] = 255
     with open_pair(values, photometric="rgb") as pair:
         assert pair.read(0, 300).valid["ortho"].all()
 
