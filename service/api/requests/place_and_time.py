@@ -8,6 +8,10 @@ from mfnet.service.errors import BadSearch
 from mfnet.service.operations.catalogue import Search
 from mfnet.service.schemas.catalogue import BBOX, INTERSECTS, ItemSearch
 
+_MOST_IDS = 1000
+_NO_GEOMETRY = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What shapely raises of JSON that is none."""
+
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
@@ -16,11 +20,13 @@ def wanted_of(asked: ItemSearch) -> Search:
     """The search that is meant.
 
     Raises:
-        BadSearch: A box or a geometry that is none, or both.
+        BadSearch: A box or a geometry that is none, or both; too many ids.
         BadInterval: A time that is none.
     """
     if asked.bbox is not None and asked.intersects is not None:
         raise BadSearch("got bbox and intersects, expected one of both")
+    if asked.ids is not None and len(asked.ids) > _MOST_IDS:
+        raise BadSearch(f"got {len(asked.ids):,} ids, expected at most {_MOST_IDS:,}")
     area = None
     if asked.bbox is not None:
         area = _box(asked.bbox)
@@ -52,9 +58,9 @@ def _shape(geometry: dict[str, Any]) -> "BaseGeometry":
     from shapely.geometry import shape
 
     try:
-        found = shape(geometry)
-    except (ShapelyError, ValueError, TypeError, KeyError, AttributeError, IndexError):
+        found = shapely.make_valid(shape(geometry))
+    except (*_NO_GEOMETRY, ShapelyError):
         found = None
-    if found is None or found.is_empty:
+    if found is None or found.is_empty or not all(map(math.isfinite, found.bounds)):
         raise BadSearch(f"intersects: expected {INTERSECTS}")
-    return shapely.make_valid(found)
+    return found

@@ -21,7 +21,7 @@ from mfnet.service.db.tables import Job
 from mfnet.service.domain.map_outputs import ITEM
 from mfnet.service.errors import BadSearch, NoSuchCollection, NoSuchResult
 from mfnet.service.operations.caller import Caller
-from mfnet.service.operations.catalogue import Entry, entry_of, search
+from mfnet.service.operations.catalogue import Item, item_of, search
 from mfnet.service.operations.context import Services
 from mfnet.service.schemas.catalogue import (
     BBOX,
@@ -148,10 +148,10 @@ def stac_item(
     _require_maps(collection_id)
     with services.database.reading() as session:
         job = found(JobRepository(session).get(item_id, caller.scope), item_id)
-    entry = entry_of(services, job)
-    if entry is None:
-        raise NoSuchResult(f"job {item_id} was not asked for `stac`", name=ITEM)
-    return GeoJson(_item(job, entry, request))
+    item = item_of(services, job)
+    if item is None:
+        raise NoSuchResult(f"job {item_id} has no map that was to be in the catalogue", name=ITEM)
+    return GeoJson(_item(job, item, request))
 
 
 @router.get(
@@ -198,7 +198,7 @@ def search_maps_by_body(
 
 def _answer(wanted: ItemSearch, request: Request, services: Services, caller: Caller) -> GeoJson:
     limit = min(wanted.limit, _MOST)
-    matching: list[tuple[Job, Entry]] = []
+    matching: list[tuple[Job, Item]] = []
     if wanted.collections is None or MAPS in wanted.collections:
         matching = search(services, caller.scope, wanted_of(wanted), limit + 1, wanted.token)
     there = _links(request)
@@ -208,7 +208,7 @@ def _answer(wanted: ItemSearch, request: Request, services: Services, caller: Ca
     ]
     if len(matching) > limit:
         links.append(_next(request, wanted, matching[limit - 1][0].id))
-    features = [_item(job, entry, request) for job, entry in matching[:limit]]
+    features = [_item(job, item, request) for job, item in matching[:limit]]
     page = Items(features=features, links=links, numberReturned=len(features))
     told = page.model_dump(exclude_none=True, exclude={"features"})
     return GeoJson(told | {"features": features})  # an item's nulls say something
@@ -223,12 +223,12 @@ def _next(request: Request, wanted: ItemSearch, token: str) -> Pick:
     return Pick(href=str(following), rel="next", type=_GEOJSON, method="GET")
 
 
-def _item(job: Job, entry: Entry, request: Request) -> dict[str, Any]:
+def _item(job: Job, written: Item, request: Request) -> Item:
     """As its job wrote it, under the job's id and with whole addresses."""
-    written = str(request.url_for("job_result", job_id=job.id, name=ITEM))
+    address = str(request.url_for("job_result", job_id=job.id, name=ITEM))
     assets = {
-        name: asset | {"href": urljoin(written, asset["href"])}
-        for name, asset in entry.item["assets"].items()
+        name: asset | {"href": urljoin(address, asset["href"])}
+        for name, asset in written["assets"].items()
     }
     there = _links(request)
     links = [
@@ -239,7 +239,7 @@ def _item(job: Job, entry: Entry, request: Request) -> dict[str, Any]:
         there("via", "job_status", job_id=job.id),
     ]
     told = [link.model_dump(exclude_none=True) for link in links]
-    return entry.item | {"id": job.id, "collection": MAPS, "assets": assets, "links": told}
+    return written | {"id": job.id, "collection": MAPS, "assets": assets, "links": told}
 
 
 def _collection(request: Request) -> Collection:
@@ -294,7 +294,7 @@ def _numbers(text: str | None) -> list[float] | None:
 def _geometry(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise BadSearch(f"intersects: got {text[:80]!r}, expected {INTERSECTS}")

@@ -1,7 +1,7 @@
 """Jobs in the database. Each change is one statement whose WHERE says who may make it."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, tuple_, update
@@ -127,6 +127,8 @@ class JobRepository:
         max_duration: float | None = None,
         oldest_first: bool = False,
         batch: str | None = None,
+        ids: Collection[str] | None = None,
+        asked_for: str | None = None,
     ) -> Sequence[Job]:
         """Jobs, newest first.
 
@@ -142,6 +144,8 @@ class JobRepository:
             max_duration: At most.
             oldest_first: The other way round.
             batch: Only jobs of this one.
+            ids: Only these.
+            asked_for: Only jobs of which this input is true.
         """
         order = (Job.created, Job.id) if oldest_first else (Job.created.desc(), Job.id.desc())
         query = select(Job).order_by(*order).limit(limit)
@@ -157,6 +161,10 @@ class JobRepository:
             query = query.where(Job.created >= created_from)
         if created_to is not None:
             query = query.where(Job.created <= created_to)
+        if ids is not None:
+            query = query.where(Job.id.in_(ids))
+        if asked_for is not None:
+            query = query.where(Job.inputs[asked_for].as_boolean())
         taken = func.coalesce(Job.finished, clock()) - Job.started
         if min_duration is not None:
             query = query.where(taken >= min_duration)

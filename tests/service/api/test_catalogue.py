@@ -13,6 +13,9 @@ MAPS = {"west": (6.0, "2024-05-01T10:00:00Z"), "east": (7.0, "2025-05-01T10:00:0
 """Degrees east of the western rim, and when the place looked so; newest last."""
 
 
+COLLECTION = '{"type": "GeometryCollection", "geometries": ['
+
+
 def item(west: float | None, seen: str) -> dict[str, Any]:
     """What the job of a map of a tenth of a degree writes; None for a place that nobody knows."""
     place: dict[str, Any] = {"geometry": None}
@@ -93,6 +96,8 @@ def test_a_search_finds_maps_by_place_and_time(
         ({"bbox": [1, 2, 3, 4], "intersects": {"type": "Point"}}, "stac.bad_search"),
         ({"intersects": {"type": "Ball"}}, "stac.bad_search"),
         ({"intersects": {"type": "Polygon", "coordinates": [[[0, 0], [1, 1]]]}}, "stac.bad_search"),
+        ({"intersects": {"type": "Point", "coordinates": [10**400, 0]}}, "stac.bad_search"),
+        ({"ids": ["0"] * 1001}, "stac.bad_search"),
         ({"datetime": "yesterday"}, "job.bad_datetime"),
     ],
 )
@@ -107,6 +112,10 @@ def test_an_address_may_be_wrong_in_its_own_ways(api: Any) -> None:
     for parameters, code in (
         ({"bbox": "a,b,c,d"}, "stac.bad_search"),
         ({"intersects": "[1]"}, "stac.bad_search"),
+        ({"intersects": "[" * 5000}, "stac.bad_search"),
+        ({"intersects": 400 * COLLECTION + 400 * "]}"}, "stac.bad_search"),
+        ({"intersects": '{"type": "Point", "coordinates": [NaN, 0]}'}, "stac.bad_search"),
+        ({"intersects": '{"type": "Point", "coordinates": [1e999, 0]}'}, "stac.bad_search"),
         ({"cloud": "10"}, "request.unknown_parameter"),
     ):
         reply = api.user.get("/stac/search", params=parameters)
