@@ -31,6 +31,7 @@ from mfnet.service.files.sync import link_or_copy, publish_once, sync
 
 PART = ".part"
 _REMOVED = "removed"
+_LINKED = "linked"
 
 
 class Storage:
@@ -154,8 +155,11 @@ class Storage:
 
     def link_results(self, job_id: str, epoch: int, to_job: str) -> bool:
         """Gives a job what attempt `epoch` of another wrote, as its first attempt; False where
-        that is being removed. No result is ever written to again."""
+        that is being removed. No result is ever written to again.
+
+        A mark tells that the files were there before the job's row: see `linked`."""
         folder = self.begin(to_job, 1)
+        (folder.parent / _LINKED).touch()
         try:
             for path in self.folder(job_id, epoch).iterdir():
                 link_or_copy(path, folder / path.name)
@@ -164,6 +168,15 @@ class Storage:
             return False
         self.seal(to_job, 1)
         return True
+
+    def linked(self, idle_s: float) -> list[str]:
+        """The jobs whose results were linked so many seconds ago; a row should be there by now."""
+        marks = self._jobs.glob(f"*/{_LINKED}")
+        return [mark.parent.name for mark in marks if mark.stat().st_mtime < time.time() - idle_s]
+
+    def settle_linked(self, job_id: str) -> None:
+        """Takes note that the row of a job with linked results is there."""
+        (self._jobs / job_id / _LINKED).unlink(missing_ok=True)
 
     def discard(self, job_id: str, epoch: int) -> None:
         """Remove what attempt `epoch` wrote."""

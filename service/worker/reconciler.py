@@ -117,14 +117,17 @@ class Reconciler:
         unsettled.settle(self._storage.uploads, self._known_uploads, PART, _TIDY_S)
         there = self._storage.jobs()
         removed = [job_id for job_id in there if self._storage.is_removed(job_id)]
+        linked = self._storage.linked(_TIDY_S)
         with self._database.reading() as session:
             ended = Backlog(session).ended()
-            known = Backlog(session).known(removed)
+            known = Backlog(session).known([*removed, *linked])
         for job_id in there:
             if job_id in ended:
                 self._storage.keep_only(job_id, ended[job_id])
-        for job_id in set(removed) - known:
+        for job_id in {*removed, *linked} - known:
             self._storage.keep_only(job_id, None)
+        for job_id in known.intersection(linked):
+            self._storage.settle_linked(job_id)
 
     def _remove_outdated(self) -> None:
         """Remove jobs that have been kept for as long as was told."""

@@ -1,6 +1,7 @@
 """What a worker does with a job, with a stub for the engine; and the reconciler."""
 
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -385,10 +386,17 @@ def test_the_reconciler_removes_what_killed_processes_left(setup: WorkerSetup) -
     for job_id in (done, cancelled, waiting, "of another database", "being removed"):
         setup.storage.begin(job_id, 7)
     setup.storage.mark_removed("being removed")
+    setup.storage.link_results(done, 1, "linked just now")
+    for job_id in ("linked, and no row came", waiting):  # the API was killed before one came
+        shutil.rmtree(setup.storage.folder(job_id, 1).parent, ignore_errors=True)
+        setup.storage.link_results(done, 1, job_id)
+        os.utime(setup.storage.folder(job_id, 1).parent / "linked", (0, 0))
     with setup.supervisor._at_work:
         setup.reconciler(JobNotifier(make_celery(setup.settings))).reconcile()
     assert {path.name for path in uploads.iterdir()} == {"u1", "arriving.part", "old"}
-    assert sorted(setup.storage.jobs()) == sorted([done, waiting, "of another database"])
+    left = [done, waiting, "of another database", "linked just now"]
+    assert sorted(setup.storage.jobs()) == sorted(left)
+    assert [path.name for path in setup.storage.folder(waiting, 1).parent.iterdir()] == ["1"]
     assert [path.name for path in setup.storage.folder(done, 1).parent.iterdir()] == ["1"]
 
 
