@@ -222,7 +222,7 @@ class NotImportable(ServiceError):
 
 
 class NotATile(ServiceError):
-    """One of several uploads that are to make one raster is no raster."""
+    """Of uploads that are to make one raster, one is none or comes twice, or they are too many."""
 
     code = "upload.not_a_tile"
 

@@ -15,6 +15,9 @@ from mfnet.service.operations.caller import Caller
 from mfnet.service.operations.context import Services
 from mfnet.service.operations.uploads import quotas
 
+MOST_TILES = 10_000
+"""In all, as in one zip."""
+
 
 def joined(services: Services, caller: Caller, tiles: Sequence[Upload]) -> Upload:
     """The upload that is made of these; the one that was made of the same before.
@@ -25,7 +28,7 @@ def joined(services: Services, caller: Caller, tiles: Sequence[Upload]) -> Uploa
         tiles: At least one, in the order in which they are laid. One is itself.
 
     Raises:
-        NotATile: One is no raster.
+        NotATile: One is no raster or comes twice, or they are too many.
         UploadNotFound: One was removed meanwhile.
         Refused, InspectionBroken, Busy: As `Inspector.file`; of tiles that differ, the odd one is
             named.
@@ -33,20 +36,18 @@ def joined(services: Services, caller: Caller, tiles: Sequence[Upload]) -> Uploa
     """
     if len(tiles) == 1:
         return tiles[0]
-    for tile in tiles:
-        if "raster" not in tile.report:
-            raise NotATile(
-                f"{tile.name} is no raster; expected GeoTIFF tiles of one raster", upload=tile.id
-            )
+    _check(tiles)
     held = [
         sidecar_files.with_sidecars(services.storage.upload(tile.id), tile.sha256) for tile in tiles
     ]
     sha256 = hashlib.sha256(" ".join(held).encode()).hexdigest()
+    size = sum(tile.bytes for tile in tiles)
     with services.database.reading() as session:
         known = UploadRepository(session).page(caller.key_id, sha256=sha256)
-    if known:
-        return known[0]
-    upload_id, size = uuid.uuid4().hex, sum(tile.bytes for tile in tiles)
+        if known:
+            return known[0]
+        quotas.check_bytes(services, session, caller, size)
+    upload_id = uuid.uuid4().hex
     path = services.storage.upload(upload_id)
     with changing(path):
         try:
@@ -64,6 +65,26 @@ def joined(services: Services, caller: Caller, tiles: Sequence[Upload]) -> Uploa
         except BaseException:
             sidecar_files.remove(path)
             raise
+
+
+def _check(tiles: Sequence[Upload]) -> None:
+    seen = set()
+    for tile in tiles:
+        if "raster" not in tile.report:
+            raise NotATile(
+                f"{tile.name} is no raster; expected GeoTIFF tiles of one raster", upload=tile.id
+            )
+        if tile.id in seen:
+            raise NotATile(f"{tile.name} comes twice; name each tile once", upload=tile.id)
+        seen.add(tile.id)
+    count = sum(len(_tile_names(tile)) for tile in tiles)
+    if count > MOST_TILES:
+        raise NotATile(
+            f"{count:,} tiles; expected {MOST_TILES:,} at most: gdalbuildvrt and gdal_translate "
+            "join tiles into larger ones",
+            tiles=count,
+            limit=MOST_TILES,
+        )
 
 
 def _looked_at(services: Services, path: Path, tiles: Sequence[Upload]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.domain.job import Failure
 from mfnet.service.domain.map_outputs import further_files
 from mfnet.service.errors import Refused
+from mfnet.service.operations.uploads import tiled_upload
 
 OGC = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0/"
 
@@ -66,6 +67,10 @@ def test_several_uploads_make_one_raster(api):
         {"file": file, "name": name} for file, name in zip(files, ("a.tif", "b.tif"), strict=True)
     ]
     assert one["report"]["tiles"] == told
+    (listed, *_) = api.user.get("/uploads").json()["uploads"]
+    assert listed["report"] == {"tile_count": 2} | {
+        name: value for name, value in one["report"].items() if name != "tiles"
+    }
     rasters, *_, names = api.inspections.pairs[-1]
     folder = rasters["ortho"]
     assert {path.name for path in folder.iterdir()} == {*files, f"{ortho}-00002.tfw"}
@@ -86,7 +91,7 @@ def test_several_uploads_make_one_raster(api):
     assert not folder.exists()
 
 
-def test_what_cannot_be_one_raster_is_refused_and_leaves_nothing(api):
+def test_what_cannot_be_one_raster_is_refused_and_leaves_nothing(api, settings, monkeypatch):
     rasters, others = [tile(api), tile(api)], [tile(api, "parcels.gpkg", raster=False)]
     theirs = tile(api, by=api.other)
     before = sorted(api.services.storage.uploads.iterdir())
@@ -100,7 +105,14 @@ def test_what_cannot_be_one_raster_is_refused_and_leaves_nothing(api):
     assert refused([]) == (400, "request.invalid")
     assert refused([rasters]) == (400, "request.invalid")
     assert refused([*rasters, "https://elsewhere/a.tif"]) == (400, "request.foreign_reference")
+    assert refused([*rasters, rasters[0]]) == (422, "upload.not_a_tile")
+    with monkeypatch.context() as patch:
+        patch.setattr(tiled_upload, "MOST_TILES", 1)
+        assert refused(rasters) == (422, "upload.not_a_tile")
     api.inspections.fault = Refused("raster.tiles_differ", "a.tif: the CRS is another")
+    with monkeypatch.context() as patch:  # refused before anything is linked or looked at
+        patch.setitem(settings.__dict__, "quota_bytes", 20)
+        assert refused(rasters) == (507, "quota.bytes")
     assert refused(rasters) == (422, "raster.tiles_differ")
     assert sorted(api.services.storage.uploads.iterdir()) == before
     assert len(api.user.get("/uploads").json()["uploads"]) == 3

@@ -108,7 +108,7 @@ def list_uploads(
         own = URL(str(request.url_for("list_uploads"))).replace(query=request.url.query)
         following = own.include_query_params(after=found[limit - 1].id)
         response.headers["Link"] = f'<{following}>; rel="next"'
-    return UploadList(uploads=[upload_info(upload) for upload in found[:limit]])
+    return UploadList(uploads=[_listed(upload) for upload in found[:limit]])
 
 
 @router.get("/{upload_id}")
@@ -141,6 +141,15 @@ def upload_info(upload: Upload) -> UploadInfo:
         created=moment(upload.created),
         report=upload.report,
     )
+
+
+def _listed(upload: Upload) -> UploadInfo:
+    """The upload as one of many: its tiles, which may be thousands, are counted."""
+    info = upload_info(upload)
+    report = dict(info.report)
+    if "tiles" in report:
+        report["tile_count"] = len(report.pop("tiles"))
+    return info.model_copy(update={"report": report})
 
 
 def _room(services: Services, caller: Caller, size: int) -> int:
