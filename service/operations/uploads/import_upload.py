@@ -5,9 +5,10 @@ import hashlib
 import os
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO
 
 from mfnet.service.db.tables import Upload
@@ -39,10 +40,13 @@ def import_file(services: Services, caller: Caller, named: str) -> Upload:
         UploadEmpty, UploadTooLarge, StorageFull, QuotaBytes: As of a file that is sent.
         Refused, InspectionBroken, Busy: As `Inspector.file`.
     """
-    path = _allowed(services.settings.import_roots, named)
-    for sidecar in _sidecars(path):
-        _import(services, caller, _allowed(services.settings.import_roots, str(sidecar)))
-    return _import(services, caller, path)
+    roots = services.settings.import_roots
+    path = _allowed(roots, named)
+    beside = {}
+    for sidecar, kind in _sidecars(path):
+        upload = _import(services, caller, _allowed(roots, str(sidecar)))
+        beside[kind] = services.storage.upload(upload.id)
+    return _import(services, caller, path, beside)
 
 
 def _allowed(roots: list[Path], named: str) -> Path:
@@ -61,23 +65,39 @@ def _allowed(roots: list[Path], named: str) -> Path:
     return path
 
 
-def _sidecars(path: Path) -> list[Path]:
-    """What stands beside a raster."""
+def _sidecars(path: Path) -> list[tuple[Path, str]]:
+    """What stands beside a raster, with its kind; of one kind the usual name is last."""
     if sidecar_files.kind_of(path.name) is not None:
         return []
     names = sidecar_files.names_of(path.name)
-    return sorted(each for each in path.parent.iterdir() if each.name.casefold() in names)
+    order = {name: place for place, name in enumerate(names)}
+    found = [each for each in path.parent.iterdir() if each.name.casefold() in names]
+    found.sort(key=lambda each: (order[each.name.casefold()], each.name))
+    return [(each, names[each.name.casefold()]) for each in found]
 
 
-def _import(services: Services, caller: Caller, path: Path) -> Upload:
+def _import(
+    services: Services,
+    caller: Caller,
+    path: Path,
+    beside: Mapping[str, Path] = MappingProxyType({}),
+) -> Upload:
     upload_id = uuid.uuid4().hex
     target = services.storage.upload(upload_id)
     with changing(target), _opened(path) as source:
         size = os.fstat(source.fileno()).st_size
         _check_room(services, caller, size, path.name)
         sha256, size = _copy(source, target, services.settings.upload_limit_bytes)
-        told = {"imported_from": str(path)}
-        return keep(services, caller, upload_id, path.name, size=size, sha256=sha256, told=told)
+        return keep(
+            services,
+            caller,
+            upload_id,
+            path.name,
+            size=size,
+            sha256=sha256,
+            told={"imported_from": str(path)},
+            beside=beside,
+        )
 
 
 @contextmanager

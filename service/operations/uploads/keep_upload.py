@@ -23,8 +23,9 @@ def keep(
     size: int,
     sha256: str,
     told: Mapping[str, Any] = MappingProxyType({}),
+    beside: Mapping[str, Path] | None = None,
 ) -> Upload:
-    """Looks at the file of an upload, with what the sender has sent before of its sidecars.
+    """Looks at the file of an upload, with its sidecars.
 
     Args:
         services: Of the API.
@@ -34,6 +35,8 @@ def keep(
         size: Bytes.
         sha256: Of them, in hex.
         told: What its report says beside the inspection's.
+        beside: A raster's sidecars, by kind. If not given, what the sender has sent before under
+            their names.
 
     Raises:
         Refused, InspectionBroken, Busy: As `Inspector.file`; the file is gone then.
@@ -43,7 +46,8 @@ def keep(
     try:
         kind = sidecar_files.kind_of(name)
         if kind is None:
-            _link_sidecars(services, caller, path, name)
+            sidecars = _sent_before(services, caller, name) if beside is None else beside
+            sidecar_files.link(path, sidecars)
         tiles = _unpacked(services, caller, path, name) if kind is None else []
         called = tile_folders.names_of(upload_id, name, {"tiles": tiles})
         report = services.inspector.file(path, called, kind)
@@ -86,14 +90,13 @@ def _unpacked(services: Services, caller: Caller, path: Path, name: str) -> list
     return tiles
 
 
-def _link_sidecars(services: Services, caller: Caller, raster: Path, name: str) -> None:
-    """What the sender has sent before of what stands beside a raster of this name."""
+def _sent_before(services: Services, caller: Caller, name: str) -> dict[str, Path]:
+    """What the sender has sent before of what stands beside a raster of this name, by kind."""
     names = sidecar_files.names_of(name)
     with services.database.reading() as session:
         found = UploadRepository(session).newest(caller.key_id, list(names))
     # The usual name of a kind comes last in `names`, and counts where there are several.
-    files = {names[each]: services.storage.upload(found[each]) for each in names if each in found}
-    sidecar_files.link(raster, files)
+    return {names[each]: services.storage.upload(found[each]) for each in names if each in found}
 
 
 def _late(services: Services, caller: Caller, name: str) -> Iterator[dict[str, str]]:

@@ -58,6 +58,20 @@ def test_what_stands_beside_a_raster_comes_with_it(api, folder):
     }
 
 
+def test_no_sidecar_of_another_folder_or_upload_is_taken_for_a_rasters_own(api, folder):
+    (folder / "2023").mkdir()
+    for name in ("2023/a.tif", "2023/a.tfw", "2023/a.tif.msk", "2024/a.tif"):
+        (folder / name).write_bytes(name.encode())
+    api.upload("a.prj")
+    beside = {}
+    for year in ("2023", "2024"):
+        reply = api.user.post("/imports", json={"path": str(folder / year / "a.tif")})
+        path = api.services.storage.upload(reply.json()["id"])
+        found = path.parent.glob(f"{path.name}.*")
+        beside[year] = {file.suffix: file.read_text() for file in found}
+    assert beside == {"2023": {".tfw": "2023/a.tfw", ".msk": "2023/a.tif.msk"}, "2024": {}}
+
+
 def test_nothing_else_is_to_be_had_and_nothing_is_told_of_it(api, folder, tmp_path):
     (folder / "file.tif").write_bytes(b"pixels")
     (folder / "out.tif").symlink_to(tmp_path / "private" / "secret.tif")
