@@ -21,7 +21,6 @@ from starlette.requests import ClientDisconnect
 
 from mfnet.service.errors import (
     BadChecksum,
-    BadName,
     ChecksumMismatch,
     StorageFull,
     UploadEmpty,
@@ -31,7 +30,6 @@ from mfnet.service.errors import (
 from mfnet.service.files.storage import PART
 
 _BLOCK_BYTES = 1 << 20  # one hop to a thread for each; the socket's own chunks are 16 times smaller
-_NAME = re.compile(r"[^\x00-\x1f\x7f/\\]{1,200}")
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -41,17 +39,6 @@ class Received:
 
     bytes: int
     sha256: str
-
-
-def checked_name(name: str) -> str:
-    """The client's name for a file, as text to show; it never becomes a path.
-
-    Raises:
-        BadName: Empty, over 200 characters, or with a slash or a control character.
-    """
-    if not _NAME.fullmatch(name) or name in {".", ".."}:
-        raise BadName("expected a file name of 1 to 200 characters without slashes")
-    return name
 
 
 def announced_sha256(parameter: str | None, content_digest: str | None) -> str | None:

@@ -20,6 +20,7 @@ from mfnet.service.operations.caller import Caller
 from mfnet.service.operations.context import Services
 from mfnet.service.operations.uploads import quotas
 from mfnet.service.operations.uploads.keep_upload import keep
+from mfnet.service.operations.uploads.upload_name import checked_name
 
 _BLOCK_BYTES = 1 << 20
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -37,6 +38,7 @@ def import_file(services: Services, caller: Caller, named: str) -> Upload:
 
     Raises:
         NotImportable: There is no such file in these folders; it is not said what there is.
+        BadName: No file that is sent may be called so.
         UploadEmpty, UploadTooLarge, StorageFull, QuotaBytes: As of a file that is sent.
         Refused, InspectionBroken, Busy: As `Inspector.file`.
     """
@@ -57,11 +59,14 @@ def _allowed(roots: list[Path], named: str) -> Path:
     )
     try:
         path = Path(named).resolve(strict=True)
-    except (OSError, ValueError, RuntimeError):  # not there, no name at all, links in a circle
+        str(path).encode()
+    # Not there, no name at all or none in UTF-8, links in a circle.
+    except (OSError, ValueError, RuntimeError):
         raise refused from None
     inside = any(path.is_relative_to(root.resolve()) for root in roots)
     if not Path(named).is_absolute() or not inside or not path.is_file():
         raise refused
+    checked_name(path.name)
     return path
 
 
@@ -102,15 +107,28 @@ def _import(
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    """The file itself: no link that has taken its place since, and nothing that blocks."""
+    """The file itself, and nothing that blocks."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = _descriptor(path)
     except OSError as error:
         raise NotImportable(f"{path}: cannot be read ({error.strerror})", path=str(path)) from None
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise NotImportable(f"{path} is no plain file", path=str(path))
         yield file
+
+
+def _descriptor(path: Path) -> int:
+    """Opens a path without links part by part: none has taken the place of one since."""
+    inside = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
+    folder = os.open(path.anchor, inside)
+    try:
+        for part in path.parts[1:-1]:
+            outer, folder = folder, os.open(part, inside, dir_fd=folder)
+            os.close(outer)
+        return os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    finally:
+        os.close(folder)
 
 
 def _check_room(services: Services, caller: Caller, size: int, name: str) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mfnet.service.errors import Refused
+from mfnet.service.errors import NotImportable, Refused
+from mfnet.service.operations.uploads import import_upload
 
 
 @pytest.fixture
@@ -94,6 +95,23 @@ def test_nothing_else_is_to_be_had_and_nothing_is_told_of_it(api, folder, tmp_pa
     assert list(api.services.storage.uploads.iterdir()) == []
     (folder / "in.tif").symlink_to(folder / "file.tif")
     assert api.user.post("/imports", json={"path": str(folder / "in.tif")}).status_code == 201
+
+
+def test_no_link_that_takes_a_folders_place_after_the_check_is_followed(folder, tmp_path):
+    path = folder.resolve() / "2024" / "secret.tif"
+    path.parent.rmdir()
+    path.parent.symlink_to(tmp_path / "private")
+    with pytest.raises(NotImportable), import_upload._opened(path):
+        pass
+
+
+def test_a_name_is_held_to_what_holds_for_files_that_are_sent(api, folder):
+    (folder / "a\nb.tif").write_bytes(b"pixels")
+    assert refused(api, folder / "a\nb.tif") == (400, "upload.bad_name")
+    Path(os.fsdecode(bytes(folder) + b"/\xff.tif")).write_bytes(b"pixels")
+    (folder / "link.tif").symlink_to(os.fsdecode(b"\xff.tif"))
+    assert refused(api, folder / "link.tif") == (422, "upload.not_importable")
+    assert list(api.services.storage.uploads.iterdir()) == []
 
 
 def test_without_the_setting_nothing_is_open(api, tmp_path):

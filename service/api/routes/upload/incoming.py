@@ -16,7 +16,7 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from mfnet.service.api.auth import CallerOf
 from mfnet.service.api.dependencies import ServicesOf
 from mfnet.service.api.requests import piece_stream
-from mfnet.service.api.requests.upload_stream import announced_sha256, checked_name, storing
+from mfnet.service.api.requests.upload_stream import announced_sha256, storing
 from mfnet.service.errors import (
     BadPiece,
     Busy,
@@ -30,6 +30,7 @@ from mfnet.service.operations.caller import Caller
 from mfnet.service.operations.context import Services
 from mfnet.service.operations.uploads import quotas
 from mfnet.service.operations.uploads.finish_incoming import coming, expires, finish, whole_bytes
+from mfnet.service.operations.uploads.upload_name import checked_name
 
 VERSION = "1.0.0"
 _EXTENSIONS = "creation,creation-with-upload,checksum,expiration,termination"

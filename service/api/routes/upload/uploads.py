@@ -12,7 +12,7 @@ from starlette.datastructures import URL
 from mfnet.service.api.answers.wrong_requests import SEND_FILES, is_form
 from mfnet.service.api.auth import CallerOf
 from mfnet.service.api.dependencies import ServicesOf, known_parameters
-from mfnet.service.api.requests.upload_stream import announced_sha256, checked_name, receive
+from mfnet.service.api.requests.upload_stream import announced_sha256, receive
 from mfnet.service.db.repositories.audit import AuditLog
 from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.repositories.tiles import TileRepository
@@ -25,6 +25,7 @@ from mfnet.service.operations.caller import Caller
 from mfnet.service.operations.context import Services
 from mfnet.service.operations.uploads import quotas
 from mfnet.service.operations.uploads.keep_upload import keep
+from mfnet.service.operations.uploads.upload_name import checked_name
 from mfnet.service.schemas.jobs import UploadInfo, UploadList, moment
 
 router = APIRouter(prefix="/uploads", tags=["uploads"])
