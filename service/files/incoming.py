@@ -61,9 +61,9 @@ class IncomingFiles:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def announced_bytes(self, owner: str) -> int:
-        """What an owner's uploads that come in pieces will take when they are whole."""
-        known = (self.about(folder.name) for folder in self._root.glob("*"))
+    def announced_bytes(self, owner: str, but: str | None = None) -> int:
+        """What an owner's uploads that come in pieces, `but` one, will take when they are whole."""
+        known = (self.about(folder.name) for folder in self._root.glob("*") if folder.name != but)
         return sum(about.length for about in known if about is not None and about.owner == owner)
 
     def path(self, upload_id: str) -> Path:

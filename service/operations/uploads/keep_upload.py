@@ -71,7 +71,7 @@ def _unpacked(services: Services, caller: Caller, path: Path, name: str) -> list
     if not tile_folders.is_zip(path):
         return []
     with services.database.reading() as session:
-        left = quotas.check_bytes(services, session, caller, 0)
+        left = quotas.check_bytes(services, session, caller, 1, path.name)
     limit = services.settings.upload_limit_bytes
     folder = tile_folders.staged(path)
     folder.mkdir()

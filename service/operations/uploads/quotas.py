@@ -28,8 +28,17 @@ def count_request(services: Services, caller: Caller) -> None:
         )
 
 
-def check_bytes(services: Services, session: Session, caller: Caller, more: int) -> int | None:
+def check_bytes(
+    services: Services, session: Session, caller: Caller, more: int, upload_id: str | None = None
+) -> int | None:
     """Whether an upload of so many bytes has room beside all others, those under way included.
+
+    Args:
+        services: Of the API.
+        session: Any.
+        caller: Whose it is.
+        more: Bytes.
+        upload_id: Its id, where it came in pieces and is still counted as under way.
 
     Returns:
         Bytes that there is room for; None for any number.
@@ -41,7 +50,7 @@ def check_bytes(services: Services, session: Session, caller: Caller, more: int)
     if not limit or caller.scope is None:
         return None
     stored = UploadRepository(session).bytes_of(caller.key_id)
-    coming = services.storage.incoming.announced_bytes(caller.key_id)
+    coming = services.storage.incoming.announced_bytes(caller.key_id, but=upload_id)
     if stored + coming + more > limit:
         raise _no_room(limit, stored + coming, more)
     return limit - stored - coming

@@ -224,6 +224,15 @@ def test_an_upload_may_begin_with_its_first_piece(api):
     assert names == ["b.tif", "a.tif"]
 
 
+def test_a_zip_that_came_in_pieces_has_the_room_of_one_that_is_sent_at_once(api, monkeypatch):
+    monkeypatch.setitem(api.services.settings.__dict__, "quota_bytes", 1000)
+    begin(api.user, length=100)  # another that is coming counts
+    zipped = b"PK" + bytes(598)
+    address = begin(api.user, length=len(zipped), filename="dop.zip").headers["location"]
+    assert add(api.user, address, zipped, 0).status_code == 204
+    assert api.inspections.room == 900
+
+
 def test_what_nobody_goes_on_with_expires(api):
     kept, gone, swept = (begin(api.user).headers["location"] for _ in range(3))
     incoming = api.services.storage.incoming
