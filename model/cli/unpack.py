@@ -18,6 +18,9 @@ def unpack(
     max_bytes: Annotated[
         int, typer.Option(min=1, help="Abort above so many bytes in all.")
     ] = _PLENTY_BYTES,
+    check: Annotated[
+        bool, typer.Option("--check", help="Say whether a GeoTIFF is in it, and write nothing.")
+    ] = False,
     as_json: Json = False,
     max_memory_mb: Annotated[
         int | None, typer.Option(min=64, help="Abort above this much memory (address space).")
@@ -39,8 +42,12 @@ def unpack(
     from mfnet.model.raster.files.tile_archive import holds_tiles
     from mfnet.model.raster.files.tile_archive import unpack as unpack_tiles
 
+    holds = holds_tiles(archive)
+    if check:
+        emit({"holds_tiles": holds}) if as_json else typer.echo("tiles" if holds else "no tiles")
+        return
     try:
-        tiles = unpack_tiles(archive, folder, max_bytes) if holds_tiles(archive) else []
+        tiles = unpack_tiles(archive, folder, max_bytes) if holds else []
     except OSError as error:
         raise OutputNotWritable(
             f"{folder}: cannot be written to ({error.strerror}); choose an empty folder with room",

@@ -138,13 +138,15 @@ class Inspector:
         Raises:
             Refused, InspectionBroken, Busy: As `file`.
         """
+        # Whatever else is zipped waits for no tiles.
+        asked = ["unpack", str(archive), str(folder)]
+        if not self._ask([*asked, "--check", "--json", *self._limits], names)["holds_tiles"]:
+            return []
         seconds = int(self._max_seconds + max_bytes / _UNPACKED_BYTES_S)
         limits = [*self._limits[:2], "--max-seconds", str(seconds)]
         room = ["--max-bytes", str(max_bytes), "--json"]
         with _place(self._queue, 0), _place(self._unpacking, self._max_seconds):
-            child = self._run(
-                ["unpack", str(archive), str(folder), *room, *limits], seconds + _GRACE_S
-            )
+            child = self._run([*asked, *room, *limits], seconds + _GRACE_S)
         # What the tiles are called now is for us.
         found: list[dict[str, Any]] = _reading(child, names if child.returncode else {})["tiles"]
         return found

@@ -144,6 +144,17 @@ def test_no_more_children_than_there_are_places():
         busy.file(Path("a.tif"), {})
 
 
+def test_a_zip_without_tiles_waits_for_none_that_is_unpacked(tmp_path):
+    busy = inspector(max_seconds=2)
+    busy._unpacking.acquire()
+    for name in ("parcels.shp", "dop.tif"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr(name, b"x")
+    assert busy.unpacked(tmp_path / "parcels.shp", tmp_path, {}, 1000) == []
+    with pytest.raises(Busy):
+        busy.unpacked(tmp_path / "dop.tif", tmp_path, {}, 1000)
+
+
 def test_a_crowd_is_sent_away_at_once_and_holds_no_threads(monkeypatch):
     monkeypatch.setattr(file_inspection, "_WAITING", 1)
     busy, inspected = inspector(max_seconds=600), threading.Event()
