@@ -20,7 +20,7 @@ from sqlalchemy import Connection, delete, update
 
 from mfnet.service.db.session import Database
 from mfnet.service.db.tables import Job, Part
-from mfnet.service.domain.job import FINAL, State
+from mfnet.service.domain.job import BATCH, FINAL, State
 from mfnet.service.errors import BackupDamaged, BackupTooNew, NotEmpty
 from mfnet.service.files.storage import Storage
 from mfnet.service.files.sync import sync
@@ -191,11 +191,14 @@ def _place(manifest: dict[str, Any], folder: Path, storage: Storage, models_dir:
 
 
 def _begin_anew(connection: Connection) -> None:
-    """Let jobs that had not come to their end be computed from their beginning."""
+    """Let jobs that had not come to their end be computed from their beginning.
+
+    A batch runs on: no worker claims it, it is told of by its jobs.
+    """
     connection.execute(delete(Part))
     connection.execute(
         update(Job)
-        .where(Job.state.not_in(FINAL))
+        .where(Job.state.not_in(FINAL), Job.process != BATCH)
         .values(
             state=State.ACCEPTED,
             attempts=0,

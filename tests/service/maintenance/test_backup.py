@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, update
 
+from mfnet.service.db.repositories import batches
 from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.repositories.keys import KeyRepository
 from mfnet.service.db.repositories.parts import PartRepository
 from mfnet.service.db.repositories.uploads import UploadRepository
 from mfnet.service.db.session import Database
 from mfnet.service.db.tables import Job, Model, ModelEvent, Part, Upload
-from mfnet.service.domain.job import State
+from mfnet.service.domain.job import BATCH, SEGMENT, State
 from mfnet.service.domain.model_version import ModelState
 from mfnet.service.errors import BackupDamaged, BackupTooNew, NotEmpty, ServiceError
 from mfnet.service.files.storage import Storage
@@ -137,6 +138,18 @@ def test_a_backup_is_restored_into_an_empty_deployment(ours: Deployment, other: 
     assert other.storage.link_secret() == secret
     assert other.storage.link_secret_file.stat().st_mode & 0o077 == 0
     assert (other.models / "mine.safetensors").read_text() == "imported"
+
+
+def test_a_batch_runs_on_after_a_restoration(ours: Deployment, other: Deployment) -> None:
+    """Nobody claims it: what waits would wait for ever."""
+    with ours.database.writing() as session:
+        jobs = JobRepository(session)
+        batch, job = (jobs.submit(ours.owner, each, {})[0] for each in (BATCH, SEGMENT))
+        batches.begin(session, batch, [job])
+        ids = batch.id, job.id
+    other.restore(ours.archive())
+    states = {row["id"]: row["state"] for row in rows(other.database, Job)}
+    assert [states[each] for each in ids] == [State.RUNNING, State.ACCEPTED]
 
 
 def test_a_backup_of_sqlite_becomes_a_deployment_on_either_database(
