@@ -29,18 +29,19 @@ def sum_up(pairs: int, jobs: Sequence[tuple[State, int]]) -> Summary:
 
     Args:
         pairs: That it was asked for.
-        jobs: State and progress of those that are still there; the others have been removed.
+        jobs: State and progress of those that are still there; the others have been removed, and
+            nobody can tell any more whether they were made.
     """
-    gone = pairs - len(jobs)
+    removed = pairs - len(jobs)
     counts = Counter(state for state, _ in jobs)
-    done = sum(100 if state in FINAL else progress for state, progress in jobs) + 100 * gone
-    told = [f"{counts[State.SUCCESSFUL] + gone} of {pairs} maps are made"]
-    told += [
-        f"{counts[state]} {state}" for state in (State.FAILED, State.DISMISSED) if counts[state]
-    ]
-    message = ", ".join(told)
-    if sum(counts[state] for state in FINAL) < len(jobs):
+    done = sum(100 if state in FINAL else progress for state, progress in jobs) + 100 * removed
+    made, failed, dismissed = (
+        counts[each] for each in (State.SUCCESSFUL, State.FAILED, State.DISMISSED)
+    )
+    others = {"failed": failed, "dismissed": dismissed, "removed": removed}
+    told = [f"{count} {word}" for word, count in others.items() if count]
+    message = ", ".join([f"{made} of {pairs} maps are made", *told])
+    if made + failed + dismissed < len(jobs):
         return Summary(State.RUNNING, percent(done, 100 * pairs), message)
-    made = counts[State.SUCCESSFUL] + gone
-    left = State.FAILED if counts[State.FAILED] else State.DISMISSED
+    left = State.FAILED if failed else State.DISMISSED
     return Summary(State.SUCCESSFUL if made else left, 100, message)

@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from mfnet.service.db.repositories.jobs import waiting
 from mfnet.service.db.session import clock
 from mfnet.service.db.tables import Job
-from mfnet.service.domain.job import FINAL, SEGMENT, State, abandoned
+from mfnet.service.domain.job import BATCH, FINAL, SEGMENT, State, abandoned
 
 _DAY_S = 24 * 3600
 
@@ -57,9 +57,15 @@ class Backlog:
         return {job: epoch for job, epoch in self._session.execute(query)}  # noqa: C416 - rows
 
     def outdated(self, keep_days: float, limit: int = 100) -> Sequence[str]:
-        """Ids of the jobs whose end is so many days ago, the oldest first."""
+        """Ids of the jobs whose end is so many days ago, the oldest first.
+
+        Those of a batch that goes on stay, which is told of by them.
+        """
+        running = select(Job.id).where(Job.process == BATCH, Job.state == State.RUNNING)
         query = select(Job.id).where(
-            Job.state.in_(FINAL), Job.finished < clock() - keep_days * _DAY_S
+            Job.state.in_(FINAL),
+            Job.finished < clock() - keep_days * _DAY_S,
+            or_(Job.batch.is_(None), Job.batch.not_in(running)),
         )
         return self._session.scalars(query.order_by(Job.finished).limit(limit)).all()
 

@@ -180,3 +180,16 @@ def test_no_worker_takes_the_batch_itself(api, pairs):
     with api.services.database.writing() as session:
         assert Backlog(session).fail_abandoned(1) == []
         assert batch["id"] not in Backlog(session).due()
+
+
+def test_jobs_of_a_batch_that_goes_on_are_not_outdated(api, pairs):
+    """What it tells at its end is by them."""
+    batch = submit(api, pairs)
+    first, second = api.notified.jobs
+    api.finish(first, {"classes.tif": b"map"})
+    with api.services.database.reading() as session:
+        assert Backlog(session).outdated(-1) == []
+    api.finish(second, {"classes.tif": b"map"})
+    assert status(api, batch)["message"] == "2 of 2 maps are made"
+    with api.services.database.reading() as session:
+        assert {*Backlog(session).outdated(-1)} == {first, second, batch["id"]}

@@ -24,8 +24,10 @@ MADE, FAILED, DISMISSED = (State.SUCCESSFUL, 100), (State.FAILED, 20), (State.DI
             (State.FAILED, 100, "0 of 2 maps are made, 1 failed, 1 dismissed"),
         ),
         (2, [DISMISSED] * 2, (State.DISMISSED, 100, "0 of 2 maps are made, 2 dismissed")),
-        (2, [RUNS], (State.RUNNING, 75, "1 of 2 maps are made")),  # the other is removed by now
-        (2, [], (State.SUCCESSFUL, 100, "2 of 2 maps are made")),
+        (2, [RUNS], (State.RUNNING, 75, "0 of 2 maps are made, 1 removed")),
+        (2, [MADE], (State.SUCCESSFUL, 100, "1 of 2 maps are made, 1 removed")),
+        (2, [FAILED], (State.FAILED, 100, "0 of 2 maps are made, 1 failed, 1 removed")),
+        (2, [], (State.DISMISSED, 100, "0 of 2 maps are made, 2 removed")),
     ],
 )
 def test_a_batch_is_as_far_as_its_jobs(pairs, jobs, told):
