@@ -78,10 +78,11 @@ class Reconciler:
         """Fails what nobody may claim any more, notifies of what waits, works on the rest."""
         with self._database.writing() as session:
             abandoned = Backlog(session).fail_abandoned(self._settings.attempts)
-            BatchRepository(session).sum_up()
             due = list(Backlog(session).due(self._settings.work))
             mapping = self._settings.work == SEGMENT
             parts = PartRepository(session).due(self._settings.attempts) if mapping else []
+        with self._database.writing() as session:
+            BatchRepository(session).sum_up()
         # What this worker cannot help with, those who can will notify of.
         due += [job_id for job_id, key in parts if self._supervisor.can_help(job_id, key)]
         for job_id in abandoned:

@@ -1,5 +1,6 @@
 """Batches in the database: the jobs of one request, and what is told of them together."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from sqlalchemy import select, update
@@ -28,13 +29,23 @@ class BatchRepository:
         there = {job.id: job for job in self._session.scalars(query)}
         return [there[each] for each in batch.inputs["jobs"] if each in there]
 
-    def sum_up(self) -> None:
-        """Tells of all batches that have not come to their end how far they are."""
-        running = select(Job).where(Job.process == BATCH, Job.state == State.RUNNING)
-        for batch in self._session.scalars(running).all():
-            children = select(Job.state, Job.progress).where(Job.batch == batch.id)
-            found = [(state, progress) for state, progress in self._session.execute(children)]
-            self._tell(batch, sum_up(len(batch.inputs["jobs"]), found))
+    def sum_up(self, batch_id: str | None = None) -> None:
+        """Tells of batches that have not come to their end how far they are.
+
+        Args:
+            batch_id: The one; None for all. Who holds rows of its jobs meanwhile may stand in the
+                way of whoever cancels it: do so in a transaction of its own.
+        """
+        running = [Job.process == BATCH, Job.state == State.RUNNING]
+        if batch_id is not None:
+            running.append(Job.id == batch_id)
+        ids = select(Job.id).where(*running)
+        children = select(Job.batch, Job.state, Job.progress).where(Job.batch.in_(ids))
+        found = defaultdict(list)
+        for batch, state, progress in self._session.execute(children):
+            found[batch].append((state, progress))
+        for each in self._session.scalars(select(Job).where(*running).order_by(Job.id)).all():
+            self._tell(each, sum_up(len(each.inputs["jobs"]), found[each.id]))
 
     def _tell(self, batch: Job, told: Summary) -> None:
         progress = max(told.progress, batch.progress)
@@ -65,7 +76,7 @@ def begin(session: Session, batch: Job, jobs: Sequence[Job]) -> None:
     batch.inputs = batch.inputs | {"jobs": [job.id for job in jobs]}
     batch.state, batch.started = State.RUNNING, batch.created
     session.flush()
-    BatchRepository(session).sum_up()
+    BatchRepository(session).sum_up(batch.id)
 
 
 def refuse(session: Session, job: Job, failure: Failure) -> None:

@@ -1,6 +1,7 @@
 """One request for many maps: a job for each pair, and one that stands for all of them."""
 
 import pytest
+from sqlalchemy import event
 
 from mfnet.service.db.repositories.batches import BatchRepository
 from mfnet.service.db.repositories.jobs import JobRepository
@@ -193,3 +194,31 @@ def test_jobs_of_a_batch_that_goes_on_are_not_outdated(api, pairs):
     assert status(api, batch)["message"] == "2 of 2 maps are made"
     with api.services.database.reading() as session:
         assert {*Backlog(session).outdated(-1)} == {first, second, batch["id"]}
+
+
+def test_a_removal_sums_up_the_batch_of_the_job_alone(api, pairs):
+    batch, other = (submit(api, [pair]) for pair in pairs)
+    first, second = api.notified.jobs
+    for job_id in (first, second):
+        api.finish(job_id, {"classes.tif": b"map"})
+    api.user.delete(f"/jobs/{first}").raise_for_status()
+    told = [api.user.get(f"/jobs/{each['id']}").json()["status"] for each in (batch, other)]
+    assert told == ["dismissed", "running"]
+
+
+def test_many_batches_are_summed_up_by_as_many_questions_as_one(api, pairs):
+    asked = []
+
+    def count(*arguments):
+        asked.append(arguments[2])
+
+    for _ in range(2):
+        submit(api, pairs)
+    with api.services.database.writing() as session:
+        engine = session.get_bind()
+        event.listen(engine, "before_cursor_execute", count)
+        try:
+            BatchRepository(session).sum_up()
+        finally:
+            event.remove(engine, "before_cursor_execute", count)
+    assert len([each for each in asked if each.startswith("SELECT")]) == 2

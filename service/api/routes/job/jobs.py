@@ -118,12 +118,14 @@ def dismiss_job(
         job = found(jobs.get(job_id, caller.scope), job_id)
         cancelled = jobs.cancel(job_id)
         removed = _reached(services, session, job, ended=cancelled is None)
-        BatchRepository(session).sum_up()
         if job.owner != caller.key_id:
             action = "job removed" if cancelled is None else "job dismissed"
             AuditLog(session).note(caller.name, action, job_id, owner=job.owner)
     for each in removed:
         services.storage.keep_only(each, None)
+    if job.batch is not None:
+        with services.database.writing() as session:
+            BatchRepository(session).sum_up(job.batch)
     return status_info(job, request).model_copy(update={"status": State.DISMISSED, "links": []})
 
 
