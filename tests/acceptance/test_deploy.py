@@ -15,6 +15,7 @@ import yaml
 from deployment.compose import ROOT, parsed
 from deployment.compose import services as services_of_compose
 
+from mfnet.service.operations.inspection.file_inspection import _UNPACKED_BYTES_S
 from mfnet.service.settings import Settings
 
 OVERLAYS = [f"deploy/compose.{name}.yml" for name in ("gpu", "tls", "acme")]
@@ -198,3 +199,18 @@ def test_docker_accepts_the_compose_file(overlay: str | None) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("location", "looks"),
+    [("/processes/", 2), ("/uploads/", 3), ("= /imports", 3), ("= /processes/batch/execution", 20)],
+)
+def test_the_proxy_waits_for_as_long_as_the_api_may_look(location: str, looks: int) -> None:
+    """A place is waited for as long as a look takes; a zip is unpacked before it is looked at."""
+    routes = (ROOT / "deploy/nginx/routes.conf").read_text()
+    block = re.search(rf"^location {re.escape(location)} {{(.*?)^}}", routes, re.DOTALL | re.M)
+    assert block is not None
+    (waits,) = re.findall(r"proxy_read_timeout (\d+)s;", block[1])
+    settings = Settings()
+    unpacking = settings.upload_limit_bytes / _UNPACKED_BYTES_S if looks == 3 else 0
+    assert int(waits) > looks * settings.inspect_seconds + unpacking
