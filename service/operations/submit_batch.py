@@ -1,5 +1,6 @@
 """Submits many maps by one request: a job for each pair, and one that stands for all of them."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.tables import Job
 from mfnet.service.domain.job import BATCH, SEGMENT, Failure, State
 from mfnet.service.errors import (
+    Busy,
     NotATile,
     OtherModel,
     Refused,
@@ -28,6 +30,7 @@ from mfnet.service.schemas.jobs import SegmentInputs
 
 _OF_A_PAIR = (Refused, UploadNotFound, NotATile, OtherModel, TooLittleMemory)
 """What is wrong with a pair, and keeps no other from being mapped."""
+_AGAIN_S = 1.0
 
 
 class _Pair(NamedTuple):
@@ -61,6 +64,7 @@ def submit(
         Refused, …: Each pair is at fault; the reason is the first one's.
         TooLittleDisk: There is no room.
         QuotaJobs: So many more may not wait.
+        Busy: The service looks at too many other files, and went on doing so.
         IdempotencyMismatch: The earlier request had other inputs.
     """
     request = Request(caller, BATCH, inputs, idempotency_key, chosen)
@@ -109,7 +113,7 @@ def _prepared(
         errors: list[ServiceError] = []
         for pair in pairs:
             try:
-                ready = prepare(services, caller, pair, of_maps, reuse=reuse)
+                ready = _patiently(services, caller, pair, of_maps, reuse=reuse)
                 found.append(_Pair(pair, ready, None))
             except _OF_A_PAIR as error:
                 errors.append(error)
@@ -124,6 +128,24 @@ def _prepared(
             lost = [each for each in linked if JobRepository(session).get(each) is None]
         for job_id in lost:
             services.storage.keep_only(job_id, None)
+
+
+def _patiently(
+    services: Services, caller: Caller, pair: SegmentInputs, of_maps: dict[str, Any], *, reuse: bool
+) -> Prepared:
+    """As `prepare`, asked again while others are looked at: all pairs before would be lost.
+
+    Raises:
+        Busy: For as long as an inspection may take.
+    """
+    until = time.monotonic() + services.settings.inspect_seconds
+    while True:
+        try:
+            return prepare(services, caller, pair, of_maps, reuse=reuse)
+        except Busy:
+            if time.monotonic() > until:
+                raise
+        time.sleep(_AGAIN_S)
 
 
 def _enter(session: Session, caller: Caller, pair: _Pair) -> Job:

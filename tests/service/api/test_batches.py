@@ -7,7 +7,8 @@ from mfnet.service.db.repositories.batches import BatchRepository
 from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.repositories.stalled_jobs import Backlog
 from mfnet.service.domain.job import Failure
-from mfnet.service.errors import Refused
+from mfnet.service.errors import Busy, Refused
+from mfnet.service.operations import submit_batch
 
 BATCH = "/processes/batch/execution"
 
@@ -90,6 +91,23 @@ def test_a_batch_takes_what_its_maps_take(api, pairs):
     api.inspections.report["estimate"]["disk_bytes"] = 1 << 60
     refused = api.user.post(BATCH, json={"inputs": {"pairs": pairs}, "reuse": False})
     assert (refused.status_code, refused.json()["code"]) == (507, "output.disk_full")
+
+
+def test_a_pair_waits_while_too_many_others_are_looked_at(api, pairs, settings, monkeypatch):
+    look, asked = api.inspections.pair, []
+
+    def busy(*what):
+        asked.append(what)
+        if len(asked) in (2, 5):
+            raise Busy("too many files are being inspected; try again")
+        return look(*what)
+
+    monkeypatch.setattr(api.inspections, "pair", busy)
+    monkeypatch.setattr(submit_batch, "_AGAIN_S", 0.0)
+    assert submit(api, pairs)["message"] == "0 of 2 maps are made"
+    monkeypatch.setitem(settings.__dict__, "inspect_seconds", -1)
+    reply = api.user.post(BATCH, json={"inputs": {"pairs": pairs}})
+    assert (reply.status_code, reply.json()["code"]) == (503, "service.busy")
 
 
 def test_a_request_of_bad_pairs_alone_is_refused(api, pairs):
