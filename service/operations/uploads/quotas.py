@@ -81,6 +81,13 @@ def check_waiting(services: Services, session: Session, caller: Caller, more: in
     if not limit or caller.scope is None:
         return
     waiting = JobRepository(session).waiting_of(caller.key_id)
+    if more > limit:
+        raise QuotaJobs(
+            f"got a batch of {more} jobs, expected at most {limit}, which is what may wait of this "
+            "key: send it in several batches, one when the other has begun",
+            waiting=waiting,
+            limit=limit,
+        )
     if waiting + more > limit:
         expected = f"expected fewer than {limit}"
         if more > 1:

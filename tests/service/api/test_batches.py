@@ -183,6 +183,14 @@ def test_a_quota_counts_each_pair(api, pairs, settings, monkeypatch):
     assert api.admin.get("/jobs").status_code == 200
 
 
+def test_a_batch_over_the_limit_itself_is_not_told_to_come_again(api, pairs, settings, monkeypatch):
+    monkeypatch.setitem(settings.__dict__, "quota_jobs", 1)
+    reply = api.user.post(BATCH, json={"inputs": {"pairs": pairs}})
+    assert (reply.status_code, reply.json()["code"]) == (429, "quota.jobs")
+    assert "several batches" in reply.json()["detail"]
+    assert "Retry-After" not in reply.headers
+
+
 def test_the_same_key_is_one_batch(api, pairs):
     headers = {"Idempotency-Key": "k"}
     sent = {"inputs": {"pairs": pairs, "map_outputs": ["polygons.gpkg"]}}
