@@ -15,7 +15,7 @@ AUTO = "auto"
 """In the terrain model's place: it is derived from the surface model."""
 
 
-def uploads_of(inputs: Mapping[str, Any], roles: Sequence[str] = UPLOADS) -> dict[str, str]:
+def uploads_of(inputs: Mapping[str, Any], roles: Sequence[str] = UPLOADS) -> dict[str, Any]:
     """The uploads that inputs name, by role: as they were sent, or the ids of a job's row."""
     return {
         role: inputs[role]

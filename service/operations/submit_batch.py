@@ -172,11 +172,7 @@ def _kept(inputs: BatchInputs, pairs: Sequence[_Pair]) -> dict[str, Any]:
 
 
 def _as_sent(inputs: SegmentInputs) -> dict[str, Any]:
-    sent = inputs.model_dump(mode="json", exclude_defaults=True)
-    # A job's row has one upload for a role; of tiles that were refused there is none.
-    tiles = {name: ", ".join(sent[name]) for name in ("ortho", "height", "dtm")
-             if isinstance(sent.get(name), list)}  # fmt: skip
-    return sent | tiles
+    return inputs.model_dump(mode="json", exclude_defaults=True)
 
 
 def _uploads(pair: _Pair) -> dict[str, str]:

@@ -255,7 +255,7 @@ def find_model(services: Services, ref: str, sha256: str | None = None) -> Model
 
 def _rasters(services: Services, caller: Caller, inputs: SegmentInputs) -> dict[str, Upload]:
     """The uploads that the inputs name, by role; of several one, which is made of them."""
-    refs: dict[str, Any] = uploads_of(inputs.model_dump())
+    refs = uploads_of(inputs.model_dump())
     with services.database.reading() as session:
         found = {
             role: [

@@ -122,7 +122,11 @@ def rasters(services: Services, job: Job) -> tuple[dict[str, Path], dict[str, st
         the_map = services.storage.folder(job.id, job.result_epoch)
     with services.database.reading() as session:
         uploads = UploadRepository(session)
-        found = {role: uploads.get(each) for role, each in uploads_of(job.inputs, RASTERS).items()}
+        # Tiles that a batch's pair was refused with were not joined: of several there is no upload.
+        found = {
+            role: None if isinstance(each, list) else uploads.get(each)
+            for role, each in uploads_of(job.inputs, RASTERS).items()
+        }
     gone = [role for role, upload in found.items() if upload is None]
     if gone and the_map is None:
         raise RastersGone(

@@ -76,6 +76,9 @@ def test_a_bad_pair_keeps_no_other_from_being_mapped(api, pairs):
     assert batch["message"] == "0 of 3 maps are made, 2 failed"
     failed = [job for job in jobs_of(api, batch) if job["status"] == "failed"]
     assert {job["exception"]["code"] for job in failed} == {"upload.unknown"}
+    sent = [job["inputs"]["ortho"] for job in failed]
+    assert [pairs[0]["ortho"], "none.tif"] in sent
+    assert batch["inputs"]["pairs"][2]["ortho"] in sent
     (waiting,) = api.notified.jobs
     api.finish(waiting, {"classes.tif": b"map"})
     assert status(api, batch)["status"] == "successful"
