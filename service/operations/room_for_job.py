@@ -12,7 +12,7 @@ from mfnet.service.runtime.machine_memory import machine_memory
 from mfnet.service.settings import Settings
 
 
-def check_room(
+def needed(
     services: Services, kept: dict[str, Any], report: dict[str, Any]
 ) -> dict[str, Any] | None:
     """What the job will take; None where the inspection does not say.
@@ -21,17 +21,25 @@ def check_room(
         services: Of the API.
         kept: The inputs of the job's row.
         report: Of the inspection.
+    """
+    with services.database.reading() as session:
+        lately = JobRepository(session).finished_lately()
+    return estimate(report, kept, lately, services.settings.part_pixels)
+
+
+def check_room(services: Services, takes: dict[str, Any], columns: int) -> None:
+    """Whether there is room for a job.
+
+    Args:
+        services: Of the API.
+        takes: As `needed` says.
+        columns: Of the raster, pixels.
 
     Raises:
         TooLittleMemory, TooLittleDisk: More than there is.
     """
-    with services.database.reading() as session:
-        lately = JobRepository(session).finished_lately()
-    found = estimate(report, kept, lately, services.settings.part_pixels)
-    if found is not None:
-        _check_memory(services.settings, found["memory_bytes"], report["ortho"]["width"])
-        _check_disk(services.storage.root, found["disk_bytes"])
-    return found
+    _check_memory(services.settings, takes["memory_bytes"], columns)
+    check_disk(services.storage.root, takes["disk_bytes"])
 
 
 def _check_memory(settings: Settings, needed: int, columns: int) -> None:
@@ -48,7 +56,8 @@ def _check_memory(settings: Settings, needed: int, columns: int) -> None:
         )
 
 
-def _check_disk(folder: Path, needed: int) -> None:
+def check_disk(folder: Path, needed: int) -> None:
+    """Whether a folder has room for so many bytes; raises `TooLittleDisk`."""
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise TooLittleDisk(

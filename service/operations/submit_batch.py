@@ -23,6 +23,7 @@ from mfnet.service.errors import (
 from mfnet.service.operations.callbacks import new_secret
 from mfnet.service.operations.caller import Caller
 from mfnet.service.operations.context import Services
+from mfnet.service.operations.room_for_job import check_disk
 from mfnet.service.operations.submit_segmentation import Prepared, Request, prepare
 from mfnet.service.operations.uploads import quotas
 from mfnet.service.schemas.batches import BatchInputs
@@ -62,7 +63,7 @@ def submit(
 
     Raises:
         Refused, …: Each pair is at fault; the reason is the first one's.
-        TooLittleDisk: There is no room.
+        TooLittleDisk: There is no room for all of them.
         QuotaJobs: So many more may not wait.
         Busy: The service looks at too many other files, and went on doing so.
         IdempotencyMismatch: The earlier request had other inputs.
@@ -121,6 +122,7 @@ def _prepared(
                 found.append(_Pair(pair, None, failure))
         if len(errors) == len(pairs):
             raise errors[0]
+        check_disk(services.storage.root, sum(map(_disk_bytes, found)))
         yield found
     finally:
         linked = [each.ready.made.job_id for each in found if each.ready and each.ready.made]
@@ -177,6 +179,13 @@ def _as_sent(inputs: SegmentInputs) -> dict[str, Any]:
 
 def _uploads(pair: _Pair) -> dict[str, str]:
     return {} if pair.ready is None else dict(pair.ready.uploads)
+
+
+def _disk_bytes(pair: _Pair) -> int:
+    """What is still to be written for a pair, as far as that is known."""
+    if pair.ready is None or pair.ready.made is not None or pair.ready.row["estimate"] is None:
+        return 0
+    return int(pair.ready.row["estimate"]["disk_bytes"])
 
 
 def _together(pairs: Sequence[_Pair]) -> dict[str, Any] | None:

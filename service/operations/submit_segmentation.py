@@ -28,7 +28,7 @@ from mfnet.service.operations.callbacks import new_secret
 from mfnet.service.operations.caller import Caller
 from mfnet.service.operations.context import Services
 from mfnet.service.operations.reused_results import Reused, result_key, take_over
-from mfnet.service.operations.room_for_job import check_room
+from mfnet.service.operations.room_for_job import check_room, needed
 from mfnet.service.operations.uploads import quotas, tiled_upload
 from mfnet.service.schemas.jobs import SegmentInputs
 
@@ -104,10 +104,12 @@ def prepare(
     if inputs.align and (told := _settle_shift(kept, report)) is not None:
         remarks = [*remarks, told]
     kept |= _of_model(model)
-    takes = check_room(services, kept, report)
+    takes = needed(services, kept, report)
     key = result_key(services, kept, rasters)
     row = {"remarks": remarks, "drift": _drift(report), "estimate": takes, "result_key": key}
     made = take_over(services, caller.key_id, key) if reuse else None
+    if made is None and takes is not None:
+        check_room(services, takes, report["ortho"]["width"])
     return Prepared(kept, model, made, row, ids)
 
 

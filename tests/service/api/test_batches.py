@@ -1,5 +1,7 @@
 """One request for many maps: a job for each pair, and one that stands for all of them."""
 
+import shutil
+
 import pytest
 from sqlalchemy import event
 
@@ -92,6 +94,10 @@ def test_a_batch_takes_what_its_maps_take(api, pairs):
     told = {"pixels": 2000, "windows": 24, "memory_bytes": 5_000_000, "disk_bytes": 4_666}
     assert submit(api, pairs)["estimate"] == told
     api.inspections.report["estimate"]["disk_bytes"] = 1 << 60
+    refused = api.user.post(BATCH, json={"inputs": {"pairs": pairs}, "reuse": False})
+    assert (refused.status_code, refused.json()["code"]) == (507, "output.disk_full")
+    free = shutil.disk_usage(api.services.storage.root).free  # for one, not for both
+    api.inspections.report["estimate"]["disk_bytes"] = free * 6 // 10
     refused = api.user.post(BATCH, json={"inputs": {"pairs": pairs}, "reuse": False})
     assert (refused.status_code, refused.json()["code"]) == (507, "output.disk_full")
 

@@ -132,3 +132,12 @@ def test_a_subscriber_hears_of_results_that_were_there(api, pair):
     job = submit(api, pair, subscriber=told)
     assert job["status"] == "successful"
     assert api.user.get(f"/jobs/{job['id']}/callback").json()["told"] == "accepted"
+
+
+def test_what_is_there_already_needs_no_room(api, pair):
+    api.finish(submit(api, pair)["id"], FILES)
+    takes = {"memory_bytes": 1, "disk_bytes": 1 << 60, "windows": 1}
+    api.inspections.report = {"ortho": {"height": 20, "width": 50}, "estimate": takes}
+    assert submit(api, pair)["status"] == "successful"
+    refused = api.user.post(MADE, json={"inputs": pair, "reuse": False})
+    assert (refused.status_code, refused.json()["code"]) == (507, "output.disk_full")
