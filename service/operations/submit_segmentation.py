@@ -148,14 +148,12 @@ class Request:
 
         Raises:
             IdempotencyMismatch: It had others.
-            QuotaJobs: There is none, and no other may wait.
         """
+        if self._key is None:
+            return None
         with services.database.reading() as session:
-            first = self._key and JobRepository(session).submitted(self._caller.key_id, self._key)
-            if not first:
-                quotas.check_waiting(services, session, self._caller)
-                return None
-        return self.repeated(first)
+            first = JobRepository(session).submitted(self._caller.key_id, self._key)
+        return None if first is None else self.repeated(first)
 
     def accept(
         self,
@@ -176,7 +174,7 @@ class Request:
 
         Raises:
             IdempotencyMismatch: Another request with the same key came at the same time.
-            QuotaJobs: So did others, and no more may wait.
+            QuotaJobs: It would wait, and no more may.
         """
         job, new = None, False
         try:
@@ -202,10 +200,11 @@ class Request:
     ) -> tuple[Job, bool]:
         """The job's row, or the one of a request with the same key; whether it is new."""
         jobs, asks = JobRepository(session), (self._caller.key_id, self._process, kept)
-        quotas.check_waiting(services, session, self._caller)
         # What was linked is whole as long as the earlier job is there.
         if made is not None and jobs.get(made.earlier.id) is None:
             made = None
+        if made is None:
+            quotas.check_waiting(services, session, self._caller)
         job, new = jobs.submit(*asks, *self.names, webhook_secret=new_secret(), made=made, **told)
         if new and self._process == RETRAIN:
             model = {"model": kept["model"]}

@@ -48,6 +48,19 @@ def test_bytes_and_jobs_of_a_user_have_a_limit_and_an_admins_none(api):
     assert (told["key"]["role"], told["quotas"]["bytes_stored"]["limit"]) == ("admin", None)
 
 
+def test_a_job_whose_results_are_there_does_not_wait(api):
+    pair = {role: api.upload(f"{role}.tif")["id"] for role in ("ortho", "height")}
+    execute = "/processes/segment/execution"
+    made = api.user.post(execute, json={"inputs": pair}).json()
+    api.finish(made["id"], {"classes.tif": b"map"})
+    waits = api.user.post(execute, json={"inputs": pair | {"stride": 64}})
+    assert waits.status_code == 201
+    again = api.user.post(execute, json={"inputs": pair})
+    assert (again.status_code, again.json().get("reused")) == (201, made["id"])
+    anew = api.user.post(execute, json={"inputs": pair, "reuse": False})
+    assert (anew.status_code, anew.json()["code"]) == (429, "quota.jobs")
+
+
 def test_a_key_that_asks_too_often_is_told_when_to_come_again(api, monkeypatch):
     now = time.monotonic()
     monkeypatch.setattr(
