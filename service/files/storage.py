@@ -22,6 +22,7 @@ import secrets
 import shutil
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from mfnet.service.domain.map_outputs import TERRAIN
@@ -171,8 +172,12 @@ class Storage:
 
     def linked(self, idle_s: float) -> list[str]:
         """The jobs whose results were linked so many seconds ago; a row should be there by now."""
-        marks = self._jobs.glob(f"*/{_LINKED}")
-        return [mark.parent.name for mark in marks if mark.stat().st_mtime < time.time() - idle_s]
+        found = []
+        for mark in self._jobs.glob(f"*/{_LINKED}"):
+            with suppress(FileNotFoundError):  # another worker has settled it
+                if mark.stat().st_mtime < time.time() - idle_s:
+                    found.append(mark.parent.name)
+        return found
 
     def settle_linked(self, job_id: str) -> None:
         """Takes note that the row of a job with linked results is there."""
