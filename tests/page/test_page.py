@@ -463,3 +463,25 @@ def test_an_orthophoto_alone_becomes_a_map(
     expect(page.get_by_role("heading", name=DONE)).to_be_visible()
     expect(page.locator(".map img[alt=Classes]")).to_be_visible()
     expect(page.get_by_text("Correct this map")).to_have_count(0)
+
+
+def test_many_maps_by_one_request_have_a_page(
+    visitor: Callable[..., Any], service: httpx.Client, secret: str, corner: Path
+) -> None:
+    pair = {"height": "batch_ndsm.tif", "model": "rule"}
+    for name in ("ortho.tif", "ndsm.tif"):
+        content = (corner / name).read_bytes()
+        service.put(f"/uploads/batch_{name}", content=content, headers=bearer(secret))
+    pairs = [pair | {"ortho": "batch_ortho.tif"}, pair | {"ortho": "not_sent.tif"}]
+    body = {"inputs": {"pairs": pairs}}
+    told = service.post("/processes/batch/execution", json=body, headers=bearer(secret))
+    guest = visitor()
+    page: Page = guest.page
+    guest.expect(401)
+    guest.sign_in(secret)
+    page.goto(f"{page.url.partition('#')[0]}#job={told.raise_for_status().json()['jobID']}")
+    expect(page.get_by_role("heading", name="Many maps")).to_be_visible()
+    expect(page.get_by_role("link", name="1: done")).to_be_visible()
+    page.get_by_role("link", name="2: inputs.ortho: no upload").click()
+    expect(page.get_by_role("heading", name="not_sent.tif")).to_be_visible()
+    expect(page.get_by_text("This map could not be made")).to_be_visible()

@@ -7,7 +7,7 @@ import { Corrections } from "./corrections.js";
 import { curves } from "./curves.js";
 import { legend } from "./legend.js";
 import { MapView } from "./map_view.js";
-import { t, tOr } from "./text.js";
+import { isId, nameOf, t, tOr } from "./text.js";
 import { duration, moment } from "./units.js";
 
 const POLL_MS = 1000;
@@ -25,7 +25,7 @@ class JobPage {
     this.id = id;
     this.ending = ending;
     this.path = `/jobs/${encodeURIComponent(id)}`;
-    this.title = el("h1", {}, t("job.title"));
+    this.title = el("h1", {}, t("process.segment"));
     this.about = el("p", { class: "dim" });
     this.body = el("div", {});
     this.remarks = el("div", { class: "narrower" });
@@ -89,18 +89,13 @@ class JobPage {
   /** What was mapped, by the names of its files. */
   async name() {
     this.named = true;
-    const { inputs, created, processID } = this.status;
-    const upload =
-      inputs.ortho === undefined
-        ? null
-        : await call("GET", `/uploads/${inputs.ortho}`, { signal: this.ending }).catch(() => null);
-    this.title.textContent = upload
-      ? upload.name
-      : t(processID === "retrain" ? "job.retraining" : "job.title");
-    this.about.textContent = [
-      inputs.model ? t("job.model", { model: inputs.model }) : processID,
-      moment(created),
-    ].join(" · ");
+    const { inputs, created } = this.status;
+    const upload = isId(inputs.ortho)
+      ? await call("GET", `/uploads/${inputs.ortho}`, { signal: this.ending }).catch(() => null)
+      : null;
+    this.title.textContent = nameOf(this.status, upload);
+    const model = inputs.model && t("job.model", { model: inputs.model });
+    this.about.textContent = [model, moment(created)].filter(Boolean).join(" · ");
     document.title = `${this.title.textContent} · MFNet`;
   }
 
@@ -110,6 +105,7 @@ class JobPage {
       this.body.replaceChildren(this.running, this.curves);
       return;
     }
+    if (this.status.processID !== "segment") return this.body.replaceChildren(this.running);
     this.preview = el("div", { class: "map preview" });
     this.rows = new Set();
     this.body.replaceChildren(this.running, this.preview);

@@ -3,7 +3,7 @@
 import { Problem, blob, call, pathOf } from "./api.js";
 import { action, el, notice } from "./dom.js";
 import { pause } from "./job.js";
-import { t } from "./text.js";
+import { nameOf, t } from "./text.js";
 import { duration, moment } from "./units.js";
 
 const STATES = ["accepted", "running", "successful", "failed", "dismissed"];
@@ -74,7 +74,7 @@ export async function jobs(main, _argument, ending) {
   }
 
   function row(job) {
-    const name = known[job.inputs.ortho]?.name || t(`process.${job.processID}`);
+    const name = nameOf(job, known[job.inputs.ortho]);
     const took =
       job.status === "successful" && job.started
         ? duration((new Date(job.finished) - new Date(job.started)) / 1000)

@@ -37,6 +37,18 @@ export function tOr(name, other) {
   return words[name] ?? (language === "en" ? other : (fallback[name] ?? other));
 }
 
+/** What a job is called: by its orthophoto, as far as that is known, else by its process. */
+export function nameOf({ inputs, processID }, upload) {
+  // The orthophoto of a batch's pair that was refused is as it was sent: names, not an id.
+  const sent = isId(inputs.ortho) ? "" : [inputs.ortho ?? []].flat().join(", ");
+  return upload?.name || sent || t(`process.${processID}`);
+}
+
+/** Whether an input is the id of an upload. */
+export function isId(input) {
+  return typeof input === "string" && /^[0-9a-f]{32}$/.test(input);
+}
+
 async function read(name) {
   const { version } = document.documentElement.dataset;
   const response = await fetch(`${root}/page/${version}/text/${name}.json`);
