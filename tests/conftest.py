@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import gc
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,13 @@ def pytest_collection_finish() -> None:
 def pytest_sessionfinish() -> None:
     """Lets the end of the process find them: libraries look for what was not given back."""
     gc.unfreeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Random weights are the same in each run, whatever ran before in the same process."""
+    if torch := sys.modules.get("torch"):  # imported later, it begins with a seed of its own
+        torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
