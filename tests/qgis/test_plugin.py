@@ -21,7 +21,7 @@ from mfnet.model.classes import ISPRS
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("qgis")]
 
-SLOW_PX = 6000
+SLOW_PX = 8000
 """Side of a raster that is inspected for longer than the impatient session waits."""
 
 LEGEND = [[value, item.title, item.color, 255] for value, item in enumerate(ISPRS.classes)]
@@ -277,7 +277,8 @@ def test_a_raster_that_arrived_is_found_though_its_inspection_took_longer_than_q
 ) -> None:
     raster = tmp_path / "slow.tif"
     with rasterio.open(town / "ndsm.tif") as small:
-        profile = small.profile | {"width": SLOW_PX, "height": SLOW_PX, "compress": "deflate"}
+        profile = small.profile | {"width": SLOW_PX, "height": SLOW_PX}
+        profile |= {"compress": "deflate", "predictor": 3}
     with rasterio.open(raster, "w", **profile) as large:  # soon sent, and long to decode
         large.write(np.tile(np.arange(100, dtype="float32"), (1, SLOW_PX, SLOW_PX // 100)))
     env = qgis_host.environment(tmp_path, PYTHONPATH=str(qgis_host.PLUGINS))
