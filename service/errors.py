@@ -311,6 +311,12 @@ class StorageFull(ServiceError):
     code = "storage.full"
 
 
+class StoreAway(ServiceError):
+    """The store that `MFNET_STORAGE` names does not answer, or refuses; ask again later."""
+
+    code = "storage.away"
+
+
 # ---- quotas ---------------------------------------------------------------------------------
 
 

@@ -26,6 +26,7 @@ from pydantic_settings import (
 _SECRETS = {
     *("DATABASE_URL", "REDIS_URL", "MFNET_DATABASE_URL", "MFNET_REDIS_URL"),
     *("MFNET_DATABASE_PASSWORD", "MFNET_REDIS_PASSWORD"),
+    *("MFNET_STORAGE_KEY_ID", "MFNET_STORAGE_SECRET"),
     *("POSTGRES_PASSWORD", "REDIS_PASSWORD"),  # an .env that was made for an earlier release
 }
 _SECRETS_DIR = "MFNET_SECRETS_DIR"
@@ -61,6 +62,36 @@ class Settings(BaseSettings):
         default=None,
         repr=False,
         description="the same for the broker, `/run/secrets/mfnet_redis_password`",
+    )
+    storage: str | None = Field(
+        default=None,
+        pattern=r"^s3://[a-z0-9][a-z0-9.-]+(/[A-Za-z0-9._-]+)*$",
+        description="`s3://BUCKET/PREFIX` of a store that speaks S3, where uploads, results and "
+        "models are kept: then each process may have a data folder of its own; without it, they "
+        "stay in the data folder, which all share",
+    )
+    storage_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/?#]+/?$",
+        description="address of the store, such as `https://minio.example:9000`; without it, "
+        "Amazon's",
+    )
+    storage_region: str = Field(default="us-east-1", description="the bucket's region")
+    storage_key_id: str | None = Field(
+        default=None,
+        repr=False,
+        description="the store's access key; best as the file `/run/secrets/mfnet_storage_key_id`; "
+        "without it, what the machine itself may do counts (Amazon's `AWS_…` variables and roles)",
+    )
+    storage_secret: str | None = Field(
+        default=None,
+        repr=False,
+        description="the secret of that key, `/run/secrets/mfnet_storage_secret`",
+    )
+    storage_links: bool = Field(
+        default=False,
+        description="whether downloads are sent on to the store, by links that hold for an hour: "
+        "for a store that clients reach; else the API hands its answers on",
     )
     host: str = Field(default="127.0.0.1", description="address that the API listens on")
     port: int = Field(default=8000, ge=0, le=65535, description="port that the API listens on")
@@ -267,4 +298,8 @@ def faults(error: ValidationError | SettingsError) -> str:
 
 def environment_without_secrets() -> dict[str, str]:
     """This process's environment for a child that reads strangers' files."""
-    return {name: value for name, value in os.environ.items() if name.upper() not in _SECRETS}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.upper() not in _SECRETS and not name.upper().startswith("AWS_")
+    }

@@ -16,6 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from databases import copy_migrated, emptied, migrated_template
+from s3_server import make_bucket, moto_server
 
 from mfnet.service.db.repositories.keys import KeyRepository
 from mfnet.service.db.session import Database
@@ -51,6 +52,14 @@ def postgres() -> Iterator[str]:
             server.send_signal(signal.SIGINT)  # "fast" shutdown
             server.wait(_START_S)
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The address of a store of this run alone that speaks S3, with a bucket named `bucket`."""
+    with moto_server() as address:
+        make_bucket(address, "bucket")
+        yield address
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -89,6 +89,7 @@ ANSWERS: dict[type[errors.ServiceError], Answer] = {
     errors.UploadExpired: Answer(410),
     errors.UploadInUse: Answer(409),
     errors.StorageFull: Answer(507),
+    errors.StoreAway: Answer(503),
     errors.QuotaBytes: Answer(507, tells=True),
     errors.QuotaJobs: Answer(429),
     errors.QuotaRequests: Answer(429),
