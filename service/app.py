@@ -28,6 +28,7 @@ from mfnet.service.api.routes.upload import imports, incoming, tiles, uploads
 from mfnet.service.api.shared_links import SharedLinks
 from mfnet.service.operations.callbacks import Callbacks
 from mfnet.service.operations.context import Services, make_services
+from mfnet.service.operations.tidy_copies import TidyCopies
 from mfnet.service.settings import Settings
 
 ROUTES = (
@@ -93,10 +94,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     private = services.settings.callbacks_private
     callbacks = Callbacks(services.database, payload_of(app), private=private)
     callbacks.start()
+    tidy = TidyCopies(services.settings, services.storage)
+    tidy.start()
     try:
         yield
     finally:
         callbacks.stop()
+        tidy.stop()
         await to_thread.run_sync(services.inspector.close)
         await to_thread.run_sync(services.tiles.close)
         services.database.close()

@@ -60,7 +60,7 @@ def gc(
     older_than: Annotated[float, typer.Option(help="Hours without a change.", min=1)] = 24,
     data_dir: DataDir = None,
 ) -> None:
-    """List the files of the data folder that belong to nothing the database knows."""
+    """List the files that are kept and belong to nothing the database knows."""
     from mfnet.service.maintenance.orphans import orphans
 
     with _deployment(data_dir, upgrade=True) as (_settings, database, storage):
@@ -68,7 +68,7 @@ def gc(
         for orphan in found:
             typer.echo(f"{orphan.bytes:>15,}  {orphan.path}")
             if remove:
-                orphan.remove()
+                orphan.remove(storage)
     size = sum(orphan.bytes for orphan in found) / 1e9
     done = "removed" if remove else "belong to nothing; --remove removes them"
     typer.echo(f"{len(found)} files and folders, {size:.2f} GB, {done}", err=True)
@@ -102,10 +102,10 @@ def _deployment(
 ) -> Iterator[tuple["Settings", "Database", "Storage"]]:
     """The parts of a deployment; what they refuse is told with exit status 2."""
     from mfnet.service.db.session import Database
-    from mfnet.service.files.storage import Storage
+    from mfnet.service.files.storage import storage_of
 
     settings = settings_of(data_dir=data_dir)
-    storage, database = Storage(settings.data_dir), Database(settings.database)
+    storage, database = storage_of(settings), Database(settings.database)
     try:
         with refusals_told():
             if upgrade:

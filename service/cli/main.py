@@ -163,10 +163,10 @@ def _require_posix(command: str) -> None:
 @contextmanager
 def _database(data_dir: Path | None) -> Iterator["Database"]:
     from mfnet.service.db.session import Database
-    from mfnet.service.files.storage import Storage
+    from mfnet.service.files.storage import storage_of
 
     settings = settings_of(data_dir=data_dir)
-    Storage(settings.data_dir)
+    storage_of(settings)
     database = Database(settings.database)
     with refusals_told():
         database.upgrade()

@@ -20,7 +20,7 @@ from mfnet.service.db.repositories.stalled_jobs import Backlog
 from mfnet.service.db.session import AWAY, Database
 from mfnet.service.domain.job import RETRAIN, SEGMENT
 from mfnet.service.errors import KeysNeeded
-from mfnet.service.files.storage import Storage
+from mfnet.service.files.storage import storage_of
 from mfnet.service.runtime import logging_setup
 from mfnet.service.settings import Settings
 
@@ -181,7 +181,7 @@ class WorkerKeeper:
 def _prepare(settings: Settings) -> str | None:
     """Bring the data folder up to date; returns a key that was made: the first one, or an admin's
     where nobody is asked for a key and no admin's is alive."""
-    Storage(settings.data_dir)
+    storage_of(settings)
     # The broker's file keeps every message that it ever had; the reconciler sends what is needed.
     for path in settings.data_dir.glob(f"{settings.broker_file.name}*"):
         path.unlink()

@@ -38,6 +38,13 @@ class JobRequests:
         self._database = database
         self._storage = storage
 
+    def bring(self, job: Job) -> None:
+        """Has all that the job reads on this machine: rasters, polygons, the model."""
+        for name, upload_id in uploads_of(job.inputs).items():
+            self._storage.upload_here(self._upload(name, upload_id).id)
+        if (sha256 := job.inputs.get("model_sha256")) is not None:
+            self._storage.models.here(sha256)
+
     def map(self, job: Job) -> MapRequest:
         """Computes the whole map."""
         out = self._storage.begin(job.id, job.epoch)

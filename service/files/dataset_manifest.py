@@ -76,7 +76,8 @@ def _scheme(tiles: Sequence[Tile]) -> dict[str, Any]:
 
 def _tile(tile: Tile, uploads: UploadRepository, storage: Storage) -> dict[str, Any]:
     rasters = {"ortho": tile.ortho, "height": tile.height, "dtm": tile.dtm}
-    files = {role: storage.upload(ref) for role, ref in rasters.items() if ref is not None}
+    files = {role: storage.upload_here(ref) for role, ref in rasters.items() if ref is not None}
+    storage.here(storage.tile(tile.id))
     if (derived := storage.derived_terrain(tile.id)).exists():
         files["dtm"] = derived
     files["labels"] = storage.labels(tile.id)

@@ -4,9 +4,11 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from mfnet.service.errors import ModelAltered
+from mfnet.service.files.store import Store
 from mfnet.service.files.sync import sync
 
 _BLOCK_BYTES = 1 << 20
@@ -19,14 +21,25 @@ class ModelFiles:
 
     Args:
         folder: Is made when the first file comes.
+        store: Where it is kept.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: Store) -> None:
         self._folder = folder
+        self._store = store
 
     def path(self, sha256: str) -> Path:
         """Where the file of this content is."""
         return self._folder / f"{sha256}.safetensors"
+
+    def here(self, sha256: str) -> Path:
+        """The same; the file is on this machine, and its export, as far as they are kept."""
+        path = self.path(sha256)
+        if self._store.is_remote and not path.is_file():
+            for each in (path.with_suffix(".onnx"), path):  # the one that may be missing is sought
+                with suppress(FileNotFoundError):
+                    self._store.fetch(each)
+        return path
 
     def parts(self) -> Iterable[Path]:
         """Files that are being added, or that a killed process was adding."""
@@ -56,6 +69,7 @@ class ModelFiles:
             part.replace(self.path(sha256))
         finally:
             part.unlink(missing_ok=True)
+        self._share(sha256)
         self.keep_export(source, sha256)
         sync(self._folder)
         return sha256
@@ -81,6 +95,7 @@ class ModelFiles:
             self.check(sha256)
         except OSError:
             self.add(source, sha256)
+        self._share(sha256)
         self.keep_export(source, sha256)
         sync(self._folder)
 
@@ -96,13 +111,28 @@ class ModelFiles:
             _copy(export, part)
             part.chmod(0o644)
             part.replace(target)
+            if self._store.is_remote:
+                self._store.keep(target)
         finally:
             part.unlink(missing_ok=True)
 
     def check(self, sha256: str) -> None:
         """Raises `ModelAltered` where the file of this content has another one now, or is gone."""
-        path = self.path(sha256)
-        _require(path, digest(path) if path.is_file() else "of no file", sha256)
+        _require(self.path(sha256), self.kept_digest(sha256) or "of no file", sha256)
+
+    def kept_digest(self, sha256: str) -> str | None:
+        """The sha256 of the file that is kept under this one; None where there is none."""
+        digest = hashlib.sha256()
+        try:
+            for block in self._store.read(self.path(sha256)):
+                digest.update(block)
+        except FileNotFoundError:
+            return None
+        return digest.hexdigest()
+
+    def _share(self, sha256: str) -> None:
+        if self._store.is_remote:
+            self._store.keep(self.path(sha256))
 
 
 def digest(path: Path) -> str:

@@ -118,13 +118,10 @@ class S3Store:
         _all(self._get, [each for each in there if not each.exists()])
         return path
 
-    def exists(self, path: Path) -> bool:
+    def stat(self, path: Path) -> Kept:
         """See `Store`."""
-        try:
-            self._head(path)
-        except FileNotFoundError:
-            return False
-        return True
+        kept = self._head(path)
+        return Kept(path, kept["size"], int(kept["last_modified"].timestamp()))
 
     def found(self, folder: Path) -> Iterator[Kept]:
         """See `Store`."""

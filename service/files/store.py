@@ -58,8 +58,12 @@ class Store(Protocol):
             FileNotFoundError: There is none.
         """
 
-    def exists(self, path: Path) -> bool:
-        """Whether a file is kept; no folder is."""
+    def stat(self, path: Path) -> Kept:
+        """A file that is kept.
+
+        Raises:
+            FileNotFoundError: There is none.
+        """
 
     def found(self, folder: Path) -> Iterator[Kept]:
         """All files that are kept in a folder and its folders; none where it is not there."""
@@ -126,9 +130,12 @@ class FolderStore:
             raise FileNotFoundError(path)
         return path
 
-    def exists(self, path: Path) -> bool:
+    def stat(self, path: Path) -> Kept:
         """See `Store`."""
-        return path.is_file()
+        if not path.is_file():
+            raise FileNotFoundError(path)
+        status = path.stat()
+        return Kept(path, status.st_size, status.st_mtime)
 
     def found(self, folder: Path) -> Iterator[Kept]:
         """See `Store`."""

@@ -14,18 +14,28 @@ from pathlib import Path
 
 from mfnet.service.files import sidecar_files
 
-_MARK = ".unsettled"
+MARK = ".unsettled"
+"""Ending of a mark."""
 
 
 @contextmanager
-def changing(upload: Path) -> Iterator[None]:
-    """Adds the upload to disk and database, or removes it, or leaves everything as it was."""
-    mark = upload.with_name(upload.name + _MARK)
+def changing(upload: Path) -> Iterator[Path]:
+    """Adds the upload to disk and database, or removes it, or leaves everything as it was.
+
+    Yields:
+        The mark.
+    """
+    mark = upload.with_name(upload.name + MARK)
     mark.touch()
     try:
-        yield
+        yield mark
     finally:
         mark.unlink(missing_ok=True)
+
+
+def is_changing(file: Path) -> bool:
+    """Whether somebody adds or removes the upload that a file belongs to."""
+    return file.with_name(file.name.partition(".")[0] + MARK).exists()
 
 
 def settle(
@@ -40,8 +50,8 @@ def settle(
         idle_s: How old a mark is before it counts, in seconds.
     """
     left = [
-        mark.with_name(mark.name.removesuffix(_MARK))
-        for mark in uploads.glob(f"*{_MARK}")
+        mark.with_name(mark.name.removesuffix(MARK))
+        for mark in uploads.glob(f"*{MARK}")
         if _is_old(mark, idle_s) and not mark.with_name(mark.stem + part).exists()
     ]
     if not left:
@@ -50,7 +60,7 @@ def settle(
     for upload in left:
         if upload.name not in there:
             sidecar_files.remove(upload)
-        upload.with_name(upload.name + _MARK).unlink(missing_ok=True)
+        upload.with_name(upload.name + MARK).unlink(missing_ok=True)
 
 
 def _is_old(mark: Path, idle_s: float) -> bool:

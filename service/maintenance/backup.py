@@ -25,6 +25,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any, BinaryIO, NamedTuple
@@ -99,9 +100,11 @@ class _Backup:
     def make(self, models_dir: Path) -> Report:
         snapshot, missing = self._whole_snapshot()
         files = [file for each in snapshot.names for file in self._copied.get(each.what, ())]
-        files += self._copy_folder(self._storage.scenes, "files/evaluation")
+        scenes = [each.path for each in self._storage.store.found(self._storage.scenes)]
+        files += [self._copy_file(path, self._name(path)) for path in scenes]
         files += self._copy_folder(models_dir, "models")
-        if (secret := self._storage.link_secret_file).is_file():
+        with suppress(FileNotFoundError):
+            secret = self._storage.link_secret_file
             files.append(self._copy_file(secret, self._name(secret)))
         for name, rows in snapshot.tables.items():
             with rows:
@@ -149,7 +152,9 @@ class _Backup:
         if what.what in self._copied:
             return True
         try:
-            files = [self._copy_file(path, self._name(path)) for path in what.files()]
+            files = [
+                self._copy_file(path, self._name(path)) for path in what.files(self._storage.store)
+            ]
         except FileNotFoundError:
             return False
         with self._database.reading() as session:
@@ -167,8 +172,12 @@ class _Backup:
         ]
 
     def _copy_file(self, path: Path, name: str) -> dict[str, Any]:
-        with path.open("rb") as file:
-            return self._add(name, file)
+        was_here = path.exists()
+        with self._storage.here(path).open("rb") as file:
+            added = self._add(name, file)
+        if not was_here:  # a store's files may be more than this disk takes
+            path.unlink()
+        return added
 
     def _add(self, name: str, file: IO[bytes]) -> dict[str, Any]:
         info = tarfile.TarInfo(name)

@@ -4,7 +4,9 @@ import os
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from kombu.exceptions import OperationalError as BrokerAway
@@ -13,7 +15,7 @@ from sqlalchemy import func, select
 from mfnet.service.db.session import AWAY, Database, clock
 from mfnet.service.db.tables import Job, Model
 from mfnet.service.domain.job import FINAL, RETRAIN, SEGMENT, State
-from mfnet.service.files.model_store import digest
+from mfnet.service.errors import StoreAway
 from mfnet.service.files.storage import Storage
 from mfnet.service.maintenance.named_files import named
 from mfnet.service.maintenance.orphans import orphans
@@ -75,7 +77,7 @@ def diagnose(deployment: Deployment, *, deep: bool = False) -> Iterator[Finding]
         yield from _data_folder(deployment)
         return
     looks: list[Callable[[Deployment], Iterator[Finding]]] = [
-        *(_clocks, _broker, _data_folder, _named_files, _waiting, _failures),
+        *(_clocks, _broker, _data_folder, _store, _named_files, _waiting, _failures),
         *((_models, _orphans) if deep else ()),
     ]
     for look in looks:
@@ -128,12 +130,35 @@ def _data_folder(deployment: Deployment) -> Iterator[Finding]:
     )
 
 
+def _store(deployment: Deployment) -> Iterator[Finding]:
+    storage, name = deployment.storage, deployment.settings.storage
+    if not storage.is_remote:
+        return
+    probe = storage.root / f"probe-{uuid.uuid4().hex}"
+    try:
+        probe.write_bytes(b"x")
+        storage.store.keep(probe)
+        storage.store.remove(probe)
+    except StoreAway as error:
+        yield Finding(
+            False,
+            f"store {name}: {error}",
+            "is its address right, is it up, and may our key read, write, list and remove there?",
+        )
+        return
+    finally:
+        probe.unlink(missing_ok=True)
+    yield Finding(True, f"store {name}: takes and gives files")
+
+
 def _named_files(deployment: Deployment) -> Iterator[Finding]:
     lacking, count = [], 0
     with deployment.database.snapshot() as session:
+        there = _kept_paths(deployment.storage) if deployment.storage.is_remote else None
         for each in named(session, deployment.storage):
             count += 1
-            if not all(path.exists() for path in each.paths) and each.stands(session):
+            found = (path.exists() if there is None else path in there for path in each.paths)
+            if not all(found) and each.stands(session):
                 lacking.append(each.what)
     told = ", ".join(lacking[:_SHOWN]) + (" …" if len(lacking) > _SHOWN else "")
     yield Finding(
@@ -142,6 +167,12 @@ def _named_files(deployment: Deployment) -> Iterator[Finding]:
         + (f"; not those of {told}" if lacking else ""),
         "is the data folder the right one, and mounted? Else take them from a backup",
     )
+
+
+def _kept_paths(storage: Storage) -> set[Path]:
+    """All files in a store of objects, and the folders that they are in."""
+    files = {each.path for each in storage.store.found(storage.root)}
+    return files | {folder for file in files for folder in file.parents}
 
 
 def _waiting(deployment: Deployment) -> Iterator[Finding]:
@@ -187,11 +218,11 @@ def _failures(deployment: Deployment) -> Iterator[Finding]:
 def _models(deployment: Deployment) -> Iterator[Finding]:
     with deployment.database.reading() as session:
         known = session.scalars(select(Model.sha256).distinct()).all()
-    paths = {sha256: deployment.storage.models.path(sha256) for sha256 in known}
-    altered = [s[:12] for s, path in paths.items() if path.is_file() and digest(path) != s]
+    models = deployment.storage.models
+    altered = [s[:12] for s in known if models.kept_digest(s) not in (s, None)]
     yield Finding(
         not altered,
-        f"models: {len(paths) - len(altered)} of {len(paths)} files are what was registered"
+        f"models: {len(known) - len(altered)} of {len(known)} files are what was registered"
         + (f"; not {', '.join(altered)}" if altered else ""),
         "take them from a backup: a job that names one fails",
     )

@@ -5,6 +5,7 @@ removed after its row. So as long as a row is there, its files are whole.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from sqlalchemy.orm import Session
 from mfnet.service.db.tables import Job, Model, Tile, Upload
 from mfnet.service.files import sidecar_files
 from mfnet.service.files.storage import Storage
+from mfnet.service.files.store import Store
 
 
 class Named(NamedTuple):
@@ -31,20 +33,20 @@ class Named(NamedTuple):
     maybe: tuple[Path, ...]
     stands: Callable[[Session], bool]
 
-    def files(self) -> Iterator[Path]:
+    def files(self, store: Store) -> Iterator[Path]:
         """All files, those of folders among them.
 
         Raises:
             FileNotFoundError: One that must be there is not.
         """
         for path in self.paths:
-            if path.is_dir():
-                yield from sorted(each for each in path.rglob("*") if each.is_file())
-            elif path.is_file():
-                yield path
-            else:
-                raise FileNotFoundError(path)
-        yield from (path for path in self.maybe if path.is_file())
+            inside = [each.path for each in store.found(path)]
+            yield from inside
+            if not inside and not path.is_dir():
+                yield store.stat(path).path
+        for path in self.maybe:
+            with suppress(FileNotFoundError):
+                yield store.stat(path).path
 
 
 def named(session: Session, storage: Storage) -> Iterator[Named]:

@@ -1,11 +1,10 @@
-"""Files of the data folder of which no row speaks, and which nobody is about to enter.
+"""Files of which no row speaks, and which nobody is about to enter.
 
 What a killed process left is removed by the workers, as far as the database knows of it. What it
 does not know stays, since the database may be the wrong one or an older backup: here somebody looks
 at the list and decides.
 """
 
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,8 @@ from sqlalchemy import select
 from mfnet.service.db.session import Database
 from mfnet.service.db.tables import Job, Model, Tile, Upload
 from mfnet.service.files.storage import Storage
+
+_FOLDERS = ("uploads", "jobs", "pictures", "tiles", "registry")
 
 
 class Orphan(NamedTuple):
@@ -29,12 +30,9 @@ class Orphan(NamedTuple):
     path: Path
     bytes: int
 
-    def remove(self) -> None:
+    def remove(self, storage: Storage) -> None:
         """Remove it, with all that is in it."""
-        if self.path.is_dir():
-            shutil.rmtree(self.path)
-        else:
-            self.path.unlink(missing_ok=True)
+        storage.store.remove(self.path)
 
 
 def orphans(database: Database, storage: Storage, idle_s: float) -> list[Orphan]:
@@ -45,8 +43,8 @@ def orphans(database: Database, storage: Storage, idle_s: float) -> list[Orphan]
         storage: The data folder.
         idle_s: A file lies in its place before its row is committed; a day is plenty.
     """
-    # The folder first: what comes between the two is younger than `idle_s`.
-    there = list(_there(storage))
+    # The files first: what comes between the two is younger than `idle_s`.
+    there = _kept(storage) if storage.is_remote else dict.fromkeys(_there(storage))
     with database.snapshot() as session:
         known = {
             "uploads": set(session.scalars(select(Upload.id))),
@@ -57,12 +55,24 @@ def orphans(database: Database, storage: Storage, idle_s: float) -> list[Orphan]
         }
     before = time.time() - idle_s
     lost = [path for path in there if _owner(path) not in known[path.parent.name]]
-    sized = ((path, *_newest_and_size(path)) for path in lost)
+    sized = ((path, *(there[path] or _newest_and_size(path))) for path in lost)
     return [Orphan(path, size) for path, newest, size in sized if newest < before]
 
 
+def _kept(storage: Storage) -> dict[Path, tuple[float, int] | None]:
+    """What there is in a store of objects: the newest of its files, and their bytes in all."""
+    found: dict[Path, tuple[float, int] | None] = {}
+    for name in _FOLDERS:
+        folder = storage.root / name
+        for each in storage.store.found(folder):
+            path = folder / each.path.relative_to(folder).parts[0]
+            newest, size = found.get(path) or (0.0, 0)
+            found[path] = (max(newest, each.modified), size + each.bytes)
+    return found
+
+
 def _there(storage: Storage) -> Iterator[Path]:
-    for name in ("uploads", "jobs", "pictures", "tiles", "registry"):
+    for name in _FOLDERS:
         folder = storage.root / name
         yield from sorted(folder.iterdir()) if folder.is_dir() else ()
 

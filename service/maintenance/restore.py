@@ -78,7 +78,8 @@ def restore(database: Database, storage: Storage, models_dir: Path, source: Bina
 
 def _require_no_files(storage: Storage) -> None:
     for folder in (storage.uploads, storage.root / "jobs", storage.root / "registry"):
-        if folder.is_dir() and any(folder.iterdir()):
+        kept = storage.is_remote and any(True for _ in storage.store.found(folder))
+        if kept or (folder.is_dir() and any(folder.iterdir())):
             raise NotEmpty(
                 f"{folder} holds files, expected an empty deployment; name another data folder "
                 "(--data-dir), or move this one away"
@@ -186,6 +187,8 @@ def _place(manifest: dict[str, Any], folder: Path, storage: Storage, models_dir:
         if target == storage.link_secret_file:
             target.chmod(0o600)
         folders.add(target.parent)
+        if top == "files":
+            storage.share(target)
     for each in folders:
         sync(each)
 

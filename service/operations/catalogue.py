@@ -131,7 +131,7 @@ def _jobs(
 
 def _path(services: Services, job: Job) -> Path:
     assert job.result_epoch is not None
-    return services.storage.folder(job.id, job.result_epoch) / ITEM
+    return services.storage.here(services.storage.folder(job.id, job.result_epoch) / ITEM)
 
 
 @lru_cache(_REMEMBERED)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from mfnet.service.db.session import Database
-from mfnet.service.files.storage import Storage
+from mfnet.service.files.storage import Storage, storage_of
 from mfnet.service.operations.inspection.file_inspection import Inspector
 from mfnet.service.operations.model_registry import Registry
 from mfnet.service.operations.pictures.tile_drawer import TileDrawer
@@ -33,7 +33,7 @@ class Services:
 
 def make_services(settings: Settings) -> Services:
     """All parts on `settings`; nothing is asked of a database or broker yet."""
-    database, storage = Database(settings.database), Storage(settings.data_dir)
+    database, storage = Database(settings.database), storage_of(settings)
     inspector = Inspector(
         models_dir=settings.models_dir,
         max_memory_mb=settings.inspect_memory_mb,

@@ -166,8 +166,8 @@ def _make(
     out.parent.mkdir(parents=True)
     try:
         report = services.inspector.correction(
-            storage.folder(job.id, job.result_epoch),
-            storage.upload(labels.id),
+            storage.results_here(job.id, job.result_epoch),
+            storage.upload_here(labels.id),
             out,
             correction.model_dump(),
             {labels.id: labels.name},
@@ -180,6 +180,7 @@ def _make(
         _keep_terrain(services, tile_id, job)
     sync(out.parent)  # the files themselves were, by whoever wrote them
     sync(out.parent.parent)
+    storage.share(out.parent)
     with out.open("rb") as file:
         return {"report": report, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
@@ -189,7 +190,10 @@ def _keep_terrain(services: Services, tile_id: str, job: Job) -> None:
     assert job.result_epoch is not None
     kept = services.storage.derived_terrain(tile_id)
     try:
-        shutil.copyfile(services.storage.folder(job.id, job.result_epoch) / kept.name, kept)
+        shutil.copyfile(
+            services.storage.here(services.storage.folder(job.id, job.result_epoch) / kept.name),
+            kept,
+        )
     except FileNotFoundError:
         raise _gone(job, "dtm") from None
     sync(kept)

@@ -42,7 +42,7 @@ def result_key(services: Services, kept: Mapping[str, Any], uploads: Mapping[str
     """
     held = {
         role: [
-            sidecar_files.with_sidecars(services.storage.upload(upload.id), upload.sha256),
+            sidecar_files.with_sidecars(services.storage.sidecars_here(upload.id), upload.sha256),
             upload.name,
         ]
         for role, upload in uploads.items()

@@ -1,7 +1,6 @@
 """What a job for a map will take, and whether there is as much."""
 
 import shutil
-from pathlib import Path
 from typing import Any
 
 from mfnet.service.db.repositories.jobs import JobRepository
@@ -39,7 +38,7 @@ def check_room(services: Services, takes: dict[str, Any], columns: int) -> None:
         TooLittleMemory, TooLittleDisk: More than there is.
     """
     _check_memory(services.settings, takes["memory_bytes"], columns)
-    check_disk(services.storage.root, takes["disk_bytes"])
+    check_disk(services, takes["disk_bytes"])
 
 
 def _check_memory(settings: Settings, needed: int, columns: int) -> None:
@@ -56,9 +55,11 @@ def _check_memory(settings: Settings, needed: int, columns: int) -> None:
         )
 
 
-def check_disk(folder: Path, needed: int) -> None:
-    """Whether a folder has room for so many bytes; raises `TooLittleDisk`."""
-    free = shutil.disk_usage(folder).free
+def check_disk(services: Services, needed: int) -> None:
+    """Whether there is room for so many bytes, as far as that is known; raises `TooLittleDisk`."""
+    if services.storage.is_remote:
+        return
+    free = shutil.disk_usage(services.storage.root).free
     if free < needed:
         raise TooLittleDisk(
             f"the results and what waits beside them need up to {needed:,} bytes, and the service "

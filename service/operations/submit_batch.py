@@ -122,7 +122,7 @@ def _prepared(
                 found.append(_Pair(pair, None, failure))
         if len(errors) == len(pairs):
             raise errors[0]
-        check_disk(services.storage.root, sum(map(_disk_bytes, found)))
+        check_disk(services, sum(map(_disk_bytes, found)))
         yield found
     finally:
         linked = [each.ready.made.job_id for each in found if each.ready and each.ready.made]

@@ -283,8 +283,8 @@ def _upload(session: Session, caller: Caller, role: str, ref: str) -> Upload:
 def _inspect(
     services: Services, rasters: dict[str, Upload], model: Model, inputs: SegmentInputs
 ) -> dict[str, Any]:
-    paths = {role: services.storage.upload(upload.id) for role, upload in rasters.items()}
-    file = services.storage.models.path(model.sha256)
+    paths = {role: services.storage.upload_here(upload.id) for role, upload in rasters.items()}
+    file = services.storage.models.here(model.sha256)
     names: dict[str, str] = {}
     for upload in rasters.values():
         names |= tile_folders.names_of(upload.id, upload.name, upload.report)

@@ -31,6 +31,7 @@ def curves(services: Services, job: Job) -> dict[str, list[tuple[int, float]]]:
     if job.process != RETRAIN:
         raise NoSuchResult(f"a job of {job.process} does not train", job=job.id)
     newest = services.storage.run(job.id, job.epoch)
+    services.storage.here(newest / _LOG)
     if not (newest / _LOG).is_file():  # an attempt goes on where the one before it was
         newest = services.storage.run_before(job.id, job.epoch) or newest
     lines = _read(newest / _LOG)

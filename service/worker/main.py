@@ -18,7 +18,8 @@ from celery import signals
 from mfnet.service.db.session import AWAY, Database
 from mfnet.service.domain.job import RETRAIN
 from mfnet.service.engine.process import Engine
-from mfnet.service.files.storage import Storage
+from mfnet.service.files.scratch import Scratch
+from mfnet.service.files.storage import storage_of
 from mfnet.service.queue import JobNotifier, make_celery
 from mfnet.service.runtime import logging_setup
 from mfnet.service.settings import Settings
@@ -42,7 +43,8 @@ def work(settings: Settings) -> int:
     logging_setup.configure(settings.log_level, settings.log_format)
     if settings.work == RETRAIN:
         os.nice(_RETRAINING_NICE)  # the engine, too: it inherits it
-    storage = Storage(settings.data_dir)
+    scratch = Scratch(settings.data_dir / "scratch") if settings.storage else None
+    storage = storage_of(settings, scratch.folder if scratch else None)
     database = Database(settings.database)
     _upgrade(database, settings.heartbeat_s)
     celery = make_celery(settings)
@@ -55,7 +57,7 @@ def work(settings: Settings) -> int:
     reconciler = Reconciler(settings, database, storage, notifier, supervisor)
     _start(reconciler.run, "reconciler", shutdown)
     _start(_leave_when_poisoned, "first jobs", supervisor.first_jobs, shutdown, _POISONED_S)
-    end = WorkerEnd(settings.grace_s, supervisor, engine, database, shutdown)
+    end = WorkerEnd(settings.grace_s, supervisor, engine, database, shutdown, scratch)
     # Celery keeps only a weak reference to a receiver.
     signals.worker_shutting_down.connect(end.on_signal, weak=False)
     consumer = celery.Worker(
@@ -84,6 +86,7 @@ class WorkerEnd:
         engine: Is stopped.
         database: Is closed.
         shutdown: Is set, so that nothing new begins.
+        scratch: Is removed, if it has a folder of its own.
     """
 
     def __init__(
@@ -93,12 +96,14 @@ class WorkerEnd:
         engine: Engine,
         database: Database,
         shutdown: threading.Event,
+        scratch: Scratch | None,
     ) -> None:
         self._grace_s = grace_s
         self._supervisor = supervisor
         self._engine = engine
         self._database = database
         self._shutdown = shutdown
+        self._scratch = scratch
         self._closing = threading.Lock()
 
     def on_signal(self, **_: Any) -> None:
@@ -112,6 +117,8 @@ class WorkerEnd:
         with self._closing:
             self._engine.stop()
             self._database.close()
+            if self._scratch is not None:
+                self._scratch.close()
         return _POISONED_STATUS if self._supervisor.first_jobs.poisoned.is_set() else 0
 
     def _exit_when_done(self) -> None:

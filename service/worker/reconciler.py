@@ -26,8 +26,7 @@ from mfnet.service.db.repositories.stalled_jobs import Backlog
 from mfnet.service.db.repositories.uploads import UploadRepository
 from mfnet.service.db.session import AWAY, Database
 from mfnet.service.domain.job import SEGMENT
-from mfnet.service.files import unsettled
-from mfnet.service.files.storage import PART, Storage
+from mfnet.service.files.storage import REMOVED, Storage
 from mfnet.service.queue import JobNotifier
 from mfnet.service.settings import Settings
 from mfnet.service.worker.supervisor import Supervisor
@@ -115,15 +114,15 @@ class Reconciler:
         """
         self._storage.remove_parts(_TIDY_S)
         self._storage.incoming.remove_idle(self._settings.incoming_hours * 3600)
-        unsettled.settle(self._storage.uploads, self._known_uploads, PART, _TIDY_S)
-        there = self._storage.jobs()
-        removed = [job_id for job_id in there if self._storage.is_removed(job_id)]
+        self._storage.settle_uploads(self._known_uploads, _TIDY_S)
+        there = self._storage.contents()
+        removed = [job_id for job_id, names in there.items() if REMOVED in names]
         linked = self._storage.linked(_TIDY_S)
         with self._database.reading() as session:
             ended = Backlog(session).ended()
             known = Backlog(session).known([*removed, *linked])
-        for job_id in there:
-            if job_id in ended:
+        for job_id, names in there.items():
+            if job_id in ended and names - {str(ended[job_id])}:
                 self._storage.keep_only(job_id, ended[job_id])
         for job_id in {*removed, *linked} - known:
             self._storage.keep_only(job_id, None)

@@ -1,6 +1,7 @@
 """Runs a retraining: the request, and what enters the registry when it is published."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from mfnet.service.errors import ModelAltered, ServiceError
 from mfnet.service.files.dataset_manifest import write_manifest
 from mfnet.service.files.storage import Storage
 from mfnet.service.settings import Settings
+from mfnet.service.worker.transfers import Transfers
 
 RECENT = 3
 """Maps of users for which it is shown what would change."""
@@ -42,15 +44,22 @@ class Retraining:
         database: Where tiles, uploads and jobs are known.
         storage: Where files are.
         engine: What trains.
+        transfers: Carries files.
     """
 
     def __init__(
-        self, settings: Settings, database: Database, storage: Storage, engine: EngineClient
+        self,
+        settings: Settings,
+        database: Database,
+        storage: Storage,
+        engine: EngineClient,
+        transfers: Transfers,
     ) -> None:
         self._settings = settings
         self._database = database
         self._storage = storage
         self._engine = engine
+        self._transfers = transfers
 
     def run(self, job: Job, heartbeat: Heartbeat) -> Callable[[Session], str]:
         """One attempt, which goes on where an earlier one was.
@@ -65,14 +74,20 @@ class Retraining:
         Raises:
             AttemptFailed, LeaseLost, ShuttingDown: As any attempt.
         """
-        request = self._request(job)
+        request = self._transfers.run(lambda: self._request(job), heartbeat)
+
+        def heartbeat_and_share(done: int, total: int, what: str | None = None) -> None:
+            heartbeat(done, total, what)
+            self._transfers.aside(request.run)  # for the page, and for the attempt after this
+
         try:
-            found = self._engine.run(request, heartbeat)
+            found = self._engine.run(request, heartbeat_and_share)
         finally:  # an engine that has trained keeps its GPU's memory, which others map with
             self._engine.stop()
         file = Path(found["file"])
         try:
-            self._storage.models.keep(file, found["sha256"])
+            keep = partial(self._storage.models.keep, file, found["sha256"])
+            self._transfers.run(keep, heartbeat)
         except ModelAltered as error:
             raise AttemptFailed(_failure(error)) from error
         size = file.stat().st_size
@@ -83,18 +98,23 @@ class Retraining:
     def _request(self, job: Job) -> RetrainRequest:
         inputs, storage = job.inputs, self._storage
         return RetrainRequest(
-            model=storage.models.path(inputs["model_sha256"]),
+            model=storage.models.here(inputs["model_sha256"]),
             model_sha256=inputs["model_sha256"],
             model_ref=inputs["model"],
             models_dir=self._settings.models_dir.resolve(),
             tiles=tuple(map(Path, self._tiles(job))),
-            scenes=storage.scenes,
+            scenes=storage.here(storage.scenes),
             run=storage.run(job.id, job.epoch),
             before=storage.run_before(job.id, job.epoch),
-            out=storage.begin(job.id, job.epoch),
+            out=self._out(job),
             recent=tuple(self._recent(Ref.read(inputs["model"]).name)),
             **{key: inputs[key] for key in _TASK if inputs.get(key) is not None},
         )
+
+    def _out(self, job: Job) -> Path:
+        """The attempt's folder; a transfer that is made again finds it."""
+        folder = self._storage.folder(job.id, job.epoch)
+        return folder if folder.is_dir() else self._storage.begin(job.id, job.epoch)
 
     def _tiles(self, job: Job) -> list[str]:
         """Folders with manifests: of the tiles that are named, and one that is mounted."""
@@ -145,11 +165,12 @@ class Retraining:
 
     def _map(self, job: Job) -> RecentMap:
         rasters = {
-            role: self._storage.upload(upload)
+            role: self._storage.upload_here(upload)
             for role, upload in uploads_of(job.inputs, RASTERS).items()
         }
         if derives_terrain(job.inputs) and job.result_epoch is not None:
-            rasters["dtm"] = self._storage.folder(job.id, job.result_epoch) / TERRAIN
+            terrain = self._storage.folder(job.id, job.result_epoch) / TERRAIN
+            rasters["dtm"] = self._storage.here(terrain)
         options = {name: job.inputs[name] for name in _OPTIONS if name in job.inputs}
         return RecentMap(job=job.id, **rasters, options=options, reading=reading_of(job.inputs))
 

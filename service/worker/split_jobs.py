@@ -21,6 +21,7 @@ from mfnet.service.files.storage import Storage
 from mfnet.service.settings import Settings
 from mfnet.service.worker.db_retry import Transactions
 from mfnet.service.worker.first_jobs import FirstJobs
+from mfnet.service.worker.transfers import Transfers
 
 _log = logging.getLogger(__name__)
 # Codes of mfnet.model.errors, which the service does not import.
@@ -50,6 +51,7 @@ class SplitJobs:
         records: The database.
         requests: Makes the engine's requests.
         client: The engine.
+        transfers: Carries files.
         storage: Where parts lie.
         worker: Our name, for people to read.
         notify: Tells other workers of a job.
@@ -62,6 +64,7 @@ class SplitJobs:
         transactions: Transactions,
         requests: JobRequests,
         client: EngineClient,
+        transfers: Transfers,
         storage: Storage,
         worker: str,
         notify: Callable[[str], object],
@@ -71,6 +74,7 @@ class SplitJobs:
         self._database = transactions
         self._requests = requests
         self._client = client
+        self._transfers = transfers
         self._storage = storage
         self._worker = worker
         self._notify = notify
@@ -112,7 +116,9 @@ class SplitJobs:
 
     def _begin(self, job: Job, cuts: Sequence[range]) -> None:
         """Have the parts in the database, for engines of our kind."""
+        self._bring(job, self._leading(job))
         key = self._client.run(self._requests.key(job), self._leading(job))["key"]
+        self._share(job, self._leading(job))
         if not self._database.change(lambda session: PartRepository(session).cut(job, cuts, key)):
             raise LeaseLost
         if job.parts_key is None:
@@ -140,6 +146,7 @@ class SplitJobs:
     def _join(self, job: Job) -> dict[str, Any]:
         try:
             parts = self._parts(job)
+            self._bring(job, self._leading(job))
             found = self._client.run(self._requests.join(job, parts), self._leading(job))
             devices = {part.device for part in parts if part.device is not None}
             return {**found, "device": ", ".join(sorted(devices)) or None}
@@ -166,7 +173,11 @@ class SplitJobs:
                 raise _PartLost
             return True
 
-        return lambda done, total, what=None: self._database.renew(lambda s: renew(s, done, total))
+        def heartbeat(done: int, total: int, what: str | None = None) -> None:
+            self._database.renew(lambda s: renew(s, done, total))
+            self._transfers.aside(self._storage.preview(job.id))
+
+        return heartbeat
 
     def _parts(self, job: Job) -> Sequence[Part]:
         return self._database.read(lambda session: PartRepository(session).of(job.id))
@@ -191,6 +202,7 @@ class SplitJobs:
         def heartbeat(done: int, total: int, what: str | None = None) -> None:
             progress = percent(done, total)
             self._database.renew(lambda s: PartRepository(s).renew(part, lease_s, progress))
+            self._transfers.aside(self._storage.preview(job.id))
 
         try:
             self._compute(job, part, heartbeat)
@@ -213,7 +225,9 @@ class SplitJobs:
             AttemptFailed: Our engine cannot, or what it computes would not fit to the other parts.
         """
         try:
+            self._bring(job, heartbeat)
             found = self._client.run(self._requests.part(job, part), heartbeat)
+            self._share(job, heartbeat)
         except (ShuttingDown, LeaseLost):
             self._database.change(lambda session: PartRepository(session).hand_back(part))
             raise
@@ -227,6 +241,19 @@ class SplitJobs:
             device = found.get("device")
             if not self._database.change(lambda s: PartRepository(s).finish(part, device)):
                 self._tidy(job)
+
+    def _bring(self, job: Job, heartbeat: Heartbeat) -> None:
+        """Has what the job reads here, and what is finished of it."""
+
+        def bring() -> None:
+            self._requests.bring(job)
+            self._storage.here(self._storage.parts(job.id))
+
+        self._transfers.run(bring, heartbeat)
+
+    def _share(self, job: Job, heartbeat: Heartbeat) -> None:
+        """Sends what is finished of the job to where the others find it."""
+        self._transfers.run(lambda: self._storage.share_parts(job.id), heartbeat)
 
     def _fail(self, job: Job, part: Part, failure: Failure) -> None:
         _log.warning("job %s: part from row %d: %s", job.id, part.first_row, failure.message)

@@ -16,7 +16,7 @@ from mfnet.service.domain.job import FINAL, RETRAIN, Failure, State, percent
 from mfnet.service.domain.map_outputs import remarks_after
 from mfnet.service.engine.client import EngineClient
 from mfnet.service.engine.job_requests import JobRequests
-from mfnet.service.engine.outcomes import AttemptFailed, LeaseLost, ShuttingDown
+from mfnet.service.engine.outcomes import AttemptFailed, Heartbeat, LeaseLost, ShuttingDown
 from mfnet.service.engine.process import Engine
 from mfnet.service.files.storage import Storage
 from mfnet.service.runtime import logging_setup
@@ -25,6 +25,7 @@ from mfnet.service.worker.db_retry import Transactions
 from mfnet.service.worker.first_jobs import FirstJobs
 from mfnet.service.worker.run_retraining import Retraining
 from mfnet.service.worker.split_jobs import SplitJobs, Yielded
+from mfnet.service.worker.transfers import Transfers
 
 _log = logging.getLogger(__name__)
 _FAULT = Failure("internal", "The service failed; its log says why.", {})
@@ -64,19 +65,22 @@ class Supervisor:
         self._database = Transactions(settings, database, shutdown)
         self._requests = JobRequests(settings, database, storage)
         self._client = EngineClient(settings, engine, shutdown)
-        self._retraining = Retraining(settings, database, storage, self._client)
+        self._transfers = Transfers(settings, storage, shutdown)
+        self._retraining = Retraining(settings, database, storage, self._client, self._transfers)
         self.first_jobs = FirstJobs()
         self._split_jobs = SplitJobs(
             settings,
             self._database,
             self._requests,
             self._client,
+            self._transfers,
             storage,
             worker,
             notify,
             self.first_jobs,
         )
         self._at_work = threading.Lock()
+        self._last_job: str | None = None
 
     @property
     def idle(self) -> bool:
@@ -107,6 +111,9 @@ class Supervisor:
         if taken is None:
             return False
         job, part = taken
+        if job.id != self._last_job:
+            self._storage.forget_copies()
+            self._last_job = job.id
         with logging_setup.about(job=job.id):
             if part is not None:
                 self._help(job, part)
@@ -175,15 +182,17 @@ class Supervisor:
 
         def heartbeat(done: int, total: int, what: str | None = None) -> None:
             self._beat(job, done, total, what, forecast.left_s(done, total))
+            self._transfers.aside(self._storage.preview(job.id))
 
         if job.process == RETRAIN:
-            self._publish(job, self._retraining.run(job, heartbeat))
+            self._publish(job, heartbeat, self._retraining.run(job, heartbeat))
             self.first_jobs.succeeded()
             return
         cuts = self._requests.cuts(job)
         if cuts or job.parts_key is not None:
             found = self._split_jobs.lead(job, cuts)
         else:
+            self._transfers.run(lambda: self._requests.bring(job), heartbeat)
             found = self._client.run(self._requests.map(job), heartbeat)
 
         def enter(session: Session) -> str:
@@ -191,7 +200,7 @@ class Supervisor:
                 JobRepository(session).tell(job, remarks)
             return "done"
 
-        self._publish(job, enter, found.get("device"))
+        self._publish(job, heartbeat, enter, found.get("device"))
         self.first_jobs.succeeded()
 
     def _beat(
@@ -202,16 +211,21 @@ class Supervisor:
         self._database.renew(lambda s: JobRepository(s).renew(job, lease_s, *told))
 
     def _publish(
-        self, job: Job, enter: Callable[[Session], str], device: str | None = None
+        self,
+        job: Job,
+        heartbeat: Heartbeat,
+        enter: Callable[[Session], str],
+        device: str | None = None,
     ) -> None:
         """Make our files the result, and whatever comes with it, in one transaction.
 
         Args:
             job: With our epoch.
+            heartbeat: Renews the lease while they are sent.
             enter: Writes what comes with it; returns the job's last message.
             device: What computed them.
         """
-        self._storage.seal(job.id, job.epoch)
+        self._transfers.run(lambda: self._storage.seal(job.id, job.epoch), heartbeat)
 
         def publish(session: Session) -> bool:
             if not JobRepository(session).publish(job, enter(session), device):

@@ -39,7 +39,7 @@ class DataFile(FileResponse):
         super().__init__(path, media_type=media_type, filename=filename)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = await to_thread.run_sync(_regular, self.path, str(self.filename))
+        found = await to_thread.run_sync(self._status)
         self.stat_result = found
         self.set_stat_headers(found)
         headers = Headers(scope=scope)
@@ -52,6 +52,9 @@ class DataFile(FileResponse):
             named = [(name, value) for name, value in scope["headers"] if name != b"range"]
             scope = {**scope, "method": "HEAD", "headers": named}
         await super().__call__(scope, receive, send)
+
+    def _status(self) -> os.stat_result:
+        return _regular(self.path, str(self.filename))
 
     @classmethod
     def _parse_range_header(cls, http_range: str, file_size: int) -> list[tuple[int, int]]:

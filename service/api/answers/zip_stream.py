@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 _BLOCK_BYTES = 1 << 20
@@ -10,16 +10,17 @@ _COMPRESSED = {".tif"}  # by themselves
 _LEVEL = 1
 
 
-def zip_stream(files: Mapping[str, Path]) -> Iterator[bytes]:
+def zip_stream(files: Mapping[str, Path], here: Callable[[Path], Path]) -> Iterator[bytes]:
     """The bytes of a zip of files.
 
     Args:
         files: By their names in it.
+        here: Brings a file to this machine; called when its turn comes.
     """
     sink = _Sink()
     with zipfile.ZipFile(sink, "w", compresslevel=_LEVEL) as archive:
         for name, path in files.items():
-            entry = zipfile.ZipInfo.from_file(path, name)
+            entry = zipfile.ZipInfo.from_file(here(path), name)
             entry.compress_type = (
                 zipfile.ZIP_STORED if path.suffix in _COMPRESSED else zipfile.ZIP_DEFLATED
             )

@@ -51,7 +51,7 @@ def draw(services: Services, job: Job) -> dict[str, Any]:
     """
     if job.process != SEGMENT:
         raise NoSuchResult(f"a job of {job.process} has no pictures", job=job.id)
-    told = kept(folder(services, job), partial(_make, services, job))
+    told = kept(services.storage, folder(services, job), partial(_make, services, job))
     with services.database.reading() as session:
         if JobRepository(session).get(job.id) is None:  # it was removed meanwhile
             services.storage.remove_pictures(job.id)
@@ -66,7 +66,7 @@ def find(services: Services, job: Job, name: str) -> Path:
     """
     # Those of the pair may be asked for just after the job has come to its end.
     folders = [services.storage.pictures(job.id) / kind for kind in ("pair", "map")]
-    path = picture_in(folders, name)
+    path = picture_in(services.storage, folders, name)
     if path is None:
         raise NoSuchResult(f"no picture {name!r}; GET /jobs/{job.id}/pictures first", name=name)
     return path
@@ -105,7 +105,7 @@ def folder(services: Services, job: Job) -> Path:
 def _make(services: Services, job: Job, out: Path) -> dict[str, Any]:
     the_map = None
     if job.result_epoch is not None:
-        the_map = services.storage.folder(job.id, job.result_epoch)
+        the_map = services.storage.results_here(job.id, job.result_epoch)
     paths, names = rasters(services, job)
     return services.inspector.pictures(paths, the_map, reading_of(job.inputs), out, names)
 
@@ -119,7 +119,7 @@ def rasters(services: Services, job: Job) -> tuple[dict[str, Path], dict[str, st
     """
     the_map = None
     if job.result_epoch is not None:
-        the_map = services.storage.folder(job.id, job.result_epoch)
+        the_map = services.storage.results_here(job.id, job.result_epoch)
     with services.database.reading() as session:
         uploads = UploadRepository(session)
         # Tiles that a batch's pair was refused with were not joined: of several there is no upload.
@@ -135,7 +135,7 @@ def rasters(services: Services, job: Job) -> tuple[dict[str, Path], dict[str, st
             role=gone[0],
         )
     known = {role: upload for role, upload in found.items() if upload is not None}
-    paths = {role: services.storage.upload(upload.id) for role, upload in known.items()}
+    paths = {role: services.storage.upload_here(upload.id) for role, upload in known.items()}
     if derives_terrain(job.inputs):
         if the_map is None:
             raise NoSuchResult(

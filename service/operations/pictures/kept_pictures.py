@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mfnet.service.files.storage import Storage
+
 INDEX = "pictures.json"
 VALUES = "values.bin"
 """A map's numbers at the pictures' pixels; not for download."""
@@ -19,27 +21,29 @@ _EDITION = 2
 """Of what is drawn; what an earlier program has kept is drawn again."""
 
 
-def kept(folder: Path, draw: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+def kept(storage: Storage, folder: Path, draw: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
     """What pictures a folder holds, drawn now where nobody has asked for them before.
 
     They are drawn into a folder of its own, which then appears whole; of two at once one is kept.
 
     Args:
+        storage: Of the service.
         folder: Where they are, or will be.
         draw: Draws into an empty folder; says what it drew.
     """
-    index = folder / INDEX
+    index = storage.here(folder) / INDEX
     if index.is_file() and json.loads(index.read_text()).get("edition") != _EDITION:
-        shutil.rmtree(folder, ignore_errors=True)
+        storage.store.remove(folder)
     if not index.is_file():
         _make(folder, draw)
+        storage.share(folder)
     told: dict[str, Any] = json.loads(index.read_text())
     return told
 
 
-def picture_in(folders: list[Path], name: str) -> Path | None:
+def picture_in(storage: Storage, folders: list[Path], name: str) -> Path | None:
     """A picture by its name; None if there is none."""
-    files = {path.name: path for folder in folders for path in folder.glob("*")}
+    files = {path.name: path for folder in folders for path in storage.here(folder).glob("*")}
     return None if name in (INDEX, VALUES, KNOWN) else files.get(name)
 
 

@@ -37,8 +37,8 @@ def layers(services: Services, job: Job) -> list[str]:
     """The layers that a job has; none before its map."""
     if job.process != SEGMENT or job.result_epoch is None:
         return []
-    folder = services.storage.folder(job.id, job.result_epoch)
-    found = [layer for layer, name in OF_RESULTS.items() if (folder / name).is_file()]
+    names = services.storage.result_names(job.id, job.result_epoch)
+    found = [layer for layer, name in OF_RESULTS.items() if name in names]
     if MAP in (OF_RESULTS[layer] for layer in found):
         found += OF_UPLOADS if job_pictures.rasters(services, job)[0] else ()
     return found
@@ -79,8 +79,8 @@ def draw(services: Services, job: Job, layer: str, z: int, x: int, y: int) -> by
         look = {"look": "percent"}
     else:
         assert job.result_epoch is not None
-        folder = services.storage.folder(job.id, job.result_epoch)
-        look = {"look": "classes", "statistics": str(folder / "statistics.json")}
+        told = services.storage.folder(job.id, job.result_epoch) / "statistics.json"
+        look = {"look": "classes", "statistics": str(services.storage.here(told))}
     return services.tiles.draw(asked | look | place)
 
 
@@ -106,4 +106,5 @@ def _file(services: Services, job: Job, layer: str) -> str:
     if layer not in known:
         raise NoSuchResult(f"no layer {layer!r}; there are: {', '.join(known)}", job=job.id)
     assert job.result_epoch is not None
-    return str(services.storage.folder(job.id, job.result_epoch) / OF_RESULTS.get(layer, MAP))
+    folder = services.storage.folder(job.id, job.result_epoch)
+    return str(services.storage.here(folder / OF_RESULTS.get(layer, MAP)))

@@ -44,7 +44,9 @@ def find(services: Services, job: Job, name: str) -> Path:
 
 
 def _files(services: Services, job: Job) -> list[Strip]:
-    found = (path.name for path in services.storage.preview(job.id).glob("*.png"))
+    found = (
+        path.name for path in services.storage.here(services.storage.preview(job.id)).glob("*.png")
+    )
     return sorted((_strip(name) for name in found), key=lambda strip: strip.first_row)
 
 

@@ -25,12 +25,12 @@ def draw(services: Services, upload: Upload) -> dict[str, Any]:
             f"{upload.name} is no orthophoto; expected one, which alone is drawn before a job",
             upload=upload.id,
         )
-    path = services.storage.upload(upload.id)
+    path = services.storage.upload_here(upload.id)
 
     def picture(out: Path) -> dict[str, Any]:
         return services.inspector.pictures({"ortho": path}, None, {}, out, {path.name: upload.name})
 
-    told = kept(_folder(services, upload.id), picture)
+    told = kept(services.storage, _folder(services, upload.id), picture)
     with services.database.reading() as session:
         if UploadRepository(session).get(upload.id) is None:  # it was removed meanwhile
             services.storage.remove_pictures(upload.id)
@@ -43,7 +43,7 @@ def find(services: Services, upload: Upload, name: str) -> Path:
     Raises:
         NoSuchResult: There is none of this name.
     """
-    path = picture_in([_folder(services, upload.id)], name)
+    path = picture_in(services.storage, [_folder(services, upload.id)], name)
     if path is None:
         raise NoSuchResult(
             f"no picture {name!r}; GET /uploads/{upload.id}/pictures first", name=name

@@ -12,7 +12,6 @@ from mfnet.service.errors import (
     UploadExpired,
 )
 from mfnet.service.files.incoming import Incoming
-from mfnet.service.files.unsettled import changing
 from mfnet.service.operations.caller import Caller
 from mfnet.service.operations.context import Services
 from mfnet.service.operations.uploads.keep_upload import keep
@@ -82,7 +81,7 @@ def finish(services: Services, caller: Caller, upload_id: str, about: Incoming) 
             expected=about.sha256,
         )
     target = services.storage.upload(upload_id)
-    with changing(target):
+    with services.storage.changing(upload_id):
         incoming.link(upload_id, target)
         try:
             keep(services, caller, upload_id, about.name, size=about.length, sha256=sha256)

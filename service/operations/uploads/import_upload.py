@@ -15,7 +15,6 @@ from mfnet.service.db.tables import Upload
 from mfnet.service.errors import NotImportable, StorageFull, UploadEmpty, UploadTooLarge
 from mfnet.service.files import sidecar_files
 from mfnet.service.files.storage import PART
-from mfnet.service.files.unsettled import changing
 from mfnet.service.operations.caller import Caller
 from mfnet.service.operations.context import Services
 from mfnet.service.operations.uploads import quotas
@@ -89,7 +88,7 @@ def _import(
 ) -> Upload:
     upload_id = uuid.uuid4().hex
     target = services.storage.upload(upload_id)
-    with changing(target), _opened(path) as source:
+    with services.storage.changing(upload_id), _opened(path) as source:
         size = os.fstat(source.fileno()).st_size
         _check_room(services, caller, size, path.name)
         sha256, size = _copy(source, target, services.settings.upload_limit_bytes)

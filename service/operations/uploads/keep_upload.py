@@ -56,13 +56,14 @@ def keep(
             size = sum(tile["bytes"] for tile in tiles)
         if kind is not None:
             report |= {"remarks": [*report.get("remarks", ()), *_late(services, caller, name)]}
+        services.storage.share_upload(upload_id)
         with services.database.writing() as session:
             quotas.check_kept(services, session, caller, size)
             return UploadRepository(session).add(
                 upload_id, caller.key_id, name, size=size, sha256=sha256, report=report | dict(told)
             )
     except BaseException:
-        sidecar_files.remove(path)
+        services.storage.remove_upload(upload_id)
         raise
 
 
@@ -96,7 +97,9 @@ def _sent_before(services: Services, caller: Caller, name: str) -> dict[str, Pat
     with services.database.reading() as session:
         found = UploadRepository(session).newest(caller.key_id, list(names))
     # The usual name of a kind comes last in `names`, and counts where there are several.
-    return {names[each]: services.storage.upload(found[each]) for each in names if each in found}
+    return {
+        names[each]: services.storage.upload_here(found[each]) for each in names if each in found
+    }
 
 
 def _late(services: Services, caller: Caller, name: str) -> Iterator[dict[str, str]]:

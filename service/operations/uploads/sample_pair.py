@@ -7,7 +7,6 @@ from pathlib import Path
 
 from mfnet.service.db.repositories.uploads import UploadRepository
 from mfnet.service.db.tables import Upload
-from mfnet.service.files.unsettled import changing
 from mfnet.service.operations.caller import Caller
 from mfnet.service.operations.context import Services
 from mfnet.service.operations.uploads.keep_upload import keep
@@ -42,6 +41,6 @@ def _keep(services: Services, caller: Caller, drawn: Path, name: str) -> Upload:
     upload_id = uuid.uuid4().hex
     with drawn.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    with changing(services.storage.upload(upload_id)):
+    with services.storage.changing(upload_id):
         path = drawn.rename(services.storage.upload(upload_id))
         return keep(services, caller, upload_id, name, size=path.stat().st_size, sha256=sha256)

@@ -10,7 +10,6 @@ from mfnet.service.db.repositories.uploads import UploadRepository
 from mfnet.service.db.tables import Upload
 from mfnet.service.errors import NotATile, UploadNotFound
 from mfnet.service.files import sidecar_files, tile_folders
-from mfnet.service.files.unsettled import changing
 from mfnet.service.operations.caller import Caller
 from mfnet.service.operations.context import Services
 from mfnet.service.operations.uploads import quotas
@@ -38,7 +37,8 @@ def joined(services: Services, caller: Caller, tiles: Sequence[Upload]) -> Uploa
         return tiles[0]
     _check(tiles)
     held = [
-        sidecar_files.with_sidecars(services.storage.upload(tile.id), tile.sha256) for tile in tiles
+        sidecar_files.with_sidecars(services.storage.sidecars_here(tile.id), tile.sha256)
+        for tile in tiles
     ]
     sha256 = hashlib.sha256(" ".join(held).encode()).hexdigest()
     size = sum(tile.bytes for tile in tiles)
@@ -49,9 +49,10 @@ def joined(services: Services, caller: Caller, tiles: Sequence[Upload]) -> Uploa
         quotas.check_bytes(services, session, caller, size)
     upload_id = uuid.uuid4().hex
     path = services.storage.upload(upload_id)
-    with changing(path):
+    with services.storage.changing(upload_id):
         try:
             report = _looked_at(services, path, tiles)
+            services.storage.share_upload(upload_id)
             with services.database.writing() as session:
                 quotas.check_kept(services, session, caller, size)
                 return UploadRepository(session).add(
@@ -63,7 +64,7 @@ def joined(services: Services, caller: Caller, tiles: Sequence[Upload]) -> Uploa
                     report=report,
                 )
         except BaseException:
-            sidecar_files.remove(path)
+            services.storage.remove_upload(upload_id)
             raise
 
 
@@ -89,7 +90,7 @@ def _check(tiles: Sequence[Upload]) -> None:
 
 def _looked_at(services: Services, path: Path, tiles: Sequence[Upload]) -> dict[str, Any]:
     try:
-        files = tile_folders.link(path, (services.storage.upload(tile.id) for tile in tiles))
+        files = tile_folders.link(path, (services.storage.upload_here(tile.id) for tile in tiles))
     except FileNotFoundError:
         raise UploadNotFound("a tile was removed just now; send it again") from None
     names = [told for tile in tiles for told in _tile_names(tile)]

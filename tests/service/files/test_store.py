@@ -65,21 +65,22 @@ def test_what_is_kept_is_there_on_every_machine(store: Store, tmp_path: Path) ->
     ]
     assert small.read_bytes() == b"map"
     assert [path.stat().st_mtime for path in (large, small)] == modified  # told apart by it
+    assert [store.stat(path).modified for path in (large, small)] == modified
+    assert store.stat(large).bytes == len(LARGE)
     assert b"".join(store.read(large)) == LARGE
     assert b"".join(store.read(large, 7, 1 << 21)) == LARGE[7 : 1 << 21]
     assert not list(tmp_path.glob("fetching/*"))
 
 
 def test_what_is_not_there_is_not_found(store: Store, tmp_path: Path) -> None:
-    assert not store.exists(tmp_path / "a")
     assert list(store.found(tmp_path / "folder")) == store.folders(tmp_path / "folder") == []
     store.remove(tmp_path / "a", tmp_path / "folder")
-    for ask in (store.fetch, store.keep, lambda path: list(store.read(path))):
+    for ask in (store.fetch, store.keep, store.stat, lambda path: list(store.read(path))):
         with pytest.raises(FileNotFoundError):
             ask(tmp_path / "a")
     with pytest.raises(FileNotFoundError):
         store.copy(tmp_path / "a", tmp_path / "b")
-    assert not store.exists(tmp_path / "b")
+    assert list(store.found(tmp_path)) == []
 
 
 def test_what_is_removed_is_gone_and_its_neighbours_stay(store: Store, tmp_path: Path) -> None:
@@ -91,7 +92,6 @@ def test_what_is_removed_is_gone_and_its_neighbours_stay(store: Store, tmp_path:
     store.remove(tmp_path / "jobs/j", tmp_path / "uploads/u")
     found = {each.path.relative_to(tmp_path).as_posix() for each in store.found(tmp_path)}
     assert found == {"jobs/jj/1/a", "jobs/k/1/a", "uploads/u.tfw", "uploads/uu"}
-    assert not store.exists(files[0])
     assert not files[0].exists()
     assert b"".join(store.read(tmp_path / "jobs/k/1/a")) == b"jobs/j/2/a"
 

@@ -201,7 +201,7 @@ def test_a_backup_under_load_is_whole(
     with other.database.reading() as session:
         assert set(kept) <= set(session.scalars(select(Upload.id)))
         for each in named(session, other.storage):
-            for path in each.files():
+            for path in each.files(other.storage.store):
                 assert path.read_text() in (each.what.split()[1], "beside")
         assert session.scalar(select(func.count()).select_from(Job)) == report.rows["jobs"]
 

@@ -33,7 +33,7 @@ def check(database: Database, storage: Storage) -> None:
         assert holder is not None
         jobs = JobRepository(session).page(holder.owner, limit=10)
         for each in named(session, storage):
-            assert list(each.files()), each.what
+            assert list(each.files(storage.store)), each.what
         (waiting,) = Backlog(session).due()
     assert {job.state for job in jobs} == {State.ACCEPTED, State.SUCCESSFUL}
     done = next(job for job in jobs if job.result_epoch is not None)

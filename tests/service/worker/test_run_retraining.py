@@ -29,6 +29,7 @@ from mfnet.service.settings import Settings
 from mfnet.service.worker.db_retry import Transactions
 from mfnet.service.worker.run_retraining import Retraining
 from mfnet.service.worker.supervisor import Supervisor
+from mfnet.service.worker.transfers import Transfers
 from mfnet.training.datasets.sources.folder_manifest import SplitRules
 
 STUB = Path(__file__).parents[2] / "support" / "engine_stub.py"
@@ -337,7 +338,8 @@ def test_changes_are_shown_on_the_newest_maps_of_the_models_own_versions(
             pass
 
     client = cast(EngineClient, Hears())
-    retraining = Retraining(setup.settings, setup.database, setup.storage, client)
+    transfers = Transfers(setup.settings, setup.storage, threading.Event())
+    retraining = Retraining(setup.settings, setup.database, setup.storage, client, transfers)
     with pytest.raises(Stopped):
         retraining.run(setup.job(setup.submit()), lambda *_: None)
     recent = requests[0].recent

@@ -94,9 +94,7 @@ def share_job(
     own = str(request.base_url).rstrip("/")
     address = str(request.url_for("job_status", job_id=job_id))
     shared = address.replace(own, f"{own}/shared/{given}", 1)
-    names = sorted(
-        path.name for path in services.storage.folder(job.id, job.result_epoch).iterdir()
-    )
+    names = services.storage.result_names(job.id, job.result_epoch)
     return SharedLink(
         expires=moment(expires),
         results=f"{shared}/results",

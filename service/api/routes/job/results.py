@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, StreamingResponse
 
 from mfnet.service.api.answers.data_file import DataFile
+from mfnet.service.api.answers.kept_file import KeptFile
 from mfnet.service.api.answers.zip_stream import zip_stream
 from mfnet.service.api.auth import CallerOf
 from mfnet.service.api.dependencies import ServicesOf
@@ -26,6 +27,7 @@ from mfnet.service.schemas.jobs import InlineOutput, Link
 router = APIRouter(prefix="/jobs/{job_id}", tags=["results"])
 
 _ZIP = "application/zip"
+_LINK_S = 3600.0
 
 
 @router.get(
@@ -50,7 +52,7 @@ def job_results(job_id: str, request: Request, services: ServicesOf, caller: Cal
     names = _named(files, chosen)
     plain = [name for name in names if not is_sidecar(name)]
     if job.inputs.get("response") == "raw" and chosen is not None and len(plain) == 1:
-        return _file(files[plain[0]])
+        return _file(request, services, files[plain[0]])
     return results_document(job, services, request)
 
 
@@ -69,11 +71,14 @@ def job_archive(job_id: str, request: Request, services: ServicesOf, caller: Cal
     if request.scope.get(AS_HEAD):
         return Response(media_type=_ZIP, headers=told)
     chosen = {name: files[name] for name in _named(files, job.inputs.get("outputs"))}
-    return StreamingResponse(zip_stream(chosen), media_type=_ZIP, headers=told)
+    zipped = zip_stream(chosen, services.storage.here)
+    return StreamingResponse(zipped, media_type=_ZIP, headers=told)
 
 
 @router.get("/results/{name}", response_class=FileResponse)
-def job_result(job_id: str, name: str, services: ServicesOf, caller: CallerOf) -> DataFile:
+def job_result(
+    job_id: str, name: str, request: Request, services: ServicesOf, caller: CallerOf
+) -> Response:
     """A file, whole or in ranges."""
     job = _successful(job_id, services, caller)
     if job.process in (BATCH, ECHO):
@@ -81,7 +86,7 @@ def job_result(job_id: str, name: str, services: ServicesOf, caller: CallerOf) -
     files = _files(job, services)
     if name not in files:
         raise NoSuchResult(f"no result {name!r}; there are: {', '.join(sorted(files))}", name=name)
-    return _file(files[name])
+    return _file(request, services, files[name])
 
 
 def results_document(job: Job, services: Services, request: Request) -> dict[str, Any]:
@@ -95,7 +100,7 @@ def results_document(job: Job, services: Services, request: Request) -> dict[str
     told: dict[str, Link | InlineOutput] = {}
     for name in _named(files, chosen):
         if chosen and chosen[output_of(name)] == "value":
-            value = json.loads(files[name].read_bytes())
+            value = json.loads(services.storage.here(files[name]).read_bytes())
             told[name] = InlineOutput(value=value, mediaType=media_type(name))
         else:
             href = str(request.url_for("job_result", job_id=job.id, name=name))
@@ -137,8 +142,17 @@ def _of_batch(job: Job, services: Services, request: Request) -> list[dict[str, 
     ]
 
 
-def _file(path: Path) -> DataFile:
-    return DataFile(path, media_type=media_type(path.name), filename=path.name)
+def _file(request: Request, services: Services, path: Path) -> Response:
+    told = {"media_type": media_type(path.name), "filename": path.name}
+    store = services.storage.store
+    if not store.is_remote:
+        return DataFile(path, **told)
+    # A link is signed for GET alone.
+    if services.settings.storage_links and not request.scope.get(AS_HEAD):
+        link = store.link(path, _LINK_S)
+        if link is not None:
+            return RedirectResponse(link, 307, {"Cache-Control": "no-store"})
+    return KeptFile(store, path, **told)
 
 
 def _successful(job_id: str, services: Services, caller: Caller) -> Job:
@@ -158,10 +172,10 @@ def _successful(job_id: str, services: Services, caller: Caller) -> Job:
 def _files(job: Job, services: Services) -> dict[str, Path]:
     """The results by name; `NoSuchResult` where they were removed since the row was read."""
     folder = services.storage.folder(job.id, _result_epoch(job))
-    try:
-        return {path.name: path for path in folder.iterdir()}
-    except FileNotFoundError:
-        raise NoSuchResult(f"the results of job {job.id} are no longer there", job=job.id) from None
+    names = services.storage.result_names(job.id, _result_epoch(job))
+    if not names:
+        raise NoSuchResult(f"the results of job {job.id} are no longer there", job=job.id)
+    return {name: folder / name for name in names}
 
 
 def _result_epoch(job: Job) -> int:

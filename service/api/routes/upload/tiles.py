@@ -55,7 +55,7 @@ def get_tile(tile_id: str, request: Request, services: ServicesOf, caller: Calle
 @router.get("/tiles/{tile_id}/labels.tif", response_class=FileResponse)
 def get_tile_labels(tile_id: str, services: ServicesOf, caller: CallerOf) -> DataFile:
     """The label raster: the classes' numbers, 255 where nothing is said."""
-    path = services.storage.labels(_tile(tile_id, services, caller).id)
+    path = services.storage.here(services.storage.labels(_tile(tile_id, services, caller).id))
     if not path.is_file():
         raise NoSuchResult(f"the labels of tile {tile_id} are no longer there", tile=tile_id)
     return DataFile(path, media_type=media_type(path.name), filename=path.name)

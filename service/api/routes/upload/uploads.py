@@ -19,8 +19,6 @@ from mfnet.service.db.repositories.tiles import TileRepository
 from mfnet.service.db.repositories.uploads import UploadRepository
 from mfnet.service.db.tables import Upload
 from mfnet.service.errors import NoSuchUpload, UploadInUse, UploadIsForm, UploadTooLarge
-from mfnet.service.files import sidecar_files
-from mfnet.service.files.unsettled import changing
 from mfnet.service.operations.caller import Caller
 from mfnet.service.operations.context import Services
 from mfnet.service.operations.uploads import quotas
@@ -72,7 +70,7 @@ async def put_upload(
     upload_id = uuid.uuid4().hex
     room = await to_thread.run_sync(_room, services, caller, content_length or 0)
     target = services.storage.upload(upload_id)
-    with changing(target):
+    with services.storage.changing(upload_id):
         try:
             received = await receive(
                 request.stream(),
@@ -125,10 +123,9 @@ def delete_upload(upload_id: str, services: ServicesOf, caller: CallerOf) -> Non
     """Remove an upload that no unfinished job needs and no labelled tile is made of."""
     with services.database.reading() as session:
         found(UploadRepository(session).get(upload_id, caller.scope), upload_id)
-    path = services.storage.upload(upload_id)
-    with changing(path):
+    with services.storage.changing(upload_id):
         _forget(services, caller, upload_id)
-        sidecar_files.remove(path)
+        services.storage.remove_upload(upload_id)
     services.storage.remove_pictures(upload_id)
 
 

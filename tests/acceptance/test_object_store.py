@@ -1,0 +1,178 @@
+"""From upload to map where no two processes share a folder: an API and two workers, each on a disk
+of its own, with Redis, PostgreSQL, and a store that speaks S3 and that none of us wrote."""
+
+import json
+import os
+import shutil
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import rasterio
+import torch
+import uvicorn
+from forked import Worker, start_worker
+from postgres_server import Postgres
+from rasterio.transform import from_origin
+from s3_server import make_bucket, moto_server
+from waiting import PATIENCE_S, until
+from worker_host import QUICK, RUNNER, Redis
+
+from mfnet.model.config import EncoderConfig, ModelConfig
+from mfnet.model.network.mfnet import MFNet
+from mfnet.model.weights.checkpoint import save
+from mfnet.service.app import create_app
+from mfnet.service.db.repositories.jobs import JobRepository
+from mfnet.service.db.repositories.keys import KeyRepository
+from mfnet.service.db.repositories.parts import PartRepository
+from mfnet.service.engine.job_requests import JobRequests
+from mfnet.service.engine.protocol import Done
+from mfnet.service.engine.runner import Segmenter, answer
+from mfnet.service.files.storage import Storage
+from mfnet.service.operations.context import Services
+from mfnet.service.settings import Settings
+
+pytestmark = pytest.mark.acceptance
+
+HEIGHT, WIDTH = 4608, 96
+PARTS = 2
+
+
+class Deployment:
+    """Processes that share a database, a broker and a store, and nothing else."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self._folder = folder
+        self._environment = {**os.environ, **environment}
+        names = {name.removeprefix("MFNET_").lower(): v for name, v in environment.items()}
+        self.settings = Settings(data_dir=folder / "api", models_dir=folder / "models", **names)
+        self.log = folder / "workers.log"
+        self.workers: list[Worker] = []
+
+    def start_worker(self, **settings: Any) -> None:
+        name = f"worker-{len(self.workers)}"
+        chosen = {**QUICK, "ENGINE_COMMAND": json.dumps(RUNNER), "LEASE_S": "30"}
+        chosen |= {"MODELS_DIR": str(self._folder / name / "models")}
+        chosen |= {key.upper(): str(value) for key, value in settings.items()}
+        environment = self._environment | {f"MFNET_{key}": v for key, v in chosen.items()}
+        self.workers.append(start_worker(self._folder / name, environment, self.log))
+
+    @contextmanager
+    def api(self) -> Iterator[tuple[httpx.Client, Services]]:
+        app = create_app(self.settings)
+        services: Services = app.state.services
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none", lifespan="on"))
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+            thread.start()
+            until(lambda: server.started)
+            with services.database.writing() as session:
+                _, secret = KeyRepository(session).create("user", "user")
+            address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+            headers = {"Authorization": f"Bearer {secret}"}
+            with httpx.Client(base_url=address, headers=headers, timeout=PATIENCE_S) as client:
+                yield client, services
+            server.should_exit = True
+            thread.join(30)
+
+    def close(self) -> None:
+        for worker in self.workers:
+            for process in (*worker.children(recursive=True), worker):
+                process.kill()
+            worker.wait(10)
+
+
+@pytest.fixture
+def deployment(tmp_path: Path, redis: Redis) -> Iterator[Deployment]:
+    with tempfile.TemporaryDirectory() as of_postgres, moto_server() as address:
+        Path(of_postgres).chmod(0o755)
+        postgres = Postgres(Path(of_postgres))
+        postgres.start()
+        make_bucket(address, "bucket")
+        deployment = Deployment(
+            tmp_path,
+            {
+                "MFNET_DATABASE_URL": postgres.url,
+                "MFNET_REDIS_URL": redis.url,
+                "MFNET_STORAGE": "s3://bucket/mfnet",
+                "MFNET_STORAGE_ENDPOINT": address,
+                "MFNET_STORAGE_KEY_ID": "key",
+                "MFNET_STORAGE_SECRET": "secret",
+            },
+        )
+        yield deployment
+        deployment.close()
+        postgres.stop()
+
+
+def write_model(path: Path) -> None:
+    torch.manual_seed(0)
+    encoder = EncoderConfig(
+        embed_dim=32, depth=1, num_heads=2, global_attn_indexes=(0,), window_size=8, grid=16
+    )
+    path.parent.mkdir(parents=True)
+    save(MFNet(ModelConfig(encoder=encoder, window_px=160, decode_channels=16)), path)
+
+
+def write_pair(folder: Path) -> None:
+    random = np.random.default_rng(0)
+    rasters = {
+        "ortho": random.integers(1, 255, (3, HEIGHT, WIDTH), dtype=np.uint8),
+        "height": 20 * random.random((1, HEIGHT, WIDTH), dtype=np.float32),
+    }
+    for role, values in rasters.items():
+        form = {"count": len(values), "height": HEIGHT, "width": WIDTH, "dtype": values.dtype}
+        form |= {"crs": "EPSG:25832", "transform": from_origin(5e5, 5.7e6, 0.5, 0.5)}
+        path = folder / f"{role}.tif"
+        with rasterio.open(path, "w", driver="GTiff", compress="deflate", **form) as raster:
+            raster.write(values)
+
+
+def in_one_folder(services: Services, job_id: str, folder: Path) -> dict[str, bytes]:
+    """What the engine makes of the job where one folder keeps everything."""
+    storage = Storage(folder)
+    for each in services.storage.store.found(services.storage.root):
+        path = storage.root / each.path.relative_to(services.storage.root)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"".join(services.storage.store.read(each.path)))
+    with services.database.reading() as session:
+        job = JobRepository(session).get(job_id)
+    assert job is not None
+    job.epoch = 99
+    request = JobRequests(services.settings, services.database, storage).map(job)
+    done = answer(request, Segmenter(), lambda _: None)
+    assert isinstance(done, Done), done
+    return {path.name: path.read_bytes() for path in request.out.iterdir()}
+
+
+@pytest.mark.timeout(300)
+def test_the_same_map_as_in_one_folder(deployment: Deployment, tmp_path: Path) -> None:
+    write_model(tmp_path / "models" / "tiny.safetensors")
+    write_pair(tmp_path)
+    with deployment.api() as (client, services):
+        for _ in range(2):
+            deployment.start_worker(part_pixels=HEIGHT * WIDTH // PARTS)
+        for role in ("ortho", "height"):
+            content = (tmp_path / f"{role}.tif").read_bytes()
+            client.put(f"/uploads/{role}.tif", content=content).raise_for_status()
+        inputs = {"ortho": "ortho.tif", "height": "height.tif", "model": "tiny", "stride": 128}
+        body = {"inputs": inputs | {"confidence": True}}
+        job = client.post("/processes/segment/execution", json=body).raise_for_status().json()
+        address = f"/jobs/{job['jobID']}"
+        shutil.rmtree(deployment.settings.data_dir / "uploads")
+        until(lambda: client.get(address).json()["status"] not in ("accepted", "running"), 200)
+        assert client.get(address).json()["status"] == "successful", deployment.log.read_text()
+        with services.database.reading() as session:
+            assert len(PartRepository(session).of(job["jobID"])) == PARTS
+        names = client.get(f"{address}/results").json()
+        found = {name: client.get(f"{address}/results/{name}").content for name in names}
+        assert found == in_one_folder(services, job["jobID"], tmp_path / "one")
+        kept = [each.path for each in services.storage.store.found(services.storage.root / "jobs")]
+        assert sorted(path.name for path in kept) == sorted(found)  # no part is left
