@@ -423,8 +423,10 @@ class Segmentation:
         }
 
     def _sha256(self, path: Path) -> str | None:
-        """Of an input; None over the network, where more would be fetched for it than is mapped."""
-        return None if remote.known(path) else content_sha256(path, self._begin)
+        """Of an input; over the network, where more would be fetched for it than is mapped, as
+        far as it is known."""
+        behind = remote.known(path)
+        return content_sha256(path, self._begin) if behind is None else behind.content.sha256
 
     def _begin(self) -> None:
         self._sweep.progress(0, len(self._sweep.plan))

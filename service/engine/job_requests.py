@@ -1,6 +1,6 @@
 """Requests to the engine, made from a job's row: ids of uploads become paths."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +8,16 @@ from mfnet.service.db.repositories.uploads import UploadRepository
 from mfnet.service.db.session import Database
 from mfnet.service.db.tables import Job, Part, Upload
 from mfnet.service.domain.job import Failure, cut
-from mfnet.service.domain.job_uploads import derives_terrain, uploads_of
+from mfnet.service.domain.job_uploads import RASTERS, derives_terrain, uploads_of
 from mfnet.service.domain.map_outputs import TERRAIN, further_files
 from mfnet.service.domain.reading_inputs import reading_of
 from mfnet.service.engine.outcomes import AttemptFailed
 from mfnet.service.engine.protocol import JoinRequest, KeyRequest, MapRequest, PartRequest
-from mfnet.service.files import tile_folders
+from mfnet.service.files import sidecar_files, tile_folders
 from mfnet.service.files.storage import Storage
 from mfnet.service.settings import Settings
 
+_LINK_S = 24 * 3600.0
 _OPTIONS = ("stride", "blend", "tta", "sieve", "confidence")
 _OF_FILES = ("largest_building", "aoi_layer", "zones_layer")
 _OF_POLYGONS = ("min_area", "simplify")
@@ -39,9 +40,13 @@ class JobRequests:
         self._storage = storage
 
     def bring(self, job: Job) -> None:
-        """Has all that the job reads on this machine: rasters, polygons, the model."""
-        for name, upload_id in uploads_of(job.inputs).items():
-            self._storage.upload_here(self._upload(name, upload_id).id)
+        """Has all that the job reads on this machine: rasters, polygons, the model. Rasters that
+        are read over the network stay where they are."""
+        uploads = self._uploads(job)
+        linked = self._linked(job, uploads)
+        for name, upload in uploads.items():
+            if name not in linked:
+                self._storage.upload_here(upload.id)
         if (sha256 := job.inputs.get("model_sha256")) is not None:
             self._storage.models.here(sha256)
 
@@ -89,10 +94,7 @@ class JobRequests:
             job: The job.
             folder: Where a terrain model that is derived is kept.
         """
-        uploads = {
-            name: self._upload(name, upload_id)
-            for name, upload_id in uploads_of(job.inputs).items()
-        }
+        uploads = self._uploads(job)
         derived = {"terrain": folder / TERRAIN} if derives_terrain(job.inputs) else {}
         return {
             **{name: self._storage.upload(upload.id) for name, upload in uploads.items()},
@@ -112,7 +114,42 @@ class JobRequests:
             "further": further_files(job.inputs),
             "options": {name: job.inputs[name] for name in _OPTIONS if name in job.inputs},
             "reading": reading_of(job.inputs),
+            **self._over_the_network(self._linked(job, uploads)),
         }
+
+    def _over_the_network(self, uploads: Mapping[str, Upload]) -> dict[str, Any]:
+        """The fields about rasters that are read block by block where they are kept."""
+        paths = {role: self._storage.upload(upload.id) for role, upload in uploads.items()}
+        links = {role: self._storage.store.link(path, _LINK_S) for role, path in paths.items()}
+        return {
+            "links": {role: link for role, link in links.items() if link is not None},
+            "sums": {role: upload.sha256 for role, upload in uploads.items()},
+            "sizes": {role: upload.bytes for role, upload in uploads.items()},
+            "seen": uploads["ortho"].created if "ortho" in uploads else None,
+        }
+
+    def _linked(self, job: Job, uploads: Mapping[str, Upload]) -> dict[str, Upload]:
+        """The rasters that are read over the network, by role: of a job that is cut, where each
+        worker needs a part alone. Not what has sidecars, is in tiles, or is read whole for a
+        terrain model. All workers at a job come to the same."""
+        if not self._storage.is_remote or not (job.parts_key or self.cuts(job)):
+            return {}
+        return {
+            role: uploads[role]
+            for role in RASTERS
+            if role in uploads
+            and not uploads[role].report.get("tiles")
+            and not (role == "height" and derives_terrain(job.inputs))
+            and not self._has_sidecars(uploads[role])
+        }
+
+    def _has_sidecars(self, upload: Upload) -> bool:
+        path = self._storage.sidecars_here(upload.id)
+        return any(each.exists() for each in sidecar_files.beside(path))
+
+    def _uploads(self, job: Job) -> dict[str, Upload]:
+        named = uploads_of(job.inputs)
+        return {name: self._upload(name, upload_id) for name, upload_id in named.items()}
 
     def _model(self, job: Job) -> dict[str, Any]:
         """The model's file by its content; by name for a job of before the registry."""

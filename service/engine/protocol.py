@@ -42,6 +42,9 @@ class _Segmentation(_Message):
         models_dir: Folder of installed models.
         options: Stride, blend, tta, sieve, device, precision, confidence.
         reading: How the rasters are to be read.
+        links: Where rasters are read over the network, by role, in the place of their files.
+        sums: The sha256 of these; `sizes`: their bytes.
+        seen: When the orthophoto came, in seconds since 1970, where it is one of these.
     """
 
     ortho: Path
@@ -64,6 +67,10 @@ class _Segmentation(_Message):
     models_dir: Path
     options: dict[str, Any] = {}
     reading: dict[str, Any] = {}
+    links: dict[str, str] = {}
+    sums: dict[str, str] = {}
+    sizes: dict[str, int] = {}
+    seen: float | None = None
 
 
 class MapRequest(_Segmentation):

@@ -68,6 +68,7 @@ class Segmenter:
         """
         from mfnet.model.inference.segment import Segmentation
         from mfnet.model.inference.segment_options import SegmentOptions
+        from mfnet.model.raster.files.remote import reachable
         from mfnet.model.raster.pairs.join_tiles import joined
         from mfnet.model.raster.values.reading_options import ReadingOptions
 
@@ -76,7 +77,8 @@ class Segmenter:
         runtime = self._load(request, options)
         reading = ReadingOptions(**request.reading)
         with (
-            joined(_rasters(request), reading) as whole,
+            reachable(_rasters(request), _contents(request)) as there,
+            joined(there, reading) as whole,
             _paired(request, whole, reading, send) as pair,
             _preview(request, pair.grid, runtime.config.classes) as show,
         ):
@@ -172,7 +174,7 @@ def answer(request: Request, segmenter: Segmenter, send: Send) -> Done | Failed:
 
     # The API has checked the model and the rasters, and neither where results go nor the room
     # there is the caller's choice: what is wrong now is wrong with this machine.
-    ours = (
+    ours: tuple[type[Exception], ...] = (
         *(errors.UnknownModel, errors.BadCheckpoint, errors.BaseMissing, errors.ModelAltered),
         errors.MissingExtra,
         *(errors.RasterMissing, errors.InputChanged, errors.OutputNotWritable),
@@ -182,6 +184,8 @@ def answer(request: Request, segmenter: Segmenter, send: Send) -> Done | Failed:
             return Done(result=retrain(request, send))
         return Done(result=segmenter.run(request, send))
     except errors.MfnetError as error:
+        if not isinstance(request, RetrainRequest) and request.links:
+            ours = (*ours, errors.RasterUnreadable)  # maybe the store was away for too long
         theirs = isinstance(error, errors.InputError) and not isinstance(error, ours)
         return Failed(**error.to_dict(), input_fault=theirs)
     except Exception as error:
@@ -192,7 +196,17 @@ def answer(request: Request, segmenter: Segmenter, send: Send) -> Done | Failed:
 
 def _rasters(request: SegmentRequest) -> dict[str, Path]:
     given = {"ortho": request.ortho, "height": request.height, "dtm": request.dtm}
-    return {role: path for role, path in given.items() if path is not None}
+    there = {role: path for role, path in given.items() if path is not None}
+    return there | {role: Path(link) for role, link in request.links.items()}
+
+
+def _contents(request: SegmentRequest) -> dict[str, Any]:
+    """What rasters over the network hold."""
+    from mfnet.model.raster.files.remote import Content
+
+    return {
+        role: Content(request.sums.get(role), request.sizes.get(role, 0)) for role in request.links
+    }
 
 
 def _paired(request: SegmentRequest, whole: dict[str, Path], reading: Any, send: Send) -> Any:
@@ -380,7 +394,7 @@ def _write_item(request: MapRequest | JoinRequest, statistics: Result, config: A
         name, _, version = request.model_ref.partition("@")
         href = f"../../../models/{name}/versions/{version}"
         model = ModelAsset(href, "application/json")
-    seen = request.ortho.stat().st_mtime
+    seen = request.ortho.stat().st_mtime if request.seen is None else request.seen
     write_stac_item(request.out / map_outputs.ITEM, statistics, config, there, model, seen)
 
 

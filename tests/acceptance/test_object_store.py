@@ -18,6 +18,7 @@ import pytest
 import rasterio
 import torch
 import uvicorn
+from faulty_relay import FaultyRelay
 from forked import Worker, start_worker
 from postgres_server import Postgres
 from rasterio.transform import from_origin
@@ -43,6 +44,8 @@ pytestmark = pytest.mark.acceptance
 
 HEIGHT, WIDTH = 4608, 96
 PARTS = 2
+FAULTS = ["slow", None, None, "503", None, None, None, "cut answer", None, None, None]
+"""Of the store, one request after the other."""
 
 
 class Deployment:
@@ -73,14 +76,20 @@ class Deployment:
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
             thread.start()
             until(lambda: server.started)
-            with services.database.writing() as session:
-                _, secret = KeyRepository(session).create("user", "user")
-            address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-            headers = {"Authorization": f"Bearer {secret}"}
-            with httpx.Client(base_url=address, headers=headers, timeout=PATIENCE_S) as client:
-                yield client, services
-            server.should_exit = True
-            thread.join(30)
+            try:
+                yield from self._with_client(services, listening.getsockname()[1])
+            finally:
+                server.should_exit = True
+                thread.join(30)
+
+    def _with_client(
+        self, services: Services, port: int
+    ) -> Iterator[tuple[httpx.Client, Services]]:
+        with services.database.writing() as session:
+            _, secret = KeyRepository(session).create("user", "user")
+        how = {"headers": {"Authorization": f"Bearer {secret}"}, "timeout": PATIENCE_S}
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", **how) as client:
+            yield client, services
 
     def close(self) -> None:
         for worker in self.workers:
@@ -93,6 +102,7 @@ class Deployment:
 def deployment(tmp_path: Path, redis: Redis) -> Iterator[Deployment]:
     with tempfile.TemporaryDirectory() as of_postgres, moto_server() as address:
         Path(of_postgres).chmod(0o755)
+        relay = FaultyRelay(int(address.rpartition(":")[2]))
         postgres = Postgres(Path(of_postgres))
         postgres.start()
         make_bucket(address, "bucket")
@@ -102,13 +112,16 @@ def deployment(tmp_path: Path, redis: Redis) -> Iterator[Deployment]:
                 "MFNET_DATABASE_URL": postgres.url,
                 "MFNET_REDIS_URL": redis.url,
                 "MFNET_STORAGE": "s3://bucket/mfnet",
-                "MFNET_STORAGE_ENDPOINT": address,
+                "MFNET_STORAGE_ENDPOINT": relay.address,
                 "MFNET_STORAGE_KEY_ID": "key",
                 "MFNET_STORAGE_SECRET": "secret",
             },
         )
+        relay.meet(FAULTS)
         yield deployment
         deployment.close()
+        assert len(relay.met) > 20
+        relay.close()
         postgres.stop()
 
 
@@ -171,6 +184,7 @@ def test_the_same_map_as_in_one_folder(deployment: Deployment, tmp_path: Path) -
         assert client.get(address).json()["status"] == "successful", deployment.log.read_text()
         with services.database.reading() as session:
             assert len(PartRepository(session).of(job["jobID"])) == PARTS
+        assert not list(tmp_path.glob("worker-*/scratch/*/uploads/*"))  # blocks alone were fetched
         names = client.get(f"{address}/results").json()
         found = {name: client.get(f"{address}/results/{name}").content for name in names}
         assert found == in_one_folder(services, job["jobID"], tmp_path / "one")

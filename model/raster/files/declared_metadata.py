@@ -7,6 +7,7 @@ from typing import Any
 
 import rasterio
 from affine import Affine
+from rasterio.abc import FileContainer
 from rasterio.crs import CRS
 from rasterio.io import DatasetReader
 
@@ -32,12 +33,12 @@ class HiddenTags:
     domains: tuple[str, ...]
 
     @classmethod
-    def of(cls, path: Path | str) -> "HiddenTags":
+    def of(cls, path: Path | str, opener: FileContainer | None = None) -> "HiddenTags":
         """Those of a GeoTIFF, by a handle of its own, through which no pixel is read."""
         options = {key: value for key, value in OPEN_OPTIONS.items() if key != "OVERVIEW_LEVEL"}
         with (
             rasterio.Env(GTIFF_REPORT_COMPD_CS="YES"),
-            rasterio.open(path, driver="GTiff", **options) as raster,
+            rasterio.open(path, driver="GTiff", opener=opener, **options) as raster,
         ):
             return cls(raster.crs, raster.descriptions, tuple(raster.tag_namespaces()))
 

@@ -56,7 +56,7 @@ def gdal(path: Path, cache_bytes: int | None = None) -> Iterator[None]:
     except Exception as error:
         reason = " ".join(str(error.__cause__ or error).split()).replace(str(path), path.name)
         if (behind := remote.known(path)) is not None:
-            raise _not_fetched(path.name, reason.replace(behind.gdal_name, path.name)) from error
+            raise _not_fetched(path.name, behind.without_address(reason, path.name)) from error
         raise RasterUnreadable(
             f"{path.name}: truncated, damaged or not decodable ({reason[:300]}); copy it again "
             "from its source or rewrite it with gdal_translate",

@@ -1,6 +1,7 @@
 """Opens one GeoTIFF of a stranger and reads it: pixels, and which of them are valid."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -109,13 +110,17 @@ class GeoTiff:
         with gdal(path, CACHE_BYTES):
             driver, opening = ("VRT", {}) if mosaic else ("GTiff", OPEN_OPTIONS)
             opened = path if behind is None else behind.gdal_name
-            self.dataset = rasterio.open(opened, driver=driver, **opening)
+            opener = None if behind is None else behind.opener
+            self.dataset = rasterio.open(opened, driver=driver, opener=opener, **opening)
         self._pixels: DatasetReader | FetchedBlocks = self.dataset
         try:
             with gdal(path):
-                hidden = HiddenTags.of(files_of(path)[0] if behind is None else behind.gdal_name)
+                hidden = HiddenTags.of(
+                    files_of(path)[0] if behind is None else behind.gdal_name, opener
+                )
             if behind is not None:
-                self.layout = layout_of(self.dataset, hidden.domains, path.name)
+                layout = layout_of(self.dataset, hidden.domains, path.name)
+                self.layout = replace(layout, stored_bytes=behind.content.bytes)
                 self._pixels = FetchedBlocks(self.dataset, behind.blocks, behind.fetched)
             self._cache_bytes = min(CACHE_BYTES + self.layout.row_bytes, MOST_CACHE_BYTES)
             self._mask = MaskFile.of(self.sidecars, self.layout)
