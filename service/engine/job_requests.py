@@ -38,6 +38,7 @@ class JobRequests:
         self._settings = settings
         self._database = database
         self._storage = storage
+        self._sidecars: dict[str, bool] = {}
 
     def bring(self, job: Job) -> None:
         """Has all that the job reads on this machine: rasters, polygons, the model. Rasters that
@@ -144,8 +145,11 @@ class JobRequests:
         }
 
     def _has_sidecars(self, upload: Upload) -> bool:
-        path = self._storage.sidecars_here(upload.id)
-        return any(each.exists() for each in sidecar_files.beside(path))
+        if upload.id not in self._sidecars:  # it never changes
+            path = self._storage.sidecars_here(upload.id)
+            found = any(each.exists() for each in sidecar_files.beside(path))
+            self._sidecars[upload.id] = found
+        return self._sidecars[upload.id]
 
     def _uploads(self, job: Job) -> dict[str, Upload]:
         named = uploads_of(job.inputs)

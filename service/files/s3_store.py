@@ -109,7 +109,8 @@ class S3Store:
             try:
                 self._get(path)
             except FileNotFoundError:
-                pass
+                if path.suffix:  # no folder of ours has one
+                    raise
             else:
                 return path
         there = [each.path for each in self.found(path)]

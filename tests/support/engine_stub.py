@@ -39,6 +39,16 @@ PAUSE_S = {"slow": 0.1, "brisk": 0.03}
 ROWS = 100 * 32 * (STEPS + 1)  # of a raster whose parts make up the whole result
 
 
+def ortho(request: MapRequest | PartRequest) -> bytes:
+    """The orthophoto's bytes, wherever they are."""
+    if "ortho" not in request.links:
+        return request.ortho.read_bytes()
+    from mfnet.model.raster.files.linked_file import LinkedFile
+
+    size = request.sizes["ortho"]
+    return LinkedFile(request.links["ortho"], size, request.ortho).read(0, size)
+
+
 def result(ortho: bytes) -> bytes:
     """What the stub writes for an orthophoto: a chain of digests, one a step."""
     chain = [hashlib.sha256(ortho).digest()]
@@ -68,7 +78,7 @@ def answer(request: Request) -> Done | Failed:
 
 
 def whole(request: MapRequest) -> dict[str, Any]:
-    write_slowly(request.out / "classes.tif", result(request.ortho.read_bytes()), request)
+    write_slowly(request.out / "classes.tif", result(ortho(request)), request)
     return {}
 
 
@@ -91,7 +101,7 @@ def part(request: PartRequest) -> dict[str, Any] | Failed:
         with Path(f"{request.ortho}.computed").open("a") as log:
             log.write(f"{first} {os.getpid()}\n")
         beginning = folder / f"{first}.{os.getpid()}"
-        data = result(request.ortho.read_bytes())[first // 100 : stop // 100]
+        data = result(ortho(request))[first // 100 : stop // 100]
         write_slowly(beginning, data, request)
         beginning.rename(folder / str(first))
     return {}

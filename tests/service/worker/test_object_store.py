@@ -16,6 +16,7 @@ from waiting import until
 
 from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.repositories.keys import KeyRepository
+from mfnet.service.db.repositories.models import ModelRepository
 from mfnet.service.db.repositories.uploads import UploadRepository
 from mfnet.service.db.session import Database
 from mfnet.service.db.tables import Job
@@ -61,12 +62,13 @@ class Workers:
                 told = {"size": 6, "sha256": "", "report": report}
                 UploadRepository(session).add(name, self.owner, f"{name}.tif", **told)
 
-    def start(self, name: str) -> Storage:
+    def start(self, name: str, work: str = "segment") -> Storage:
         storage = storage_of(self.settings, self._folder / name)
         engine = Engine([sys.executable, engine_stub.__file__])
+        settings = self.settings.model_copy(update={"work": work})
         told: list[str] = []
         supervisor = Supervisor(
-            *(self.settings, self.database, storage, engine, name, self.shutdown, told.append)
+            *(settings, self.database, storage, engine, name, self.shutdown, told.append)
         )
         self.engines.append(engine)
 
@@ -174,6 +176,34 @@ def test_a_job_that_is_cancelled_while_files_are_on_their_way_ends(
     workers.threads[0].join(60)
     assert not workers.threads[0].is_alive()
     assert list(workers.storage.store.found(workers.storage.root / "jobs")) == []
+
+
+def test_a_retraining_goes_on_where_another_machine_was(workers: Workers, tmp_path: Path) -> None:
+    (tmp_path / "mine.safetensors").write_bytes(b"weights")
+    parent = workers.storage.models.add(tmp_path / "mine.safetensors")
+    told = {"model": "mine@1", "model_sha256": parent, "tiles": [], "folder": "/tiles"}
+    told |= {"recipe": "slow", "promote": True}
+    with workers.database.writing() as session:
+        ModelRepository(session).add("mine", parent, 7, {}, who="us", why="")
+        job_id = JobRepository(session).submit(workers.owner, "retrain", told)[0].id
+    storage = workers.storage
+    written = storage.run(job_id, 1) / "candidate.safetensors"
+    workers.start("one", "retrain")
+    until(lambda: sum(each.bytes for each in storage.store.found(written.parent)) > 100)
+    workers.shutdown.set()
+    workers.threads[0].join(60)
+    workers.shutdown.clear()
+    other = workers.start("other", "retrain")
+    until(lambda: (other.run(job_id, 1) / written.name).exists())
+    workers.threads[1].join(60)
+    assert workers.job(job_id).state == State.SUCCESSFUL
+    with workers.database.reading() as session:
+        model = ModelRepository(session).get("mine")
+    assert model is not None
+    assert model.version == 2
+    storage.models.check(model.sha256)
+    report = storage.folder(job_id, 2) / "report.html"
+    assert b"".join(storage.store.read(report)) == b"fine"
 
 
 def test_a_worker_keeps_no_copy_of_the_job_before(workers: Workers) -> None:
