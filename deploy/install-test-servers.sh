@@ -13,6 +13,12 @@ have_postgres() {
     have postgres || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null
 }
 
+# A store that speaks S3, of another make than the one among the Python packages.
+if ! have s3rver && have npm && [ "$(id -u)" -eq 0 ]; then
+    npm install --global --silent --no-audit --no-fund s3rver@3.7.1 >/dev/null 2>&1 ||
+        echo "Could not install s3rver; the tests that need it skip." >&2
+fi
+
 missing=()
 have redis-server || missing+=(redis-server)
 have_postgres || missing+=(postgresql)

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from faulty_relay import FAULTS, FaultyRelay
 from obstore.store import S3Store as Bucket
+from s3_server import s3rver
 
 from mfnet.service.errors import StoreAway
 from mfnet.service.files.s3_store import S3Store, s3_store
@@ -23,17 +24,24 @@ def settings_for(address: str, name: str) -> Settings:
     return Settings(
         storage=f"s3://bucket/{name}",
         storage_endpoint=address,
-        storage_key_id="key",
-        storage_secret="secret",
+        storage_key_id="S3RVER",
+        storage_secret="S3RVER",
     )
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(scope="session")
+def other_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A store of another make."""
+    with s3rver(tmp_path_factory.mktemp("s3rver")) as address:
+        yield address
+
+
+@pytest.fixture(params=["folder", "s3", "other_s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """A store on `tmp_path`."""
     if request.param == "folder":
         return FolderStore(tmp_path)
-    return s3_store(settings_for(request.getfixturevalue("s3"), tmp_path.name), tmp_path)
+    return s3_store(settings_for(request.getfixturevalue(request.param), tmp_path.name), tmp_path)
 
 
 def write(path: Path, content: bytes) -> Path:
@@ -126,7 +134,7 @@ def test_under_faults_the_bytes_are_the_same_and_nothing_is_left_over(
     fault: str, relay: FaultyRelay, s3: str, tmp_path: Path
 ) -> None:
     store = s3_store(settings_for(relay.address, tmp_path.name), tmp_path)
-    relay.meet([fault, None, None])
+    relay.meet([fault, None, None, None, fault, None, None])
     large, small = write(tmp_path / "u/large", LARGE), write(tmp_path / "u/small", b"small")
     store.keep(large, small)
     store.copy(small, tmp_path / "u/copy")
