@@ -102,8 +102,9 @@ class ModelFiles:
     def keep_export(self, source: Path, sha256: str) -> None:
         """Copies the export that lies beside a file that is kept; a model does without it."""
         export, target = source.with_suffix(".onnx"), self.path(sha256).with_suffix(".onnx")
-        if not export.is_file() or target.is_file():
+        if not export.is_file() or self._is_kept(target):
             return
+        self._folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(".part", f"{source.stem}.", self._folder)
         os.close(handle)
         part = Path(name)
@@ -129,6 +130,13 @@ class ModelFiles:
         except FileNotFoundError:
             return None
         return digest.hexdigest()
+
+    def _is_kept(self, path: Path) -> bool:
+        try:
+            self._store.stat(path)
+        except FileNotFoundError:
+            return False
+        return True
 
     def _share(self, sha256: str) -> None:
         if self._store.is_remote:

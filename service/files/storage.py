@@ -22,6 +22,7 @@ Paths are those of this machine's data folder. Where the files are kept in a sto
 keeps them, which all share, both do nothing.
 """
 
+import logging
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -36,6 +37,7 @@ from mfnet.service.files.model_store import ModelFiles
 from mfnet.service.files.store import FolderStore, Store, remove_copies
 from mfnet.service.settings import Settings
 
+_log = logging.getLogger(__name__)
 PART = ".part"
 REMOVED = "removed"
 _LINKED = "linked"
@@ -144,9 +146,9 @@ class Storage:
     def remove_upload(self, upload_id: str) -> None:
         """Removes an upload's file and what stands beside it, or its folder of tiles."""
         path = self.upload(upload_id)
+        sidecar_files.remove(path)
         if self.is_remote:
             self.store.remove(path, *sidecar_files.beside(path))
-        sidecar_files.remove(path)
 
     @contextmanager
     def changing(self, upload_id: str) -> Iterator[None]:
@@ -353,18 +355,28 @@ class Storage:
         self.store.remove(self._jobs / job_id / _LINKED)
 
     def discard(self, job_id: str, epoch: int) -> None:
-        """Remove what attempt `epoch` wrote."""
-        self.store.remove(self.folder(job_id, epoch))
+        """Remove what attempt `epoch` wrote; what a store keeps that is away goes with the job."""
+        with _removed_later(job_id):
+            self.store.remove(self.folder(job_id, epoch))
 
     def mark_removed(self, job_id: str) -> None:
         """Take note that the job's row goes now, and its files with it."""
+        folder = self._jobs / job_id
         if self.is_remote:
-            self.store.create(self._jobs / job_id / REMOVED, b"")
-        elif (self._jobs / job_id).is_dir():
-            (self._jobs / job_id / REMOVED).touch()
+            folder.mkdir(exist_ok=True)
+        if folder.is_dir():
+            (folder / REMOVED).touch()
+            self.share(folder / REMOVED)
 
     def keep_only(self, job_id: str, epoch: int | None) -> None:
-        """Remove parts and attempts of the job, but for one attempt, if `epoch` is not None."""
+        """Remove parts and attempts of the job, but for one attempt, if `epoch` is not None.
+
+        Of a store that is away the workers remove them later.
+        """
+        with _removed_later(job_id):
+            self._keep_only(job_id, epoch)
+
+    def _keep_only(self, job_id: str, epoch: int | None) -> None:
         job = self._jobs / job_id
         others = [each for each in self.store.folders(job) if each.name != str(epoch)]
         if others:
@@ -378,3 +390,11 @@ class Storage:
     @property
     def _jobs(self) -> Path:
         return self.root / "jobs"
+
+
+@contextmanager
+def _removed_later(job_id: str) -> Iterator[None]:
+    try:
+        yield
+    except StoreAway as error:
+        _log.warning("job %s: files that nobody needs stay for now: %s", job_id, error)

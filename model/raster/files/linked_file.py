@@ -16,8 +16,9 @@ import httpx
 from rasterio.abc import FileContainer
 
 _log = logging.getLogger(__name__)
-_PIECE_BYTES = 2 << 20
-_HELD = 16
+_PIECE_BYTES = 256 << 10
+_MOST_PIECES = 32
+_HELD = 128
 _PAUSES_S = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 _TIMEOUT_S = 30.0
 
@@ -36,6 +37,7 @@ class LinkedFile(FileContainer):  # type: ignore[misc] # rasterio has no types
         self._size = size
         self._path = str(path)
         self._pieces: OrderedDict[int, bytes] = OrderedDict()
+        self._next, self._run = 0, 1
         self._lock = threading.Lock()
         self._client = httpx.Client(timeout=_TIMEOUT_S)
 
@@ -60,15 +62,24 @@ class LinkedFile(FileContainer):  # type: ignore[misc] # rasterio has no types
 
     def _piece(self, number: int) -> bytes:
         with self._lock:
-            piece = self._pieces.pop(number, None) or self._fetched(number)
-            self._pieces[number] = piece
-            if len(self._pieces) > _HELD:
+            if number not in self._pieces:
+                # One behind the other: twice as many each time. Here and there: one each.
+                self._run = min(2 * self._run, _MOST_PIECES) if number == self._next else 1
+                self._next = number + self._run
+                self._fetch(number, self._run)
+            self._pieces.move_to_end(number)
+            while len(self._pieces) > _HELD:
                 self._pieces.popitem(last=False)
-            return piece
+            return self._pieces[number]
 
-    def _fetched(self, number: int) -> bytes:
+    def _fetch(self, number: int, count: int) -> None:
         start = number * _PIECE_BYTES
-        stop = min(start + _PIECE_BYTES, self._size)
+        content = self._asked(start, min(start + count * _PIECE_BYTES, self._size))
+        for at in range(0, len(content), _PIECE_BYTES):
+            self._pieces[number + at // _PIECE_BYTES] = content[at : at + _PIECE_BYTES]
+
+    def _asked(self, start: int, stop: int) -> bytes:
+        """A range, asked for until it is whole."""
         why = ""
         for pause_s in (*_PAUSES_S, 0.0):
             try:

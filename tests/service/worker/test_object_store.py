@@ -22,6 +22,8 @@ from mfnet.service.db.session import Database
 from mfnet.service.db.tables import Job
 from mfnet.service.domain.job import State
 from mfnet.service.engine.process import Engine
+from mfnet.service.errors import StoreAway
+from mfnet.service.files.s3_store import S3Store
 from mfnet.service.files.scratch import Scratch
 from mfnet.service.files.storage import Storage, storage_of
 from mfnet.service.settings import Settings
@@ -160,6 +162,24 @@ def test_a_worker_waits_for_a_store_that_is_away(
     relay.meet([])
     workers.check(job_id)
     assert workers.job(job_id).epoch == 1
+
+
+def test_what_cannot_be_removed_now_fails_no_job(
+    workers: Workers, relay: FaultyRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = workers.submit("small")
+    remove = S3Store.remove
+
+    def away(*_: object) -> None:
+        raise StoreAway("away")
+
+    monkeypatch.setattr(S3Store, "remove", away)
+    workers.start("one")
+    until(lambda: workers.job(job_id).state == State.SUCCESSFUL)
+    workers.threads[0].join(60)
+    monkeypatch.setattr(S3Store, "remove", remove)
+    workers.storage.keep_only(job_id, 1)
+    workers.check(job_id)
 
 
 def test_a_job_that_is_cancelled_while_files_are_on_their_way_ends(
