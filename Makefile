@@ -102,12 +102,14 @@ $(VENV)/.installed-service: requirements-service.lock pyproject.toml deploy/inst
 	@deploy/install.sh requirements-service.lock
 	@touch $@ $(VENV)/.installed
 
-$(VENV)/.installed-dev: requirements-dev.lock pyproject.toml deploy/install.sh
+$(VENV)/.installed-dev: requirements-dev.lock requirements-servers.lock pyproject.toml deploy/install.sh
 	@deploy/install.sh requirements-dev.lock
+	@deploy/install.sh requirements-servers.lock
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-service
 
-COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+COMPILE := $(LOCK) pyproject.toml
 
 lock:  ## Bring the locks in line with pyproject.toml; UPGRADE=1 also moves to newer versions.
 	@test -x $(BIN)/uv || { echo "make lock needs uv in $(VENV): run make check once" >&2; exit 1; }
@@ -115,6 +117,7 @@ lock:  ## Bring the locks in line with pyproject.toml; UPGRADE=1 also moves to n
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra service -c requirements.lock -o requirements-service.lock
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra service --extra train -c requirements-service.lock -o requirements-train.lock
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra dev -c requirements-train.lock -o requirements-dev.lock
+	$(LOCK) $(if $(UPGRADE),--upgrade) --group servers -o requirements-servers.lock
 
 clean:  ## Remove the environment, the demo's files and the caches.
 	rm -rf $(VENV) demo build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache \

@@ -50,6 +50,12 @@ else
     install=("$venv/bin/python" -m pip install --disable-pip-version-check)
 fi
 
+if [ "$lock" = requirements-servers.lock ]; then
+    # Beside the environment, not in it: see pyproject.toml.
+    "${install[@]}" --quiet --require-hashes --target "$venv/servers" -r "$lock"
+    exit
+fi
+
 case $lock in
     requirements.lock) size="about 250 MB" ;;
     requirements-service.lock) size="about 350 MB" ;;

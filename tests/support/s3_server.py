@@ -1,5 +1,6 @@
 """Stores that speak S3, as processes of their own on this machine: moto's server, and s3rver."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -12,10 +13,14 @@ import httpx
 import pytest
 from waiting import until
 
+_SERVERS = Path(sys.prefix) / "servers"
+
 
 @contextmanager
 def moto_server() -> Iterator[str]:
     """Yields the server's address; what it holds goes with it."""
+    if not _SERVERS.is_dir():
+        pytest.skip(f"no moto in {_SERVERS} (deploy/install.sh requirements-servers.lock)")
     ours = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1"]
     with _running(lambda port: [*ours, "-p", str(port)]) as address:
         yield address
@@ -42,7 +47,9 @@ def _running(command: Callable[[int], list[str]]) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = subprocess.Popen(command(port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    environment = os.environ | {"PYTHONPATH": str(_SERVERS)}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    server = subprocess.Popen(command(port), env=environment, **quiet)
     address = f"http://127.0.0.1:{port}"
     try:
         until(lambda: _answers(address))
