@@ -1,9 +1,9 @@
 """Who asks: `Authorization: Bearer KEY`, or Basic with the key as the password for programs that
 know nothing else, and what that key may see.
 
-A user sees what was made with the same key; an admin sees everybody's; a reader sees what the key
-that it is of sees, and changes nothing. What a caller may not see
-does not exist for them: 404. What everybody may know of and only an admin may do: 403.
+A user sees what was made with the same key, or with any key of the same group; an admin sees
+everybody's; a reader sees what the key that it is of sees, and changes nothing. What a caller may
+not see does not exist for them: 404. What everybody may know of and only an admin may do: 403.
 """
 
 import base64

@@ -54,7 +54,7 @@ class Key(Table):
     served: Mapped[float | None] = mapped_column(default=None)  # a worker last began work of its
     expires: Mapped[float | None] = mapped_column(default=None)
     used: Mapped[float | None] = mapped_column(default=None)  # last, to a minute
-    of_key: Mapped[str | None] = mapped_column(default=None)  # whose things a reader sees
+    of_key: Mapped[str | None] = mapped_column(default=None)  # whose things it sees
     webhook_secret: Mapped[str | None] = mapped_column(default=None)  # its callbacks are signed so
 
 

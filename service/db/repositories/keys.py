@@ -42,7 +42,7 @@ class Holder(NamedTuple):
 
     Attributes:
         key: Theirs.
-        role: Of the key whose things they see: the same, or that which a reader is of.
+        role: Of the key whose things they see: the same, or that which theirs is of.
     """
 
     key: Key
@@ -73,12 +73,12 @@ class KeyRepository:
             name: Whose it is.
             role: A `reader` sees what another key sees, and changes nothing.
             days: After which it is no key any more; None for never.
-            of_key: Of a reader, id of that other key.
+            of_key: Id of that other key; of a user, that of the key whose things they share.
 
         Returns:
             Its row, and the key itself, which cannot be had again.
         """
-        assert (role == "reader") == (of_key is not None)
+        assert of_key is not None or role != "reader"
         secret = f"mfn_{secrets.token_urlsafe(32)}"
         now = self._session.execute(select(clock())).scalar_one()
         key = Key(
@@ -142,7 +142,7 @@ class KeyRepository:
         """Keys, oldest first, the revoked ones too.
 
         Args:
-            owner: Only this one and its readers; None for all.
+            owner: Only this one and those that are of it; None for all.
         """
         query = select(Key).order_by(Key.created, Key.id)
         if owner is not None:
@@ -154,6 +154,13 @@ class KeyRepository:
         ends."""
         query = select(Key).where(_alive(Key)).order_by(Key.created, Key.id)
         return self._session.scalars(query.with_for_update()).all()
+
+    def shared(self, key_id: str, role: Role) -> Key | None:
+        """The living key that a new one of this role may be of: one that is of no other, and an
+        admin's for readers alone, since whoever shares it sees everybody's."""
+        key = next((key for key in self.living() if key.id == key_id), None)
+        allowed = {"reader": ("user", "admin"), "user": ("user",), "admin": ()}[role]
+        return key if key is not None and key.of_key is None and key.role in allowed else None
 
     def revoke(self, key_id: str) -> Key | None:
         """End the key's life; it is dead from this commit on. None where there is none alive."""
