@@ -70,6 +70,22 @@ class Settings(BaseSettings):
         "admin, and the API listens on a loopback address alone; the same as `mfnet serve "
         "--no-keys`",
     )
+    oidc_issuer: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        description="address of an OpenID Connect issuer whose tokens sign in people who have no "
+        "key, as its own description tells it",
+    )
+    oidc_client: str = Field(
+        default="mfnet",
+        description="id under which the issuer knows this service: tokens are for it, and the page "
+        "signs in with it",
+    )
+    oidc_admins: str = Field(
+        default="",
+        description="group or role, in the token's `groups` or `roles`, whose members are admins; "
+        "nobody by default",
+    )
     root_path: str = Field(
         default="",
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",

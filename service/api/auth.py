@@ -19,6 +19,7 @@ from fastapi.security import (
 )
 from fastapi.security.utils import get_authorization_scheme_param
 from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
 
 from mfnet.service.api.dependencies import ServicesOf
 from mfnet.service.api.local_requests import require_local
@@ -27,11 +28,12 @@ from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.repositories.keys import Holder, KeyRepository
 from mfnet.service.db.session import AWAY
 from mfnet.service.db.tables import Job
+from mfnet.service.domain.subject import Subject
 from mfnet.service.errors import Forbidden, Unauthorized
 from mfnet.service.operations.caller import Caller
 from mfnet.service.operations.context import Services
+from mfnet.service.operations.sign_in import is_token, sign_in
 from mfnet.service.operations.uploads import quotas
-from mfnet.service.settings import Settings
 
 _READING = ("GET", "HEAD", "OPTIONS")
 _READING_BY_POST = ("search_maps_by_body",)  # what is searched for stands in the body
@@ -51,7 +53,10 @@ class _Basic(HTTPBasic):
         return HTTPBasicCredentials(username=name, password=password)
 
 
-_bearer = HTTPBearer(auto_error=False, description="an API key, from `mfnet keys create`")
+_bearer = HTTPBearer(
+    auto_error=False,
+    description="an API key, from `mfnet keys create`, or a token of the OpenID Connect issuer",
+)
 
 
 _basic = _Basic(auto_error=False, description="any name, and an API key as the password")
@@ -67,17 +72,20 @@ async def secret(
     request: Request,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     basic: Annotated[str | None, Depends(_basic_password)],
-) -> str:
-    """What the request brings as its key, not looked at yet.
+) -> str | Subject:
+    """What the request brings as its key, not looked at yet, or whom its token names.
 
     Raises:
-        Unauthorized: Nothing, though a key is needed.
+        Unauthorized: Nothing, though a key is needed, or a token that is not valid.
+        SignInAway: A token, and its issuer does not answer.
         NotLocal: Nothing, and it is not from this machine.
     """
     found = bearer.credentials if bearer is not None else basic
-    settings: Settings = request.app.state.services.settings
-    if not found and SHARED not in request.scope and not settings.keys:
-        require_local(request, settings.origins)
+    services: Services = request.app.state.services
+    if found and is_token(services, found):
+        return await run_in_threadpool(sign_in, services, found)
+    if not found and SHARED not in request.scope and not services.settings.keys:
+        require_local(request, services.settings.origins)
         return ""
     if not found and SHARED not in request.scope:
         raise Unauthorized(
@@ -86,7 +94,7 @@ async def secret(
     return found or ""
 
 
-SecretOf = Annotated[str, Depends(secret)]
+SecretOf = Annotated[str | Subject, Depends(secret)]
 
 
 def caller(request: Request, services: ServicesOf, secret: SecretOf) -> Caller:
@@ -107,14 +115,14 @@ def caller(request: Request, services: ServicesOf, secret: SecretOf) -> Caller:
     return holder(request, services, found)
 
 
-def find_holder(services: Services, session: Session, secret: str) -> Holder | None:
+def find_holder(services: Services, session: Session, secret: str | Subject) -> Holder | None:
     """Whose key a request brings; of one that `secret` let pass without, the admin's."""
     keys = KeyRepository(session)
     return keys.first_admin() if _is_keyless(services, secret) else keys.find(secret)
 
 
 def find_holder_and_job(
-    services: Services, session: Session, secret: str, job_id: str
+    services: Services, session: Session, secret: str | Subject, job_id: str
 ) -> tuple[Holder | None, Job | None]:
     """As `find_holder`, and a job if they may see it."""
     keys = KeyRepository(session)
@@ -123,7 +131,7 @@ def find_holder_and_job(
     return keys.find_with_job(secret, job_id)
 
 
-def _is_keyless(services: Services, secret: str) -> bool:
+def _is_keyless(services: Services, secret: str | Subject) -> bool:
     return not secret and not services.settings.keys
 
 

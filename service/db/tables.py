@@ -47,6 +47,7 @@ class Key(Table):
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
     role: Mapped[str]  # reader | user | admin
+    # Of the key, or of whom an OpenID Connect issuer knows: `oidc:` and that of their id there.
     sha256: Mapped[str] = mapped_column(unique=True)
     prefix: Mapped[str]  # the first characters, so that its owner recognises it in a list
     created: Mapped[float]

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from mfnet.service.db.session import clock
 from mfnet.service.db.tables import Job, Key
+from mfnet.service.domain.subject import Subject
 
 Role = Literal["reader", "user", "admin"]
 
@@ -99,7 +101,24 @@ class KeyRepository:
         """The row of a key that exists."""
         return self._session.get_one(Key, key_id)
 
-    def find(self, secret: str) -> Holder | None:
+    def enrol(self, subject: Subject) -> str | None:
+        """There is a row for whoever an issuer knows, with their name and role; its id if it is
+        new. One that is revoked stays so."""
+        named = update(Key).where(Key.sha256 == _digest(subject))
+        values = {"name": subject.name, "role": subject.role}
+        if self._session.scalar(named.values(values).returning(Key.id)) is not None:
+            return None
+        now = self._session.execute(select(clock())).scalar_one()
+        key = Key(id=uuid.uuid4().hex, prefix="oidc", sha256=_digest(subject), created=now)
+        key.name, key.role = subject.name, subject.role
+        try:
+            with self._session.begin_nested():
+                self._session.add(key)
+        except IntegrityError:  # their second request was faster
+            return None
+        return key.id
+
+    def find(self, secret: str | Subject) -> Holder | None:
         """Whose key this is; None where it is unknown, revoked or expired, or of such a key."""
         row = self._session.execute(_FIND, {"sha256": _digest(secret)}).one_or_none()
         if row is None or not hmac.compare_digest(row[0].sha256, _digest(secret)):
@@ -122,7 +141,7 @@ class KeyRepository:
         query = select(Key.id).where(Key.id == key_id, _alive(Key))
         return self._session.scalars(query).one_or_none() is not None
 
-    def find_with_job(self, secret: str, job_id: str) -> tuple[Holder | None, Job | None]:
+    def find_with_job(self, secret: str | Subject, job_id: str) -> tuple[Holder | None, Job | None]:
         """Whose key this is as `find` has it, and a job if they may see it: one query, for what is
         asked most often."""
         asked = {"sha256": _digest(secret), "job_id": job_id}
@@ -174,5 +193,7 @@ class KeyRepository:
         return self._session.scalars(statement).one_or_none()
 
 
-def _digest(secret: str) -> str:
+def _digest(secret: str | Subject) -> str:
+    if isinstance(secret, Subject):  # with a colon, as the digest of no key
+        return f"oidc:{hashlib.sha256(secret.id.encode()).hexdigest()}"
     return hashlib.sha256(secret.encode()).hexdigest()

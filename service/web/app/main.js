@@ -7,6 +7,7 @@ import { job } from "./job.js";
 import { jobs } from "./jobs.js";
 import { models } from "./models.js";
 import { newMap } from "./new_map.js";
+import { returnFromSignIn, signOutHere, stayIn } from "./openid.js";
 import { service } from "./service.js";
 import { session } from "./session.js";
 import { signIn } from "./sign_in.js";
@@ -25,7 +26,7 @@ function show() {
   const [name, argument] = location.hash.slice(1).split("=");
   const entered = key.get() || !keyNeeded;
   header(entered ? name || "new" : "");
-  if (!entered) return main.replaceChildren(signIn(show, false));
+  if (!entered) return main.replaceChildren(signIn(show, { failed }));
   const view = VIEWS[name] || newMap;
   main.replaceChildren();
   document.title = `${t(`nav.${name in VIEWS ? name : "new"}`)} · MFNet`;
@@ -107,7 +108,7 @@ async function forAdmins(link) {
 }
 
 function signOut() {
-  key.forget();
+  signOutHere();
   show();
 }
 
@@ -123,7 +124,7 @@ window.addEventListener("signed-out", () => {
   if (!keyNeeded) return show();
   leave();
   header("");
-  main.replaceChildren(signIn(show, true));
+  main.replaceChildren(signIn(show, { wasIn: true }));
 });
 // What a click has started may end so, too.
 window.addEventListener("unhandledrejection", (event) => {
@@ -140,4 +141,6 @@ document.getElementById("skip").addEventListener("click", (event) => {
 });
 
 await loadText();
+const failed = await returnFromSignIn();
+stayIn();
 show();
