@@ -10,6 +10,7 @@ import base64
 from contextlib import suppress
 from typing import Annotated
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 from fastapi.security import (
     HTTPAuthorizationCredentials,
@@ -19,7 +20,6 @@ from fastapi.security import (
 )
 from fastapi.security.utils import get_authorization_scheme_param
 from sqlalchemy.orm import Session
-from starlette.concurrency import run_in_threadpool
 
 from mfnet.service.api.dependencies import ServicesOf
 from mfnet.service.api.local_requests import require_local
@@ -83,7 +83,8 @@ async def secret(
     found = bearer.credentials if bearer is not None else basic
     services: Services = request.app.state.services
     if found and is_token(services, found):
-        return await run_in_threadpool(sign_in, services, found)
+        limiter: CapacityLimiter = request.app.state.sign_ins
+        return await to_thread.run_sync(sign_in, services, found, limiter=limiter)
     if not found and SHARED not in request.scope and not services.settings.keys:
         require_local(request, services.settings.origins)
         return ""
@@ -125,9 +126,12 @@ def find_holder_and_job(
     services: Services, session: Session, secret: str | Subject, job_id: str
 ) -> tuple[Holder | None, Job | None]:
     """As `find_holder`, and a job if they may see it."""
-    keys = KeyRepository(session)
+    keys, jobs = KeyRepository(session), JobRepository(session)
     if _is_keyless(services, secret):
-        return keys.first_admin(), JobRepository(session).get(job_id)
+        return keys.first_admin(), jobs.get(job_id)
+    if isinstance(secret, Subject):
+        found = keys.find(secret)
+        return found, found and jobs.get(job_id, None if found.is_admin else found.owner)
     return keys.find_with_job(secret, job_id)
 
 
@@ -150,8 +154,8 @@ def holder(request: Request, services: Services, found: Holder | None) -> Caller
     reads = request.method in _READING or request.scope["route"].name in _READING_BY_POST
     if key.role == "reader" and not reads:
         raise Forbidden("this key reads alone; expected one that may change things")
-    scope = None if found.role == "admin" else found.owner
-    caller = Caller(found.owner, f"{key.name} ({key.id})", scope)
+    scope = None if found.is_admin else found.owner
+    caller = Caller(found.owner, f"{key.name} ({key.id})", scope, shares=key.of_key is not None)
     quotas.count_request(services, caller)
     if services.last_use.is_due(key.id):
         with suppress(*AWAY), services.database.writing() as session:

@@ -83,7 +83,9 @@ def _start_and_window(maps: Sequence[Finished]) -> tuple[float, float]:
         start_s, window_s = (ww * o - ow * w) / determinant, (oo * w - ow * o) / determinant
         if start_s >= 0 and window_s >= 0:
             return start_s, window_s
-    return 0.0, w / ww  # all of one size, or nothing that grows with it
+        if start_s >= 0:
+            return o / oo, 0.0  # so few windows that the start is all
+    return 0.0, w / ww
 
 
 def _dot(left: Sequence[float], right: Sequence[float]) -> float:

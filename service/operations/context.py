@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 from mfnet.service.db.session import Database
-from mfnet.service.domain.subject import Subject
 from mfnet.service.files.storage import Storage
 from mfnet.service.operations.inspection.file_inspection import Inspector
 from mfnet.service.operations.model_registry import Registry
@@ -23,7 +22,7 @@ class Services:
 
     Attributes:
         issuer: Who signs people in beside keys, if anybody.
-        enrolled: Whom it has signed in, as their rows say, by their ids.
+        signed_in: When the row of each whom it signs in was brought up to date, `time.monotonic`.
     """
 
     settings: Settings
@@ -37,7 +36,7 @@ class Services:
     tiles: TileDrawer
     link_secret: bytes
     issuer: OpenIdIssuer | None = None
-    enrolled: dict[str, Subject] = field(default_factory=dict)
+    signed_in: dict[str, float] = field(default_factory=dict)
 
 
 def make_services(settings: Settings) -> Services:

@@ -1,10 +1,11 @@
 """From an OpenID Connect token to a key's row: whoever signs in so owns things as a key does.
 
-The row is made by the first token, and its role and name follow the later ones. Revoking it shuts
-them out, whatever the issuer says.
+The row is made by the first token, and its role and name follow the later ones within a minute;
+what a request may do goes by its own token. Revoking the row shuts them out, whatever the issuer
+says.
 """
 
-import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,8 +16,7 @@ from mfnet.service.errors import SignInAway, Unauthorized
 from mfnet.service.operations.context import Services
 from mfnet.service.runtime.openid import IssuerAway, TokenRefused
 
-_log = logging.getLogger(__name__)
-
+_EVERY_S = 60.0
 _NAMES = ("preferred_username", "email", "name", "sub")
 _GROUPS = ("groups", "roles")
 _LONGEST_NAME = 200
@@ -39,18 +39,23 @@ def sign_in(services: Services, token: str) -> Subject:
         claims = services.issuer.claims(token)
     except TokenRefused as error:
         raise Unauthorized(f"this token is not accepted: {error}; sign in again") from None
-    except IssuerAway as error:
-        _log.warning("%s does not answer: %s", services.issuer.issuer, error)
+    except IssuerAway:
         raise SignInAway("who signs people in does not answer; try again in a minute") from None
     subject = _subject(claims, services.settings.oidc_admins)
-    if services.enrolled.get(subject.id) != subject:
-        with services.database.writing() as session:
-            made = KeyRepository(session).enrol(subject)
-            if made is not None:
-                told = {"role": subject.role, "name": subject.name}
-                AuditLog(session).note(services.issuer.issuer, "key created", made, **told)
-        services.enrolled[subject.id] = subject
+    now = time.monotonic()
+    if now - services.signed_in.get(subject.id, -_EVERY_S) >= _EVERY_S:
+        _enrol(services, services.issuer.issuer, subject)
+        services.signed_in[subject.id] = now  # not before: others find the row then
     return subject
+
+
+def _enrol(services: Services, issuer: str, subject: Subject) -> None:
+    """There is a row for them; it says who they are now, for lists and the audit log."""
+    with services.database.writing() as session:
+        key, before = KeyRepository(session).enrol(subject)
+        if before != key.role:
+            action = "key created" if before is None else "role changed"
+            AuditLog(session).note(issuer, action, key.id, role=key.role, name=key.name)
 
 
 def _subject(claims: Mapping[str, Any], admins: str) -> Subject:
@@ -64,4 +69,6 @@ def _subject(claims: Mapping[str, Any], admins: str) -> Subject:
 
 
 def _listed(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
     return [str(each) for each in value] if isinstance(value, list) else []

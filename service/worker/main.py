@@ -20,7 +20,7 @@ from mfnet.service.domain.job import RETRAIN
 from mfnet.service.engine.process import Engine
 from mfnet.service.files.storage import Storage
 from mfnet.service.queue import JobNotifier, make_celery
-from mfnet.service.runtime import logging_setup
+from mfnet.service.runtime import logging_setup, tracing
 from mfnet.service.settings import Settings
 from mfnet.service.worker.celery_tasks import register
 from mfnet.service.worker.first_jobs import FirstJobs
@@ -40,6 +40,7 @@ def work(settings: Settings) -> int:
     minutes later with status 70: whoever started it may then start it again.
     """
     logging_setup.configure(settings.log_level, settings.log_format)
+    tracing.send(settings.traces_url, "worker")
     if settings.work == RETRAIN:
         os.nice(_RETRAINING_NICE)  # the engine, too: it inherits it
     storage = Storage(settings.data_dir)
@@ -112,6 +113,7 @@ class WorkerEnd:
         with self._closing:
             self._engine.stop()
             self._database.close()
+            tracing.end()
         return _POISONED_STATUS if self._supervisor.first_jobs.poisoned.is_set() else 0
 
     def _exit_when_done(self) -> None:

@@ -19,6 +19,8 @@ from mfnet.service.domain.subject import Subject
 Role = Literal["reader", "user", "admin"]
 
 _DAY_S = 24 * 3600
+_PERSON = "oidc:"  # no digest has a colon
+_ABSENT_DAYS = 30.0
 _SHOWN = 8  # characters of a key that a list shows: "mfn_" and four more
 
 
@@ -26,16 +28,33 @@ def _alive(key: type[Key]) -> ColumnElement[bool]:
     return and_(key.revoked.is_(None), or_(key.expires.is_(None), key.expires > clock()))
 
 
-# Put together once: that takes as long as asking.
+def _is_person(key: type[Key]) -> ColumnElement[bool]:
+    """Whether it is the row of somebody whom an issuer signs in."""
+    return key.sha256.startswith(_PERSON, autoescape=True)
+
+
+def _lends(key: type[Key]) -> ColumnElement[bool]:
+    """Whether others may use it for theirs: of a person, while they sign in now and then, as the
+    issuer does not tell who has left."""
+    seen = func.coalesce(key.used, key.created) > clock() - _ABSENT_DAYS * _DAY_S
+    return and_(_alive(key), or_(~_is_person(key), seen))
+
+
 _OWNER = aliased(Key)
+# A user of another key, an admin's too, is a user; a reader sees what an admin sees, but not as a
+# person's, whose role is that of each of their tokens.
+_IS_ADMIN = or_(
+    and_(Key.role == "admin", ~_is_person(Key)),
+    and_(Key.role == "reader", _OWNER.role == "admin", ~_is_person(_OWNER)),
+)
+# Put together once: that takes as long as asking.
 _FIND = (
-    select(Key, _OWNER.role)
+    select(Key, _IS_ADMIN)
     .join(_OWNER, _OWNER.id == func.coalesce(Key.of_key, Key.id))
-    .where(Key.sha256 == bindparam("sha256"), _alive(Key), _alive(_OWNER))
+    .where(Key.sha256 == bindparam("sha256"), _alive(Key), _lends(_OWNER))
 )
 _FIND_WITH_JOB = _FIND.add_columns(Job).outerjoin(
-    Job,
-    and_(Job.id == bindparam("job_id"), or_(_OWNER.role == "admin", Job.owner == _OWNER.id)),
+    Job, and_(Job.id == bindparam("job_id"), or_(_IS_ADMIN, Job.owner == _OWNER.id))
 )
 
 
@@ -44,11 +63,11 @@ class Holder(NamedTuple):
 
     Attributes:
         key: Theirs.
-        role: Of the key whose things they see: the same, or that which theirs is of.
+        is_admin: They see everybody's things.
     """
 
     key: Key
-    role: str
+    is_admin: bool
 
     @property
     def owner(self) -> str:
@@ -101,25 +120,41 @@ class KeyRepository:
         """The row of a key that exists."""
         return self._session.get_one(Key, key_id)
 
-    def enrol(self, subject: Subject) -> str | None:
-        """There is a row for whoever an issuer knows, with their name and role; its id if it is
-        new. One that is revoked stays so."""
-        named = update(Key).where(Key.sha256 == _digest(subject))
-        values = {"name": subject.name, "role": subject.role}
-        if self._session.scalar(named.values(values).returning(Key.id)) is not None:
-            return None
+    def enrol(self, subject: Subject) -> tuple[Key, str | None]:
+        """There is a row for whoever an issuer knows, with their name and role; one that is revoked
+        stays so.
+
+        Returns:
+            The row, and the role that it had before; None if it is new.
+        """
+        query = select(Key).where(Key.sha256 == _digest(subject)).with_for_update()
+        key, before = self._session.scalars(query).one_or_none(), None
+        if key is not None:
+            before, key.name, key.role = key.role, subject.name, subject.role
+            return key, before
         now = self._session.execute(select(clock())).scalar_one()
-        key = Key(id=uuid.uuid4().hex, prefix="oidc", sha256=_digest(subject), created=now)
-        key.name, key.role = subject.name, subject.role
+        key = Key(
+            id=uuid.uuid4().hex,
+            name=subject.name,
+            role=subject.role,
+            sha256=_digest(subject),
+            prefix="oidc",
+            created=now,
+        )
         try:
             with self._session.begin_nested():
                 self._session.add(key)
         except IntegrityError:  # their second request was faster
-            return None
-        return key.id
+            key = self._session.scalars(query).one()
+            before = key.role
+        return key, before
 
     def find(self, secret: str | Subject) -> Holder | None:
         """Whose key this is; None where it is unknown, revoked or expired, or of such a key."""
+        if isinstance(secret, Subject):
+            query = select(Key).where(Key.sha256 == _digest(secret), _alive(Key))
+            key = self._session.scalars(query).one_or_none()
+            return None if key is None else Holder(key, secret.role == "admin")
         row = self._session.execute(_FIND, {"sha256": _digest(secret)}).one_or_none()
         if row is None or not hmac.compare_digest(row[0].sha256, _digest(secret)):
             return None
@@ -129,19 +164,19 @@ class KeyRepository:
         """The oldest admin's key that is alive, for a service that asks for none."""
         query = (
             select(Key)
-            .where(Key.role == "admin", _alive(Key))
+            .where(Key.role == "admin", _alive(Key), ~_is_person(Key))
             .order_by(Key.created, Key.id)
             .limit(1)
         )
         key = self._session.scalars(query).one_or_none()
-        return None if key is None else Holder(key, key.role)
+        return None if key is None else Holder(key, is_admin=True)
 
     def is_alive(self, key_id: str) -> bool:
-        """Whether there is this key, neither revoked nor expired."""
-        query = select(Key.id).where(Key.id == key_id, _alive(Key))
+        """Whether there is this key, neither revoked nor expired, nor of a person who is gone."""
+        query = select(Key.id).where(Key.id == key_id, _lends(Key))
         return self._session.scalars(query).one_or_none() is not None
 
-    def find_with_job(self, secret: str | Subject, job_id: str) -> tuple[Holder | None, Job | None]:
+    def find_with_job(self, secret: str, job_id: str) -> tuple[Holder | None, Job | None]:
         """Whose key this is as `find` has it, and a job if they may see it: one query, for what is
         asked most often."""
         asked = {"sha256": _digest(secret), "job_id": job_id}
@@ -181,6 +216,11 @@ class KeyRepository:
         allowed = {"reader": ("user", "admin"), "user": ("user",), "admin": ()}[role]
         return key if key is not None and key.of_key is None and key.role in allowed else None
 
+    def is_last_admin(self, key_id: str) -> bool:
+        """Whether no other key is an admin's for good; a person is one by their next token."""
+        query = select(Key.id).where(Key.role == "admin", _alive(Key), ~_is_person(Key))
+        return list(self._session.scalars(query)) == [key_id]
+
     def revoke(self, key_id: str) -> Key | None:
         """End the key's life; it is dead from this commit on. None where there is none alive."""
         statement = (
@@ -194,6 +234,6 @@ class KeyRepository:
 
 
 def _digest(secret: str | Subject) -> str:
-    if isinstance(secret, Subject):  # with a colon, as the digest of no key
-        return f"oidc:{hashlib.sha256(secret.id.encode()).hexdigest()}"
+    if isinstance(secret, Subject):
+        return _PERSON + hashlib.sha256(secret.id.encode(errors="surrogatepass")).hexdigest()
     return hashlib.sha256(secret.encode()).hexdigest()

@@ -7,7 +7,7 @@ import { job } from "./job.js";
 import { jobs } from "./jobs.js";
 import { models } from "./models.js";
 import { newMap } from "./new_map.js";
-import { returnFromSignIn, signOutHere, stayIn } from "./openid.js";
+import { returnFromSignIn, stayIn } from "./openid.js";
 import { service } from "./service.js";
 import { session } from "./session.js";
 import { signIn } from "./sign_in.js";
@@ -15,6 +15,7 @@ import { LANGUAGES, chooseLanguage, language, loadText, t } from "./text.js";
 
 const main = document.getElementById("main");
 let leave = () => {};
+let failed = false; // an issuer did not sign in
 
 /** Each view gets its element and a signal that ends with it. */
 const VIEWS = { new: newMap, jobs, job, files, models, service };
@@ -26,7 +27,11 @@ function show() {
   const [name, argument] = location.hash.slice(1).split("=");
   const entered = key.get() || !keyNeeded;
   header(entered ? name || "new" : "");
-  if (!entered) return main.replaceChildren(signIn(show, { failed }));
+  if (!entered) {
+    main.replaceChildren(signIn(show, { failed }));
+    failed = false;
+    return undefined;
+  }
   const view = VIEWS[name] || newMap;
   main.replaceChildren();
   document.title = `${t(`nav.${name in VIEWS ? name : "new"}`)} · MFNet`;
@@ -108,7 +113,7 @@ async function forAdmins(link) {
 }
 
 function signOut() {
-  signOutHere();
+  key.forget();
   show();
 }
 
@@ -141,6 +146,6 @@ document.getElementById("skip").addEventListener("click", (event) => {
 });
 
 await loadText();
-const failed = await returnFromSignIn();
+failed = await returnFromSignIn();
 stayIn();
 show();

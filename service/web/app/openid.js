@@ -3,8 +3,7 @@
 import { key, root } from "./api.js";
 
 const STARTED = "mfnet.sign-in";
-const REFRESH = "mfnet.refresh";
-const BEFORE_END_S = 30;
+const SOONEST_S = 30;
 const { issuer, client } = document.documentElement.dataset;
 
 /** Whether this service has an issuer. */
@@ -40,31 +39,33 @@ export async function returnFromSignIn() {
   if (!told.has("code") || told.get("state") !== started?.state) return true;
   const asked = { grant_type: "authorization_code", code: told.get("code"), redirect_uri: here() };
   try {
-    const token = await ask({ ...asked, code_verifier: started.verifier });
-    return claims(token).nonce !== started.nonce && (signOutHere(), true);
+    const told = await ask({ ...asked, code_verifier: started.verifier });
+    if (claims(told.id_token).nonce !== started.nonce) return true;
+    key.setRenewable(told.id_token, told.refresh_token);
+    return false;
   } catch {
     return true;
   }
 }
 
-/** Ask for the next token before this one ends. */
-export function stayIn() {
-  const refresh = sessionStorage.getItem(REFRESH);
-  if (!hasIssuer || !refresh || !key.get()) return;
-  const left = claims(key.get()).exp - Date.now() / 1000 - BEFORE_END_S;
-  setTimeout(
-    async () => {
-      if (sessionStorage.getItem(REFRESH) !== refresh) return; // signed out meanwhile
-      await ask({ grant_type: "refresh_token", refresh_token: refresh }).then(stayIn, () => {});
-    },
-    1000 * Math.min(Math.max(left, 1), 86400),
-  );
+/** Ask for the next token before this one ends; `isNew`: it has just come. */
+export function stayIn(isNew = false) {
+  const renewal = key.renewal();
+  if (!hasIssuer || !renewal) return;
+  const { exp, iat } = claims(key.get());
+  // The issuer's clock may be another than this computer's: only what is new is known to last.
+  const most = Math.max(0.8 * (exp - iat), SOONEST_S);
+  const wait = isNew ? most : Math.min(Math.max(exp - Date.now() / 1000 - SOONEST_S, 1), most);
+  setTimeout(() => renew(renewal), 1000 * Math.min(wait, 86400));
 }
 
-/** Forget what the issuer gave. */
-export function signOutHere() {
-  sessionStorage.removeItem(REFRESH);
-  key.forget();
+async function renew(renewal) {
+  if (key.renewal() !== renewal) return; // signed out meanwhile, or in as somebody else
+  const asked = { grant_type: "refresh_token", refresh_token: renewal };
+  const told = await ask(asked).catch(() => null);
+  if (!told || key.renewal() !== renewal) return;
+  key.setRenewable(told.id_token, told.refresh_token || renewal);
+  stayIn(true);
 }
 
 async function ask(asked) {
@@ -74,9 +75,7 @@ async function ask(asked) {
   if (!response.ok) throw new Error(`the issuer answers ${response.status}`);
   const told = await response.json();
   if (!told.id_token) throw new Error("the issuer gives no ID token");
-  key.set(told.id_token, false);
-  if (told.refresh_token) sessionStorage.setItem(REFRESH, told.refresh_token);
-  return told.id_token;
+  return told;
 }
 
 async function described() {

@@ -22,18 +22,21 @@ class Standin(http.server.ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.described_as = self.url
         self.public: list[dict[str, Any]] = []
-        self.asked = 0
+        self.told: Any = None  # in place of the keys
+        self.asked = self.described = 0
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     server: Standin
 
     def do_GET(self) -> None:
-        told: dict[str, Any] = {"keys": self.server.public}
+        told: Any = {"keys": self.server.public}
         if self.path == "/.well-known/openid-configuration":
             told = {"issuer": self.server.described_as, "jwks_uri": f"{self.server.url}/keys"}
+            self.server.described += 1
         else:
             self.server.asked += 1
+            told = told if self.server.told is None else self.server.told
         self.send_response(200)
         self.end_headers()
         self.wfile.write(json.dumps(told).encode())
@@ -109,25 +112,57 @@ def test_a_token_that_has_ended_or_is_for_others_is_refused(
         OpenIdIssuer(standin.url, "mfnet").claims(token(standin.url, ONE, "a", **changed))
 
 
+class Clock:
+    """Seconds that a test lets pass."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 def test_a_new_key_of_the_issuers_is_found_and_made_up_ones_do_not_make_us_ask(
     standin: Standin,
 ) -> None:
-    standin.public = [public(ONE, "a")]
-    issuer = OpenIdIssuer(standin.url, "mfnet")
+    standin.public, clock = [public(ONE, "a")], Clock()
+    issuer = OpenIdIssuer(standin.url, "mfnet", clock)
     issuer.claims(token(standin.url, ONE, "a"))
     standin.public = [public(TWO, "b")]
+    clock.now += 11
     assert issuer.claims(token(standin.url, TWO, "b"))["sub"] == "anna"
-    asked = standin.asked
     for made_up in range(5):
         with pytest.raises(TokenRefused, match="does not have"):
             issuer.claims(token(standin.url, TWO, str(made_up)))
-    assert standin.asked == asked
+    assert standin.asked == 2
 
 
-def test_an_issuer_that_is_away_or_another_is_told(standin: Standin) -> None:
+def test_known_keys_are_good_for_a_day_while_the_issuer_is_away(standin: Standin) -> None:
+    standin.public, clock = [public(ONE, "a")], Clock()
+    issuer = OpenIdIssuer(standin.url, "mfnet", clock)
+    mine = token(standin.url, ONE, "a")
+    issuer.claims(mine)
+    for answer in ([], {"keys": []}, "<html>", {"keys": [{"kty": "odd"}]}, 7):
+        clock.now += 3600
+        standin.told = answer
+        assert issuer.claims(mine)["sub"] == "anna"
+    clock.now += 24 * 3600
+    with pytest.raises(IssuerAway):
+        issuer.claims(mine)
+    standin.told = None
+    clock.now += 11
+    assert issuer.claims(mine)["sub"] == "anna"
+
+
+def test_an_issuer_that_is_away_or_another_is_told_and_not_asked_at_once_again(
+    standin: Standin,
+) -> None:
     standin.public = [public(ONE, "a")]
     standin.described_as = "https://another.example"
-    with pytest.raises(IssuerAway, match="another issuer"):
-        OpenIdIssuer(standin.url, "mfnet").claims(token(standin.url, ONE, "a"))
-    with pytest.raises(IssuerAway):
-        OpenIdIssuer("http://127.0.0.1:9", "mfnet").claims(token("http://127.0.0.1:9", ONE, "a"))
+    issuer, clock = None, Clock()
+    for url in (standin.url, "http://127.0.0.1:9"):
+        issuer = OpenIdIssuer(url, "mfnet", clock)
+        for _ in range(2):
+            with pytest.raises(IssuerAway):
+                issuer.claims(token(url, ONE, "a"))
+    assert standin.described == 1

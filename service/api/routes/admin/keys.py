@@ -43,6 +43,8 @@ def create_key(
     of_key = body.of or (caller.key_id if body.role == "reader" else None)
     if caller.scope is not None and (body.role != "reader" or of_key != caller.key_id):
         raise Forbidden("this takes a key with the role admin; your own key may have readers")
+    if caller.scope is not None and caller.shares:  # a reader would outlive the caller's key
+        raise Forbidden("this takes a key with the role admin: yours is one of a group's")
     with services.database.writing() as session:
         keys = KeyRepository(session)
         if of_key is not None and keys.shared(of_key, body.role) is None:
@@ -67,7 +69,7 @@ def revoke_key(key_id: str, services: ServicesOf, caller: CallerOf) -> KeyInfo:
             living = {key.id: key for key in readers if key.of_key == caller.scope}
         if key_id not in living:
             raise NoSuchKey(f"no key {key_id!r} that is not revoked", key=key_id)
-        if [key.id for key in living.values() if key.role == "admin"] == [key_id]:
+        if keys.is_last_admin(key_id):
             raise LastAdmin("this is the last admin's key; make another one first", key=key_id)
         revoked = keys.revoke(key_id)
         if revoked is None:  # another request was faster
