@@ -34,6 +34,7 @@ from mfnet.model.raster.pairs.report import (
     describe,
     estimate,
 )
+from mfnet.model.raster.pairs.scan_watch import ScanWatch
 from mfnet.model.raster.products.areas.zone_areas import Zones
 from mfnet.model.raster.values.reading_options import ReadingOptions
 from mfnet.model.raster.vectors.polygon_formats import is_polygons
@@ -102,10 +103,11 @@ def inspect_pair(
             report = report.model_copy(update=found)
         if quick:
             return report
-        parts: dict[str, tuple[GeoTiff, Read]] = {"ortho": (pair.ortho, pair.ortho.read)}
+        watch = ScanWatch(pair)
+        parts: dict[str, tuple[GeoTiff, Read]] = {"ortho": (pair.ortho, _colours(pair, watch))}
         for name, part in (("height", pair.height), ("dtm", pair.dtm)):
             if part is not None:
-                parts[name] = (part.source, _metres(part))
+                parts[name] = (part.source, _metres(part, name, watch))
         total = sum(source.layout.declared_bytes for source, _ in parts.values())
         done = 0
         scanned: dict[str, RasterReport] = {}
@@ -117,7 +119,7 @@ def inspect_pair(
         turned = turn_remarks(pair) if shift is None else []
         told = {
             "shift_px": None if shift is None else (shift.columns, shift.rows),
-            "remarks": [*report.remarks, *shift_remarks(pair, shift), *turned],
+            "remarks": [*report.remarks, *watch.remarks(), *shift_remarks(pair, shift), *turned],
         }
         return report.model_copy(update={**scanned, **told, "scanned": True})
 
@@ -315,11 +317,23 @@ def _ending(progress: Progress | None, seconds: float | None) -> Progress | None
     return advance
 
 
-def _metres(part: AlignedHeight) -> Read:
+def _colours(pair: RasterPair, watch: ScanWatch) -> Read:
+    """Reads the orthophoto."""
+
+    def read(window: Window) -> tuple[np.ndarray, np.ndarray]:
+        values, valid = pair.ortho.read(window)
+        watch.see_colours(window, values, valid)
+        return values, valid
+
+    return read
+
+
+def _metres(part: AlignedHeight, name: str, watch: ScanWatch) -> Read:
     """Reads a height raster's own grid, in metres."""
 
     def read(window: Window) -> tuple[np.ndarray, np.ndarray]:
         metres = part.read_source(window)
+        watch.see_heights(name, metres)
         return metres[np.newaxis], np.isfinite(metres)
 
     return read

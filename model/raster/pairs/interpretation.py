@@ -16,6 +16,11 @@ from mfnet.model.raster.pairs.sampled_colours import SampledColours, valid_pixel
 from mfnet.model.raster.remark import Remark
 from mfnet.model.raster.values.collars import Collar
 from mfnet.model.raster.values.colour_bands import decide_white
+from mfnet.model.raster.values.damage.lines import (
+    find_copied_lines,
+    tell_of_copied_lines,
+    tell_of_zero_lines,
+)
 from mfnet.model.raster.values.fill_values import ABOVE_GROUND_M, possible
 from mfnet.model.raster.values.ground_level import (
     Source,
@@ -39,6 +44,7 @@ from mfnet.model.raster.values.uneven_heights import (
 )
 
 _MISSING_TOLD = 0.005
+_SMALL_PX = 1 << 18
 Read = Callable[[Window], tuple[np.ndarray, np.ndarray]]
 """Values (bands, h, w) and validity (h, w) of a window."""
 
@@ -289,13 +295,29 @@ def _oddities(
     """What is odd about heights above ground, unless the caller knows."""
     height, sample = parts[0]
     file = height.source.path.name
+    for part, own in parts:
+        code = "dtm" if part.source.role is Role.DTM else "height"
+        stored = [
+            (each[np.newaxis], known) for each, known in zip(own.stored, own.valid, strict=True)
+        ]
+        found = find_copied_lines(stored)
+        yield from tell_of_copied_lines(part.source.path.name, code, found)
     if options.height_offset is None:
         yield from tell_of_uneven_ground(file, windows, above)
     if options.height_nodata is None and len(parts) == 1:
         yield from tell_of_zeros(file, sample, height.values)
+        yield from tell_of_zero_lines(file, [*above, *_whole_if_small(height)])
         yield from tell_of_cut_heights(file, sample, height.values)
     if options.height_unit is None:
         yield from tell_of_low_heights(file, above)
+
+
+def _whole_if_small(height: AlignedHeight) -> list[np.ndarray]:
+    """A small raster of heights as one window, which says as much as two of a sample; else none."""
+    rows, columns = height.source.grid.height, height.source.grid.width
+    if rows * columns > _SMALL_PX:
+        return []
+    return [height.read_source(Window(0, 0, columns, rows))] * 2
 
 
 def _check_plateaus(

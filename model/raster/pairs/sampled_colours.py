@@ -11,6 +11,11 @@ from mfnet.model.raster.files.geotiff import GeoTiff
 from mfnet.model.raster.remark import Remark
 from mfnet.model.raster.values.collars import Collar, find_collars, find_collars_of
 from mfnet.model.raster.values.colour_bands import decide_white, tell_of_no_colours
+from mfnet.model.raster.values.damage.lines import (
+    find_copied_lines,
+    tell_of_copied_lines,
+    tell_of_lost_bands,
+)
 from mfnet.model.raster.values.damage.one_colour import find_one_colour, tell_of_one_colour
 from mfnet.model.raster.values.dull_colours import tell_of_dull_colours, tell_of_hidden_picture
 from mfnet.model.raster.values.flat_colours import flat_of, is_painted
@@ -51,6 +56,8 @@ class SampledColours:
         self.pixels = valid_pixels(read)
         if not any(each.code == "ortho.collar_maybe" for each in self.remarks):
             self.remarks += tell_of_one_colour(file, find_one_colour(read, self.white))
+        self.remarks += tell_of_copied_lines(file, "ortho", find_copied_lines(read))
+        self.remarks += tell_of_lost_bands(file, read, ortho.bands, self.white)
         self.remarks += tell_of_dull_colours(file, self.pixels, ortho.bands, self.white)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mfnet.model.raster.pairs.inspection import inspect_pair
 from mfnet.model.raster.pairs.pair import RasterPair
 from mfnet.model.raster.values.reading_options import ReadingOptions
 
@@ -92,3 +93,76 @@ def test_clipped_shadows_and_saturated_roofs_are_no_word_worth(opened: Any, end:
     light = np.clip(1.4 * np.sin(ROWS / 9) * np.cos(COLUMNS / 9) * 128 + end, 0, 255)
     with opened(np.clip(light + picture() * 0.1, 0, 255).astype("uint8")) as pair:
         assert "ortho.one_colour" not in codes(pair)
+
+
+# ---- lines -------------------------------------------------------------------------------------
+
+
+def copied(values: np.ndarray, first: int, stop: int) -> np.ndarray:
+    """Rows that a copy of the first of them has replaced."""
+    found = values.copy()
+    found[..., first:stop, :] = found[..., first : first + 1, :]
+    return found
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_copied_lines_are_told_in_either_raster(opened: Any, turned: bool) -> None:
+    kind = "columns" if turned else "rows"
+    for name, values in (("ortho", picture()), ("height", metres())):
+        lost = copied(values, 90, 130)
+        lost = np.swapaxes(lost, -1, -2) if turned else lost
+        with opened(**{"ortho" if name == "ortho" else "heights": lost}) as pair:
+            assert codes(pair) == [f"{name}.copied_lines"]
+            assert kind in pair.report.remarks[0].message
+
+
+@pytest.mark.parametrize("times", [2, 4, 12])
+def test_pixels_that_were_made_larger_are_no_copied_lines(opened: Any, times: int) -> None:
+    larger = [
+        np.repeat(np.repeat(values[..., ::times, ::times], times, -1), times, -2)
+        for values in (picture(), metres())
+    ]
+    with opened(*larger) as pair:
+        assert "copied_lines" not in str(codes(pair))
+
+
+@pytest.mark.parametrize("lost", [ROWS % 16 == 3, (COLUMNS > 60) & (COLUMNS < 71)])
+def test_lines_of_zeros_among_heights_are_told(opened: Any, lost: np.ndarray) -> None:
+    with opened(heights=np.where(lost, 0, metres())) as pair:
+        assert codes(pair) == ["height.zero_lines"]
+    with opened(heights=np.where(lost, 0, metres()), height_nodata=0) as pair:
+        assert np.array_equal(~pair.read(0, SIDE).valid["ndsm"], lost)
+        assert codes(pair) == ["height.missing"]
+
+
+def test_a_patch_of_zeros_is_told_where_the_ground_is_measured(opened: Any) -> None:
+    patch = (abs(ROWS - 90) < 28) & (abs(COLUMNS - 100) < 28)
+    with opened(heights=np.where(patch, 0, metres())) as pair:
+        assert codes(pair) == ["height.zeros"]
+
+
+def test_lines_that_one_band_has_lost_are_told(opened: Any) -> None:
+    values = picture()
+    values[1, 70:100] = 0
+    with opened(values) as pair:
+        assert codes(pair) == ["ortho.lost_band"]
+        assert "band 2 is one number" in pair.report.remarks[0].message
+
+
+def test_what_the_sample_misses_is_told_once_every_block_is_decoded(
+    make_tiff: Make,
+) -> None:
+    side = 512
+    random = np.random.default_rng(2)
+    values = (random.beta(2, 3, (3, side, side)) * 230 + 12).astype("uint8")
+    heights = (random.random((side, side)) ** 3 * 9).astype("float32")
+    values[:, 34:67, 34:67] = 128
+    values[:, 102:136] = values[:, 102:103]
+    heights[34:66, 240:264] = 7.25
+    files = make_tiff("o.tif", values, photometric="rgb"), make_tiff("h.tif", heights)
+    report = inspect_pair(*files)
+    told = {remark.code: remark.message for remark in report.remarks}
+    assert set(told) == {"ortho.one_colour", "ortho.copied_lines", "height.one_value"}
+    assert "(128, 128, 128)" in told["ortho.one_colour"]
+    assert "--height-nodata 7.25" in told["height.one_value"]
+    assert inspect_pair(*files, quick=True).remarks == []
