@@ -1,6 +1,7 @@
 """What decoding every block shows of a pair that a sample of 64 windows has missed: told."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +32,12 @@ class ScanWatch:
 
     def __init__(self, pair: RasterPair) -> None:
         self.pair = pair
-        self._colours: list[tuple[NDArray, NDArray[np.bool_]]] = []
+        self._colours: list[tuple[NDArray[Any], NDArray[np.bool_]]] = []
         self._heights: list[NDArray[np.float32]] = []
         self._copied: dict[str, list[Remark]] = {}
         self._zeros: list[Remark] = []
 
-    def see_colours(self, window: Window, values: NDArray, valid: NDArray[np.bool_]) -> None:
+    def see_colours(self, window: Window, values: NDArray[Any], valid: NDArray[np.bool_]) -> None:
         """Of the orthophoto: values (3, h, w), validity (h, w)."""
         valid = valid.copy()
         for collar in self.pair.decisions.collars:
@@ -78,7 +79,9 @@ class ScanWatch:
                 pair.height.source.path.name, pair.height.values, np.concatenate(self._heights)
             )
 
-    def _see_lines(self, code: str, name: str, values: NDArray, valid: NDArray[np.bool_]) -> None:
+    def _see_lines(
+        self, code: str, name: str, values: NDArray[Any], valid: NDArray[np.bool_]
+    ) -> None:
         if self._copied.get(code):
             return
         thin = (values[..., ::_LINE_STEP], valid[:, ::_LINE_STEP])

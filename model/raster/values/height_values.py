@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mfnet.model.errors import UnclearUnit
 from mfnet.model.raster.remark import Remark
+from mfnet.model.raster.values.damage.noise import HIGHER_M, NOISE_SHARE, share_of_noise
 from mfnet.model.raster.values.fill_values import (
     ABSOLUTE_M,
     Fill,
@@ -89,6 +90,7 @@ class HeightValues:
         limits_m: Metres beyond these are no heights.
         unit_known: By option or tags; else `scale` takes the unit for a metre.
         spike_px: Pixels across of the widest spike that is no height; 0: none is looked for.
+        noisy: Single pixels far above their neighbours are no heights.
     """
 
     scale: float
@@ -98,6 +100,7 @@ class HeightValues:
     limits_m: tuple[float, float] = ABSOLUTE_M
     unit_known: bool = False
     spike_px: int = 0
+    noisy: bool = False
 
     def metres(self, stored: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Metres of any shape, NaN where there is no height.
@@ -157,6 +160,8 @@ def decide_heights(
     if options.spikes and values.unit_known:
         values = replace(values, spike_px=widest_spike_px(tags.pixel_m))
     values, told = _find_missing(values, tags, sample, above_ground)
+    remarks += told
+    values, told = _find_noise(values, tags, sample)
     return values, remarks + told
 
 
@@ -287,6 +292,27 @@ def _find_missing(
     missing = (*extremes, *filled, *unseen)
     remarks = list(_fill_remarks(tags.file, fills, pixels, ~kept))
     return replace(values, missing=missing, limits_m=limits), remarks
+
+
+def _find_noise(
+    values: HeightValues, tags: HeightTags, sample: HeightSample
+) -> tuple[HeightValues, list[Remark]]:
+    """Whether single pixels stand far above their neighbours, oftener than things do."""
+    if not values.spike_px:
+        return values, []
+    windows = [
+        values.metres(stored, valid)
+        for stored, valid in zip(sample.stored, sample.valid, strict=True)
+    ]
+    share = share_of_noise(windows, below=tags.is_dtm)
+    if share < NOISE_SHARE:
+        return values, []
+    message = (
+        f"{tags.file}: {100 * share:.2g} % of the sampled heights are single pixels more than "
+        f"{HIGHER_M:g} m {'off' if tags.is_dtm else 'above'} all around them, which is noise: they "
+        "count as missing; --no-spikes if they are heights"
+    )
+    return replace(values, noisy=True), [Remark(code="height.noise", message=message)]
 
 
 def _are_measured(values: NDArray[Any], pixels: int) -> bool:

@@ -19,7 +19,7 @@ _COPIES, _SHORT, _LEAST_WINDOWS = 9, 3, 2
 """Lines in succession that are copies of each other, in so many windows. Blocks of a lossy
 compression and pixels that were made larger have shorter runs, in most windows."""
 _STEPS = 0.25
-"""Of a row's pixels, that differ from the one before: it shows something measured, no drawn roof."""
+"""Of a row's pixels, that differ from the one before: it shows something measured."""
 _EVERYWHERE = 0.7
 """Of the windows: with copies of rows and of columns there, the pixels were made larger."""
 _HIGH_M, _HIGH_SHARE, _WIDEST = 1.0, 0.1, 0.75

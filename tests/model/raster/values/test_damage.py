@@ -155,14 +155,39 @@ def test_what_the_sample_misses_is_told_once_every_block_is_decoded(
     side = 512
     random = np.random.default_rng(2)
     values = (random.beta(2, 3, (3, side, side)) * 230 + 12).astype("uint8")
-    heights = (random.random((side, side)) ** 3 * 9).astype("float32")
+    heights = (random.random((side, side)) ** 3 * 4).astype("float32")
     values[:, 34:67, 34:67] = 128
     values[:, 102:136] = values[:, 102:103]
-    heights[34:66, 240:264] = 7.25
+    heights[34:66, 240:264] = 3.25
     files = make_tiff("o.tif", values, photometric="rgb"), make_tiff("h.tif", heights)
     report = inspect_pair(*files)
     told = {remark.code: remark.message for remark in report.remarks}
     assert set(told) == {"ortho.one_colour", "ortho.copied_lines", "height.one_value"}
     assert "(128, 128, 128)" in told["ortho.one_colour"]
-    assert "--height-nodata 7.25" in told["height.one_value"]
+    assert "--height-nodata 3.25" in told["height.one_value"]
     assert inspect_pair(*files, quick=True).remarks == []
+
+
+# ---- noise among heights -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by", [8.0, 25.0])
+def test_noise_of_single_pixels_is_missing_and_told(opened: Any, by: float) -> None:
+    noisy = np.random.default_rng(3).random((SIDE, SIDE)) < 0.01
+    with opened(heights=metres() + np.where(noisy, by, 0)) as pair:
+        missing = ~pair.read(0, SIDE).valid["ndsm"]
+        assert not (missing & ~noisy).any()
+        assert (missing & noisy).sum() > 0.75 * noisy.sum()  # beside a house it is in doubt
+        assert codes(pair) == ["height.noise", "height.missing"]
+        parts = [pair.read(row, 5).valid["ndsm"] for row in range(0, SIDE, 5)]
+        assert np.array_equal(~np.concatenate(parts), missing)
+    with opened(heights=metres() + np.where(noisy, by, 0), spikes=False) as pair:
+        assert pair.read(0, SIDE).valid["ndsm"].all()
+
+
+def test_some_chimneys_are_no_noise(opened: Any) -> None:
+    heights = metres()
+    heights[10::40, 15::40] += 8
+    with opened(heights=heights) as pair:
+        assert pair.read(0, SIDE).valid["ndsm"].all()
+        assert codes(pair) == []
