@@ -130,7 +130,7 @@ def _collars(
     sample: Sequence[tuple[np.ndarray, np.ndarray]],
 ) -> tuple[Collar, ...]:
     """Those of a file that was opened before are known: a worker opens it for each part."""
-    key = (Stamp.of(ortho.path), ortho.bands, ortho.alpha, white)
+    key = (Stamp.of(ortho.path), ortho.bands, ortho.alpha, ortho.premultiplied, white)
     if key not in _FOUND:
         tiled = ortho.layout.block_width < ortho.grid.width
         side = (ortho.grid.height, ortho.grid.width)

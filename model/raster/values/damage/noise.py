@@ -15,7 +15,8 @@ Heights = NDArray[np.float32]
 HIGHER_M = 5.0
 NOISE_SHARE = 1.5e-3
 """Of the sampled heights."""
-_ENOUGH_PX = 4096
+_ENOUGH_PX, _ROUGH = 4096, 0.75
+"""Heights of which something is concluded, and the most of them with such a step around them."""
 
 
 def share_of_noise(windows: Sequence[Heights], *, below: bool = False) -> float:
@@ -26,18 +27,20 @@ def share_of_noise(windows: Sequence[Heights], *, below: bool = False) -> float:
         below: Those far below, too, as a terrain model may have them.
 
     Returns:
-        0 where the windows hold too few heights to tell.
+        0 where the windows hold too few heights to tell, or where such steps are everywhere.
     """
     shapes = {window.shape for window in windows if min(window.shape) >= 3}
-    found = known = 0
+    found = known = rough = 0
     for shape in shapes:
         block = np.stack([window for window in windows if window.shape == shape])
         inside = block[:, 1:-1, 1:-1]
         known += int(np.isfinite(inside).sum())
+        around = _neighbours(block)
+        rough += int((np.fmax.reduce(around) - np.fmin.reduce(around) > HIGHER_M).sum())
         for sign in (1, -1) if below else (1,):
             most = np.fmax.reduce(_neighbours(sign * block))
             found += int((sign * inside > most + HIGHER_M).sum())
-    return found / known if known >= _ENOUGH_PX else 0.0
+    return found / known if known >= _ENOUGH_PX and rough <= _ROUGH * known else 0.0
 
 
 def find_noise(metres: Heights, *, below: bool = False) -> NDArray[np.bool_]:
