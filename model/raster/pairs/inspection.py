@@ -15,8 +15,13 @@ from mfnet.model.raster.files.geotiff import GeoTiff, Role
 from mfnet.model.raster.files.screening import screen
 from mfnet.model.raster.files.sidecars import Sidecars
 from mfnet.model.raster.pairs.alignment.align import AlignedHeight
-from mfnet.model.raster.pairs.alignment.measure_shift import measure_shift, shift_remarks
+from mfnet.model.raster.pairs.alignment.measure_shift import (
+    correlations,
+    shift_of,
+    shift_remarks,
+)
 from mfnet.model.raster.pairs.alignment.measure_turn import turn_remarks
+from mfnet.model.raster.pairs.alignment.mismatch import mismatch_remarks
 from mfnet.model.raster.pairs.area_of_interest import Area
 from mfnet.model.raster.pairs.drift import drift, require_heights
 from mfnet.model.raster.pairs.interpretation import Read, read_alone
@@ -115,11 +120,12 @@ def inspect_pair(
             step = _shifted(progress, done, total)
             scanned[name] = _with_scan(getattr(report, name), source, read, step)
             done += source.layout.declared_bytes
-        shift = measure_shift(pair)
-        turned = turn_remarks(pair) if shift is None else []
+        found = correlations(pair)
+        shift = shift_of(found)
+        unmatched = [] if shift else turn_remarks(pair) or mismatch_remarks(pair, found)
         told = {
             "shift_px": None if shift is None else (shift.columns, shift.rows),
-            "remarks": [*report.remarks, *watch.remarks(), *shift_remarks(pair, shift), *turned],
+            "remarks": [*report.remarks, *watch.remarks(), *shift_remarks(pair, shift), *unmatched],
         }
         return report.model_copy(update={**scanned, **told, "scanned": True})
 
