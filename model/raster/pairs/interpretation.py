@@ -28,6 +28,7 @@ from mfnet.model.raster.values.ground_level import (
     decide_unit,
     percentiles,
 )
+from mfnet.model.raster.values.height_units import says_nothing, unit_name
 from mfnet.model.raster.values.height_values import (
     HeightSample,
     HeightTags,
@@ -37,6 +38,7 @@ from mfnet.model.raster.values.height_values import (
 from mfnet.model.raster.values.plateaus import check_plateau
 from mfnet.model.raster.values.reading_options import ReadingOptions
 from mfnet.model.raster.values.uneven_heights import (
+    tell_of_coarse_steps,
     tell_of_cut_heights,
     tell_of_low_heights,
     tell_of_uneven_ground,
@@ -310,6 +312,29 @@ def _oddities(
         yield from tell_of_cut_heights(file, sample, height.values)
     if options.height_unit is None:
         yield from tell_of_low_heights(file, above)
+        pairs = zip(sample.stored, sample.valid, strict=True)
+        yield from tell_of_coarse_steps(file, [height.values.metres(*pair) for pair in pairs])
+        yield from _tell_of_foot_coordinates(parts)
+
+
+def _tell_of_foot_coordinates(
+    parts: Sequence[tuple[AlignedHeight, HeightSample]],
+) -> Iterator[Remark]:
+    """Tells of heights in no unit that any tag names, beside coordinates in feet."""
+    height = parts[0][0]
+    tags = _tags(height.source)
+    crs = height.source.grid.crs
+    if crs is None or not crs.is_projected or height.values.scale != tags.scale:
+        return
+    named = not says_nothing(tags.unit) or tags.vertical_unit_m is not None
+    unit = unit_name(crs.linear_units_factor[1])
+    if not named and unit in ("ft", "us-ft"):
+        message = (
+            f"{tags.file}: coordinates are in {unit}, and the unit of the heights is not declared: "
+            f"they are read as metres; --height-unit {unit} if they are feet, too, --height-unit m "
+            "if not"
+        )
+        yield Remark(code="height.unit", message=message)
 
 
 def _whole_if_small(height: AlignedHeight) -> list[np.ndarray]:

@@ -17,7 +17,11 @@ from mfnet.model.raster.values.damage.lines import (
     tell_of_lost_bands,
 )
 from mfnet.model.raster.values.damage.one_colour import find_one_colour, tell_of_one_colour
-from mfnet.model.raster.values.dull_colours import tell_of_dull_colours, tell_of_hidden_picture
+from mfnet.model.raster.values.dull_colours import (
+    tell_of_drawing,
+    tell_of_dull_colours,
+    tell_of_hidden_picture,
+)
 from mfnet.model.raster.values.flat_colours import flat_of, is_painted
 from mfnet.model.raster.values.reading_options import ReadingOptions
 
@@ -58,6 +62,7 @@ class SampledColours:
             self.remarks += tell_of_one_colour(file, find_one_colour(read, self.white))
         self.remarks += tell_of_copied_lines(file, "ortho", find_copied_lines(read))
         self.remarks += tell_of_lost_bands(file, read, ortho.bands, self.white)
+        self.remarks += tell_of_drawing(file, read)
         self.remarks += tell_of_dull_colours(file, self.pixels, ortho.bands, self.white)
 
 

@@ -19,6 +19,7 @@ _FINE_SHARE, _FINE_M = 0.05, 0.5
 """Of the heights that are not 0, so many are below so much where the ground is measured."""
 _CUT_SHARE = 0.01
 _LOW_M = 2.5
+_STEP_M, _FEWEST_STEPS, _MOST_STEPS = 0.75, 3, 1000
 
 
 def tell_of_uneven_ground(
@@ -122,3 +123,23 @@ def tell_of_low_heights(file: str, above: Sequence[NDArray[np.float32]]) -> Iter
             "trees stand; else they are no metres: --height-unit, or --height-unit m if they are"
         )
         yield Remark(code="height.low", message=message)
+
+
+def tell_of_coarse_steps(file: str, above: Sequence[NDArray[np.float32]]) -> Iterator[Remark]:
+    """Tells of heights that are multiples of a metre or more.
+
+    Args:
+        file: The height raster's name.
+        above: Heights above ground of windows, (h, w) each, on the raster's own grid.
+    """
+    heights = np.concatenate([np.empty(0, np.float32), *(values.ravel() for values in above)])
+    numbers = np.unique(heights[np.isfinite(heights)])
+    if heights.size < _LEAST_PX or not _FEWEST_STEPS <= len(numbers) <= _MOST_STEPS:
+        return
+    step = float(np.diff(numbers).min())
+    if step >= _STEP_M:
+        message = (
+            f"{file}: heights are in steps of {step:.2g} m: what is finer has been rounded off; "
+            "--height-unit if a step is less than that"
+        )
+        yield Remark(code="height.steps", message=message)

@@ -12,7 +12,7 @@ from mfnet.model.raster.pairs.alignment.measure_shift import LEAST_PEAK, MOST_PX
 from mfnet.model.raster.pairs.pair import RasterPair
 from mfnet.model.raster.remark import Remark
 
-_FEWEST_WINDOWS = 6
+_FEWEST_WINDOWS = 8
 _MATCHING, _SURE = LEAST_PEAK - 0.2, LEAST_PEAK + 0.5
 """Spreads that the best of displacements has, within three pixels and farther off, where it is
 believed: 27 right pairs of like pixels have 5.6 and more, 32 wrong ones 5.2 at most."""

@@ -1,4 +1,4 @@
-"""Parts that hold no measurement: one colour, copied and lost lines, noise among the heights."""
+"""What is no measurement: one colour, copied and lost lines, noise, steps, other colour spaces."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from affine import Affine
+from rasterio.crs import CRS
 
 from mfnet.model.raster.pairs.inspection import inspect_pair
 from mfnet.model.raster.pairs.pair import RasterPair
@@ -192,3 +194,48 @@ def test_some_chimneys_are_no_noise(opened: Any) -> None:
     with opened(heights=heights) as pair:
         assert pair.read(0, SIDE).valid["ndsm"].all()
         assert codes(pair) == []
+
+
+# ---- other things than a photograph and heights in metres --------------------------------------
+
+
+def grey() -> np.ndarray:
+    return np.random.default_rng(4).beta(2, 3, (SIDE, SIDE)) * 200 + 30
+
+
+@pytest.mark.parametrize("tint", [(1, 1, 1), (1.07, 0.95, 0.75)])
+def test_a_grey_or_tinted_picture_is_told(opened: Any, tint: Any) -> None:
+    noise = np.random.default_rng(5).normal(0, 0.5, (3, SIDE, SIDE))
+    with opened((grey() * np.reshape(tint, (3, 1, 1)) + noise).astype("uint8")) as pair:
+        assert codes(pair) == ["ortho.grey"]
+
+
+def test_another_colour_space_is_told(opened: Any) -> None:
+    light = grey()
+    values = np.stack([light, 255 - light, picture()[0]]).astype("uint8")
+    with opened(values) as pair:
+        assert codes(pair) == ["ortho.unlike_bands"]
+
+
+def test_a_coloured_map_is_told(opened: Any) -> None:
+    colours = np.random.default_rng(6).integers(20, 235, (16, 16, 3))
+    values = np.kron(colours.transpose(2, 0, 1), np.ones((12, 12))).astype("uint8")
+    with opened(values) as pair:
+        assert "ortho.drawing" in codes(pair)
+
+
+def test_heights_that_are_rounded_to_metres_are_told(opened: Any) -> None:
+    with opened(heights=np.round(metres())) as pair:
+        assert "height.steps" in codes(pair)
+    with opened(heights=np.round(metres() * 10).astype("float32"), height_unit="dm") as pair:
+        assert codes(pair) == []
+
+
+def test_heights_beside_coordinates_in_feet_may_be_feet(photo: Make, make_tiff: Make) -> None:
+    place = {"transform": Affine(0.6, 0, 1e6, 0, -0.6, 2e5), "crs": CRS.from_epsg(2263)}
+    files = photo(side=SIDE, **place), make_tiff("h.tif", metres(), **place)
+    with RasterPair.open(*files) as pair:
+        told = {remark.code: remark.message for remark in pair.report.remarks}
+        assert "--height-unit us-ft" in told["height.unit"]
+    with RasterPair.open(*files, options=ReadingOptions(height_unit="m")) as pair:
+        assert "height.unit" not in codes(pair)
