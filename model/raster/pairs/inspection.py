@@ -120,9 +120,9 @@ def inspect_pair(
             step = _shifted(progress, done, total)
             scanned[name] = _with_scan(getattr(report, name), source, read, step)
             done += source.layout.declared_bytes
-        found = correlations(pair)
-        shift = shift_of(found)
-        unmatched = [] if shift else turn_remarks(pair) or mismatch_remarks(pair, found)
+        edges = correlations(pair)
+        shift = shift_of(edges)
+        unmatched = [] if shift else turn_remarks(pair) or mismatch_remarks(pair, edges)
         told = {
             "shift_px": None if shift is None else (shift.columns, shift.rows),
             "remarks": [*report.remarks, *watch.remarks(), *shift_remarks(pair, shift), *unmatched],

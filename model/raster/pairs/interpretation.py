@@ -312,8 +312,7 @@ def _oddities(
         yield from tell_of_cut_heights(file, sample, height.values)
     if options.height_unit is None:
         yield from tell_of_low_heights(file, above)
-        pairs = zip(sample.stored, sample.valid, strict=True)
-        yield from tell_of_coarse_steps(file, [height.values.metres(*pair) for pair in pairs])
+        yield from tell_of_coarse_steps(file, [height.values.metres(*b) for b in sample.blocks])
         yield from _tell_of_foot_coordinates(parts)
 
 

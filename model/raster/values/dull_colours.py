@@ -55,7 +55,8 @@ def _tell_of_relation(file: str, pixels: NDArray[Any], bands: Sequence[int]) -> 
     red by 0.4 and more.
     """
     thin = pixels[:, :: max(1, pixels.shape[1] // _CORRELATED_PX)].astype(np.float64)
-    related = np.corrcoef(thin)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        related = np.corrcoef(thin)
     if related.min() > _GREY:
         message = (
             f"{file}: red, green and blue say the same in all sampled pixels, a grey or tinted "
@@ -63,7 +64,7 @@ def _tell_of_relation(file: str, pixels: NDArray[Any], bands: Sequence[int]) -> 
         )
         yield Remark(code="ortho.grey", message=message)
     elif related.min() < _UNLIKE:
-        one, other = sorted(np.unravel_index(related.argmin(), related.shape))
+        one, other = sorted(divmod(int(related.argmin()), len(bands)))
         message = (
             f"{file}: band {bands[one]} is dark where band {bands[other]} is bright "
             f"(correlation {related.min():.2f}), as red, green and blue hardly are: is it YCbCr, "

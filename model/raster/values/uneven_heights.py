@@ -130,7 +130,7 @@ def tell_of_coarse_steps(file: str, above: Sequence[NDArray[np.float32]]) -> Ite
 
     Args:
         file: The height raster's name.
-        above: Heights above ground of windows, (h, w) each, on the raster's own grid.
+        above: Heights above ground of windows, of any shape, on the raster's own grid.
     """
     heights = np.concatenate([np.empty(0, np.float32), *(values.ravel() for values in above)])
     numbers = np.unique(heights[np.isfinite(heights)])

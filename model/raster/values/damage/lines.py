@@ -154,7 +154,7 @@ def tell_of_lost_bands(
 def _copies(values: NDArray[Any], valid: NDArray[np.bool_]) -> int:
     """The longest succession of rows that are copies of the row above, and not flat."""
     same = (values[:, 1:] == values[:, :-1]).all(axis=(0, 2))
-    if not same.any():
+    if values.shape[2] < 2 or not same.any():
         return 0
     steps = (values[:, 1:, 1:] != values[:, 1:, :-1]).any(axis=0).mean(axis=1)
     same &= (steps >= _STEPS) & valid[1:].all(axis=1)

@@ -19,20 +19,20 @@ _ENOUGH_PX, _ROUGH = 4096, 0.75
 """Heights of which something is concluded, and the most of them with such a step around them."""
 
 
-def share_of_noise(windows: Sequence[Heights], *, below: bool = False) -> float:
-    """Of the heights inside of windows (h, w), those far above all their neighbours.
+def share_of_noise(blocks: Sequence[Heights], *, below: bool = False) -> float:
+    """Of the heights inside of windows, those far above all their neighbours.
 
     Args:
-        windows: Metres, NaN where unknown.
+        blocks: Metres of windows of one shape, (n, h, w); NaN where unknown.
         below: Those far below, too, as a terrain model may have them.
 
     Returns:
         0 where the windows hold too few heights to tell, or where such steps are everywhere.
     """
-    shapes = {window.shape for window in windows if min(window.shape) >= 3}
     found = known = rough = 0
-    for shape in shapes:
-        block = np.stack([window for window in windows if window.shape == shape])
+    for block in blocks:
+        if min(block.shape[1:]) < 3:
+            continue
         inside = block[:, 1:-1, 1:-1]
         known += int(np.isfinite(inside).sum())
         around = _neighbours(block)
