@@ -17,7 +17,7 @@ export ORTHO HEIGHT DTM
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-quick check lint types contracts unit acceptance slow soak gpu-check test-servers test-qgis qgis-plugin docs lock clean
+.PHONY: help demo serve test test-quick check lint types contracts unit acceptance slow soak gpu-check test-servers test-qgis qgis-plugin audit docs lock clean
 
 help:  ## Show this list.
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -85,6 +85,9 @@ test-servers:
 test-qgis: $(VENV)/.installed-dev  ## Of these the QGIS plugin's alone, in a real QGIS.
 	@deploy/install-qgis.sh
 	$(PYTEST) -q tests/qgis
+
+audit: $(VENV)/.installed-dev  ## Bills of materials of the locks, and their known vulnerabilities: asks the internet.
+	@deploy/audit.sh
 
 # ---- documents ------------------------------------------------------------------------------
 

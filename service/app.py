@@ -1,10 +1,11 @@
 """The HTTP API as one application."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import Any
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
@@ -30,6 +31,9 @@ from mfnet.service.operations.callbacks import Callbacks
 from mfnet.service.operations.context import Services, make_services
 from mfnet.service.operations.tidy_copies import TidyCopies
 from mfnet.service.settings import Settings
+
+_SIGN_INS_AT_ONCE = 4
+"""An issuer that is slow holds up those whom it signs in, and nobody else."""
 
 ROUTES = (
     landing,
@@ -69,8 +73,16 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         responses=openapi.RESPONSES,
+        telemetry={
+            "tracing": settings.traces_url is not None,
+            "metrics": False,  # /metrics has them
+            "logs": False,
+            "operation_spans": False,
+            "exclude": _is_untraced,
+        },
     )
     app.state.services = services
+    app.state.sign_ins = CapacityLimiter(_SIGN_INS_AT_ONCE)
     problem_details.install(app)
     openapi.install(app)
     app.add_middleware(SmallBodies)
@@ -83,6 +95,11 @@ def create_app(settings: Settings) -> FastAPI:
     for routes in ROUTES:
         app.include_router(routes.router)
     return app
+
+
+def _is_untraced(scope: MutableMapping[str, Any]) -> bool:
+    """Addresses that are a secret themselves, and what is asked for every few seconds."""
+    return any(f"/{each}/" in scope["path"] for each in ("shared", "health"))
 
 
 @asynccontextmanager

@@ -44,6 +44,12 @@ class Forbidden(ServiceError):
     code = "auth.forbidden"
 
 
+class SignInAway(ServiceError):
+    """The OpenID Connect issuer does not answer, so nobody can be signed in by it."""
+
+    code = "auth.issuer_away"
+
+
 class NotLocal(ServiceError):
     """A request without a key, to a service that takes such of its own machine alone."""
 

@@ -9,6 +9,7 @@ results.
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import quote, urlsplit
@@ -100,6 +101,22 @@ class Settings(BaseSettings):
         description="whether a request needs a key; `false`: whoever is at this machine is the "
         "admin, and the API listens on a loopback address alone; the same as `mfnet serve "
         "--no-keys`",
+    )
+    oidc_issuer: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        description="address of an OpenID Connect issuer whose tokens sign in people who have no "
+        "key, as its own description tells it",
+    )
+    oidc_client: str = Field(
+        default="mfnet",
+        description="id under which the issuer knows this service: tokens are for it, and the page "
+        "signs in with it",
+    )
+    oidc_admins: str = Field(
+        default="",
+        description="group or role, in the token's `groups` or `roles`, whose members are admins; "
+        "nobody by default",
     )
     root_path: str = Field(
         default="",
@@ -213,6 +230,13 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="the least severe log lines that are written"
     )
+    traces_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        validation_alias=AliasChoices("MFNET_TRACES_URL", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        description="address of a collector of OpenTelemetry (OTLP over HTTP), such as "
+        "`http://127.0.0.1:4318`, that gets traces of requests and jobs; none are made without",
+    )
     log_format: Literal["text", "json"] = Field(
         default="text",
         description="`json` for a line of JSON each, with the ids of request and job",
@@ -238,6 +262,15 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"MFNET_HEARTBEAT_S: got {self.heartbeat_s:g}, expected at most half of "
                 f"MFNET_LEASE_S ({self.lease_s:g}): a late heartbeat must not cost the lease"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _traces_can_be_sent(self) -> Self:
+        if self.traces_url is not None and find_spec("opentelemetry.exporter") is None:
+            raise ValueError(
+                f"MFNET_TRACES_URL: got {self.traces_url!r}, and what sends traces is not "
+                "installed: pip install 'mfnet[traces]'"
             )
         return self
 

@@ -151,7 +151,7 @@ def subclasses(root: type) -> set[type]:
 
 # Any of these may be installed beside the program; another one has to be looked at first.
 LOOKED_AT = (
-    r"MIT|MIT License|MIT-CMU|BSD|(3-Clause )?BSD License|BSD-[23]-Clause|0BSD|Zlib"
+    r"MIT|MIT License|MIT-0|MIT-CMU|BSD|(3-Clause )?BSD License|BSD-[23]-Clause|0BSD|Zlib"
     r"|CC0-1\.0|BSL-1\.0"
     r"|Apache-2\.0|Apache Software License|ISC|ISC License \(ISCL\)|PSF-2\.0"
     r"|Python Software Foundation License|Apache-2\.0 WITH LLVM-exception|MPL-2\.0"

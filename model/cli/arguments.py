@@ -88,6 +88,13 @@ _READING: dict[str, Any] = {
             help="Treat a flat collar at the edge, and flat holes, as no data.",
         ),
     ],
+    "unmultiply": Annotated[
+        bool,
+        typer.Option(
+            "--unmultiply/--no-unmultiply",
+            help="Divide colours by alpha where they have been multiplied by it.",
+        ),
+    ],
     "height_band": Annotated[
         int | None, typer.Option(help="Band of the height raster, counted from 1.")
     ],
@@ -157,7 +164,7 @@ def takes_reading_options(command: Callable[..., None]) -> Callable[..., None]:
         inspect.Parameter(
             name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=True if name in ("collar", "spikes") else None,
+            default=True if name in ("collar", "unmultiply", "spikes") else None,
             annotation=annotation,
         )
         for name, annotation in _READING.items()

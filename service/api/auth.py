@@ -1,15 +1,16 @@
 """Who asks: `Authorization: Bearer KEY`, or Basic with the key as the password for programs that
 know nothing else, and what that key may see.
 
-A user sees what was made with the same key; an admin sees everybody's; a reader sees what the key
-that it is of sees, and changes nothing. What a caller may not see
-does not exist for them: 404. What everybody may know of and only an admin may do: 403.
+A user sees what was made with the same key, or with any key of the same group; an admin sees
+everybody's; a reader sees what the key that it is of sees, and changes nothing. What a caller may
+not see does not exist for them: 404. What everybody may know of and only an admin may do: 403.
 """
 
 import base64
 from contextlib import suppress
 from typing import Annotated
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 from fastapi.security import (
     HTTPAuthorizationCredentials,
@@ -27,11 +28,12 @@ from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.repositories.keys import Holder, KeyRepository
 from mfnet.service.db.session import AWAY
 from mfnet.service.db.tables import Job
+from mfnet.service.domain.subject import Subject
 from mfnet.service.errors import Forbidden, Unauthorized
 from mfnet.service.operations.caller import Caller
 from mfnet.service.operations.context import Services
+from mfnet.service.operations.sign_in import is_token, sign_in
 from mfnet.service.operations.uploads import quotas
-from mfnet.service.settings import Settings
 
 _READING = ("GET", "HEAD", "OPTIONS")
 _READING_BY_POST = ("search_maps_by_body",)  # what is searched for stands in the body
@@ -51,7 +53,10 @@ class _Basic(HTTPBasic):
         return HTTPBasicCredentials(username=name, password=password)
 
 
-_bearer = HTTPBearer(auto_error=False, description="an API key, from `mfnet keys create`")
+_bearer = HTTPBearer(
+    auto_error=False,
+    description="an API key, from `mfnet keys create`, or a token of the OpenID Connect issuer",
+)
 
 
 _basic = _Basic(auto_error=False, description="any name, and an API key as the password")
@@ -67,17 +72,21 @@ async def secret(
     request: Request,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     basic: Annotated[str | None, Depends(_basic_password)],
-) -> str:
-    """What the request brings as its key, not looked at yet.
+) -> str | Subject:
+    """What the request brings as its key, not looked at yet, or whom its token names.
 
     Raises:
-        Unauthorized: Nothing, though a key is needed.
+        Unauthorized: Nothing, though a key is needed, or a token that is not valid.
+        SignInAway: A token, and its issuer does not answer.
         NotLocal: Nothing, and it is not from this machine.
     """
     found = bearer.credentials if bearer is not None else basic
-    settings: Settings = request.app.state.services.settings
-    if not found and SHARED not in request.scope and not settings.keys:
-        require_local(request, settings.origins)
+    services: Services = request.app.state.services
+    if found and is_token(services, found):
+        limiter: CapacityLimiter = request.app.state.sign_ins
+        return await to_thread.run_sync(sign_in, services, found, limiter=limiter)
+    if not found and SHARED not in request.scope and not services.settings.keys:
+        require_local(request, services.settings.origins)
         return ""
     if not found and SHARED not in request.scope:
         raise Unauthorized(
@@ -86,7 +95,7 @@ async def secret(
     return found or ""
 
 
-SecretOf = Annotated[str, Depends(secret)]
+SecretOf = Annotated[str | Subject, Depends(secret)]
 
 
 def caller(request: Request, services: ServicesOf, secret: SecretOf) -> Caller:
@@ -107,23 +116,26 @@ def caller(request: Request, services: ServicesOf, secret: SecretOf) -> Caller:
     return holder(request, services, found)
 
 
-def find_holder(services: Services, session: Session, secret: str) -> Holder | None:
+def find_holder(services: Services, session: Session, secret: str | Subject) -> Holder | None:
     """Whose key a request brings; of one that `secret` let pass without, the admin's."""
     keys = KeyRepository(session)
     return keys.first_admin() if _is_keyless(services, secret) else keys.find(secret)
 
 
 def find_holder_and_job(
-    services: Services, session: Session, secret: str, job_id: str
+    services: Services, session: Session, secret: str | Subject, job_id: str
 ) -> tuple[Holder | None, Job | None]:
     """As `find_holder`, and a job if they may see it."""
-    keys = KeyRepository(session)
+    keys, jobs = KeyRepository(session), JobRepository(session)
     if _is_keyless(services, secret):
-        return keys.first_admin(), JobRepository(session).get(job_id)
+        return keys.first_admin(), jobs.get(job_id)
+    if isinstance(secret, Subject):
+        found = keys.find(secret)
+        return found, found and jobs.get(job_id, None if found.is_admin else found.owner)
     return keys.find_with_job(secret, job_id)
 
 
-def _is_keyless(services: Services, secret: str) -> bool:
+def _is_keyless(services: Services, secret: str | Subject) -> bool:
     return not secret and not services.settings.keys
 
 
@@ -142,8 +154,8 @@ def holder(request: Request, services: Services, found: Holder | None) -> Caller
     reads = request.method in _READING or request.scope["route"].name in _READING_BY_POST
     if key.role == "reader" and not reads:
         raise Forbidden("this key reads alone; expected one that may change things")
-    scope = None if found.role == "admin" else found.owner
-    caller = Caller(found.owner, f"{key.name} ({key.id})", scope)
+    scope = None if found.is_admin else found.owner
+    caller = Caller(found.owner, f"{key.name} ({key.id})", scope, shares=key.of_key is not None)
     quotas.count_request(services, caller)
     if services.last_use.is_due(key.id):
         with suppress(*AWAY), services.database.writing() as session:

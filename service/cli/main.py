@@ -77,7 +77,8 @@ def create(
     role: Annotated[str, typer.Option(help="user, admin, or reader of another key.")] = "user",
     name: Annotated[str, typer.Option(help="Whose it is, for the list.")] = "",
     of: Annotated[
-        str | None, typer.Option(help="Of a reader: id of the key whose things it sees.")
+        str | None,
+        typer.Option(help="Id of the key whose things a reader sees, or users of a group share."),
     ] = None,
     days: Annotated[
         float | None, typer.Option(min=0, help="It ends by itself after so many.")
@@ -92,15 +93,17 @@ def create(
         raise typer.BadParameter(
             f"got {role!r}, expected reader, user or admin", param_hint="--role"
         )
-    if (role == "reader") != (of is not None):
-        raise typer.BadParameter("a reader, and it alone, is of another key", param_hint="--of")
+    if role == "reader" and of is None:
+        raise typer.BadParameter("a reader is of another key", param_hint="--of")
     with _database(data_dir) as database, database.writing() as session:
         repository = KeyRepository(session)
-        if of not in (None, *(key.id for key in repository.living() if key.role != "reader")):
+        wanted = cast("Role", role)
+        if of is not None and repository.shared(of, wanted) is None:
             raise typer.BadParameter(
-                f"got {of!r}, expected the id of a user's or admin's active key", param_hint="--of"
+                f"got {of!r}, expected the id of an active key that may be shared so",
+                param_hint="--of",
             )
-        key, secret = repository.create(name, cast("Role", role), days=days, of_key=of)
+        key, secret = repository.create(name, wanted, days=days, of_key=of)
         AuditLog(session).note(COMMAND_LINE, "key created", key.id, role=role, name=name)
     typer.echo(secret)
 

@@ -21,7 +21,7 @@ from mfnet.service.db.session import AWAY, Database
 from mfnet.service.domain.job import RETRAIN, SEGMENT
 from mfnet.service.errors import KeysNeeded
 from mfnet.service.files.storage import storage_of
-from mfnet.service.runtime import logging_setup
+from mfnet.service.runtime import logging_setup, tracing
 from mfnet.service.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def serve(settings: Settings, *, worker: bool, tell: Tell) -> None:
     from mfnet.service.app import create_app
 
     logging_setup.configure(settings.log_level, settings.log_format)
+    tracing.send(settings.traces_url, "api")
     config = uvicorn.Config(
         partial(create_app, settings),
         factory=True,
@@ -84,6 +85,7 @@ def serve(settings: Settings, *, worker: bool, tell: Tell) -> None:
             keeper.ask_to_leave()
         for keeper in keepers:
             keeper.stop()
+        tracing.end()
 
 
 def listening_socket(config: "uvicorn.Config") -> socket.socket:

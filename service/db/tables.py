@@ -47,6 +47,7 @@ class Key(Table):
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
     role: Mapped[str]  # reader | user | admin
+    # Of the key, or of whom an OpenID Connect issuer knows: `oidc:` and that of their id there.
     sha256: Mapped[str] = mapped_column(unique=True)
     prefix: Mapped[str]  # the first characters, so that its owner recognises it in a list
     created: Mapped[float]
@@ -54,7 +55,7 @@ class Key(Table):
     served: Mapped[float | None] = mapped_column(default=None)  # a worker last began work of its
     expires: Mapped[float | None] = mapped_column(default=None)
     used: Mapped[float | None] = mapped_column(default=None)  # last, to a minute
-    of_key: Mapped[str | None] = mapped_column(default=None)  # whose things a reader sees
+    of_key: Mapped[str | None] = mapped_column(default=None)  # whose things it sees
     webhook_secret: Mapped[str | None] = mapped_column(default=None)  # its callbacks are signed so
 
 

@@ -1,6 +1,6 @@
 """What a job for a map will take, as it is told before the work begins."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mfnet.service.domain import map_outputs
@@ -35,8 +35,8 @@ def estimate(
     Args:
         report: Of the inspection.
         inputs: Of the job's row.
-        finished: Maps that were made here lately; the seconds go by the one of the same model and
-            options that is most like this one in size, and are None without one.
+        finished: Maps that were made here lately; the seconds go by those of the same model and
+            options, and are None without one.
         part_pixels: From which on a map is made in parts, that wait on the disk.
     """
     told = report.get("estimate")
@@ -65,10 +65,31 @@ def _disk_bytes(raster_bytes: int, pixels: int, inputs: Mapping[str, Any], part_
 
 def _seconds(windows: int, inputs: Mapping[str, Any], finished: Iterable[Finished]) -> float | None:
     same = [each for each in finished if _how(each.inputs) == _how(inputs) and each.windows]
+    same = [each for each in same if each.seconds > 0]
     if not same or not windows:
         return None
-    like = min(same, key=lambda each: max(each.windows, windows) / min(each.windows, windows))
-    return round(like.seconds * windows / like.windows, 1)
+    start_s, window_s = _start_and_window(same)
+    return round(start_s + windows * window_s, 1)
+
+
+def _start_and_window(maps: Sequence[Finished]) -> tuple[float, float]:
+    """Seconds of what each map takes once, and of each window: the line through the maps with the
+    least squares of relative errors, neither of the two below 0."""
+    ones = [1 / each.seconds for each in maps]
+    windows = [each.windows / each.seconds for each in maps]
+    oo, ow, ww = _dot(ones, ones), _dot(ones, windows), _dot(windows, windows)
+    o, w, determinant = sum(ones), sum(windows), oo * ww - ow * ow
+    if determinant > 1e-9 * oo * ww:
+        start_s, window_s = (ww * o - ow * w) / determinant, (oo * w - ow * o) / determinant
+        if start_s >= 0 and window_s >= 0:
+            return start_s, window_s
+        if start_s >= 0:
+            return o / oo, 0.0  # so few windows that the start is all
+    return 0.0, w / ww
+
+
+def _dot(left: Sequence[float], right: Sequence[float]) -> float:
+    return sum(a * b for a, b in zip(left, right, strict=True))
 
 
 def _how(inputs: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -9,7 +9,8 @@ from mfnet.service.domain.reading_inputs import FURTHER, NAMES
 _OPTION = re.compile(
     r"(?<![\w-])(?<!edit-info )--("
     + "|".join(
-        name.replace("_", "-") for name in (*NAMES, *FURTHER, *UPLOADS, "no_collar", "no_spikes")
+        name.replace("_", "-")
+        for name in (*NAMES, *FURTHER, *UPLOADS, "no_collar", "no_unmultiply", "no_spikes")
     )
     + r")(?![\w-])"
 )

@@ -36,6 +36,11 @@ class ReadingInputs(BaseModel):
         title="Collar",
         description="false: a flat collar of the orthophoto, and flat holes in it, are ground",
     )
+    unmultiply: bool | None = Field(
+        default=None,
+        title="Divide by alpha",
+        description="false: colours beside partly transparent pixels are as they should be",
+    )
     height_band: Band | None = Field(
         default=None, title="Height band", description="band of the heights, counted from 1"
     )

@@ -1,6 +1,6 @@
 """What a request needs besides its caller: made once, handed to each endpoint."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mfnet.service.db.session import Database
 from mfnet.service.files.storage import Storage, storage_of
@@ -9,6 +9,7 @@ from mfnet.service.operations.model_registry import Registry
 from mfnet.service.operations.pictures.tile_drawer import TileDrawer
 from mfnet.service.queue import JobNotifier, make_celery
 from mfnet.service.runtime.last_use import LastUse
+from mfnet.service.runtime.openid import OpenIdIssuer
 from mfnet.service.runtime.request_rates import RequestRates
 from mfnet.service.settings import Settings
 
@@ -17,7 +18,12 @@ _INSPECTIONS_AT_ONCE = 2
 
 @dataclass(frozen=True)
 class Services:
-    """The parts of the service that the API stands on."""
+    """The parts of the service that the API stands on.
+
+    Attributes:
+        issuer: Who signs people in beside keys, if anybody.
+        signed_in: When the row of each whom it signs in was brought up to date, `time.monotonic`.
+    """
 
     settings: Settings
     database: Database
@@ -29,6 +35,8 @@ class Services:
     last_use: LastUse
     tiles: TileDrawer
     link_secret: bytes
+    issuer: OpenIdIssuer | None = None
+    signed_in: dict[str, float] = field(default_factory=dict)
 
 
 def make_services(settings: Settings) -> Services:
@@ -40,6 +48,7 @@ def make_services(settings: Settings) -> Services:
         max_seconds=settings.inspect_seconds,
         at_once=_INSPECTIONS_AT_ONCE,
     )
+    issuer = settings.oidc_issuer and OpenIdIssuer(settings.oidc_issuer, settings.oidc_client)
     return Services(
         settings=settings,
         database=database,
@@ -51,4 +60,5 @@ def make_services(settings: Settings) -> Services:
         last_use=LastUse(),
         tiles=TileDrawer(settings.inspect_memory_mb),
         link_secret=storage.link_secret(),
+        issuer=issuer or None,
     )

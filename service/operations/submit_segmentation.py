@@ -30,6 +30,7 @@ from mfnet.service.operations.context import Services
 from mfnet.service.operations.reused_results import Reused, result_key, take_over
 from mfnet.service.operations.room_for_job import check_room, needed
 from mfnet.service.operations.uploads import quotas, tiled_upload
+from mfnet.service.runtime import tracing
 from mfnet.service.schemas.jobs import SegmentInputs
 
 _log = logging.getLogger(__name__)
@@ -186,6 +187,7 @@ class Request:
         if not new:  # the same request came twice at once
             return self.repeated(job)
         _log.info("job %s: %s", job.id, job.state)
+        tracing.about_job(job.id)
         if job.state is State.ACCEPTED:
             services.notifier.notify(job.id, self._process)
         return job

@@ -22,7 +22,7 @@ class KeyInfo(BaseModel):
     revoked: datetime | None
     expires: datetime | None = None
     used: datetime | None = Field(default=None, description="last, to a minute")
-    of: str | None = Field(default=None, description="id of the key whose things a reader sees")
+    of: str | None = Field(default=None, description="id of the key whose things it sees")
 
 
 class KeyList(BaseModel):
@@ -40,10 +40,12 @@ class NewKey(BaseModel):
     role: Role = Field(
         default="user",
         description="an admin sees and changes everybody's; a reader sees what another key sees, "
-        "and changes nothing",
+        "and changes nothing; a user sees and changes their own, or another key's",
     )
     of: KeyId | None = Field(
-        default=None, description="of a reader: id of that key; your own without it"
+        default=None,
+        description="id of that other key: a reader's is your own without it; users of one key, a "
+        "group, share what any of them makes, and its quotas",
     )
     days: float | None = Field(
         default=None, gt=0, le=36_500, description="after which it ends by itself; never without"

@@ -21,7 +21,7 @@ from mfnet.service.engine.process import Engine
 from mfnet.service.files.scratch import Scratch
 from mfnet.service.files.storage import storage_of
 from mfnet.service.queue import JobNotifier, make_celery
-from mfnet.service.runtime import logging_setup
+from mfnet.service.runtime import logging_setup, tracing
 from mfnet.service.settings import Settings
 from mfnet.service.worker.celery_tasks import register
 from mfnet.service.worker.first_jobs import FirstJobs
@@ -41,6 +41,7 @@ def work(settings: Settings) -> int:
     minutes later with status 70: whoever started it may then start it again.
     """
     logging_setup.configure(settings.log_level, settings.log_format)
+    tracing.send(settings.traces_url, "worker")
     if settings.work == RETRAIN:
         os.nice(_RETRAINING_NICE)  # the engine, too: it inherits it
     scratch = Scratch(settings.data_dir / "scratch") if settings.storage else None
@@ -119,6 +120,7 @@ class WorkerEnd:
             self._database.close()
             if self._scratch is not None:
                 self._scratch.close()
+            tracing.end()
         return _POISONED_STATUS if self._supervisor.first_jobs.poisoned.is_set() else 0
 
     def _exit_when_done(self) -> None:

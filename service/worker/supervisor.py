@@ -19,7 +19,7 @@ from mfnet.service.engine.job_requests import JobRequests
 from mfnet.service.engine.outcomes import AttemptFailed, Heartbeat, LeaseLost, ShuttingDown
 from mfnet.service.engine.process import Engine
 from mfnet.service.files.storage import Storage
-from mfnet.service.runtime import logging_setup
+from mfnet.service.runtime import logging_setup, tracing
 from mfnet.service.settings import Settings
 from mfnet.service.worker.db_retry import Transactions
 from mfnet.service.worker.first_jobs import FirstJobs
@@ -116,9 +116,11 @@ class Supervisor:
             self._last_job = job.id
         with logging_setup.about(job=job.id):
             if part is not None:
-                self._help(job, part)
+                with tracing.of_job(job.id, "part", first_row=part.first_row, worker=self._worker):
+                    self._help(job, part)
                 return True
-            return self._do(job)
+            with tracing.of_job(job.id, job.process, epoch=job.epoch, worker=self._worker):
+                return self._do(job)
 
     def _do(self, job: Job) -> bool:
         """One attempt at a job; whether others may wait."""
@@ -178,9 +180,14 @@ class Supervisor:
     # ---- one attempt -----------------------------------------------------------------------
 
     def _attempt(self, job: Job) -> None:
-        forecast = Forecast()
+        forecast, last = Forecast(), None
 
         def heartbeat(done: int, total: int, what: str | None = None) -> None:
+            nonlocal last
+            now = (what or "windows").partition(",")[0]  # without the number of a step
+            if now != last:
+                tracing.step(now)
+                last = now
             self._beat(job, done, total, what, forecast.left_s(done, total))
             self._transfers.aside(self._storage.preview(job.id))
 
@@ -240,6 +247,7 @@ class Supervisor:
     # ---- other ends ------------------------------------------------------------------------
 
     def _fail(self, job: Job, failure: Failure, *, last: bool = False) -> None:
+        tracing.failed(failure.code)
         if not failure.input_fault:
             # Whatever state the child is in, the next attempt gets a fresh one.
             self._client.stop()

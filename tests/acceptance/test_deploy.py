@@ -18,7 +18,7 @@ from deployment.compose import services as services_of_compose
 from mfnet.service.operations.inspection.file_inspection import _UNPACKED_BYTES_S
 from mfnet.service.settings import Settings
 
-OVERLAYS = [f"deploy/compose.{name}.yml" for name in ("gpu", "tls", "acme")]
+OVERLAYS = [f"deploy/compose.{name}.yml" for name in ("gpu", "tls", "acme", "outbound")]
 ACME = {"ACME_DOMAIN": "maps.example", "ACME_EMAIL": "a@maps.example"}
 
 
@@ -180,6 +180,14 @@ def test_gpu_overlay_gives_the_worker_a_device() -> None:
     assert overlay["services"]["trainer"] == overlay["services"]["worker"]
     (device,) = overlay["services"]["worker"]["deploy"]["resources"]["reservations"]["devices"]
     assert device["capabilities"] == ["gpu"]
+
+
+def test_outbound_overlay_adds_to_the_apis_networks_a_way_out(services: dict[str, Any]) -> None:
+    overlay = yaml.safe_load((ROOT / "deploy/compose.outbound.yml").read_text())
+    ((name, api),) = overlay["services"].items()
+    (added,) = set(api["networks"]) - set(services[name]["networks"])
+    assert name == "api"
+    assert not (parsed()["networks"][added] or {}).get("internal")
 
 
 @pytest.mark.parametrize("overlay", [None, *OVERLAYS])

@@ -1,15 +1,19 @@
 """The page in a real browser: from a key to a map, and what may come between."""
 
+import base64
+import hashlib
 import json
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import browser
 import httpx
 import numpy as np
+import openid
 import pytest
 import rasterio
 from numpy.typing import NDArray
@@ -307,6 +311,42 @@ def test_where_no_key_is_asked_for_nobody_signs_in(
         page.get_by_role("link", name="Service").click()
         expect(page.get_by_text(re.compile(r"GB free of .* GB"))).to_be_visible()
         guest.close()
+    assert guest.complaints == []
+
+
+def base64url(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+def test_who_has_no_key_signs_in_with_their_organisation(
+    chromium: browser.Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with openid.running() as issuer:
+        monkeypatch.setenv("MFNET_OIDC_ISSUER", issuer.url)
+        with serving(tmp_path / "data", "--no-worker") as client:
+            guest = browser.Visitor(chromium, str(client.base_url))
+            page: Page = guest.page
+            page.goto("/#jobs")
+            assert guest.accessibility() == []
+            page.get_by_role("button", name="Sign in with your organisation").click()
+            page.get_by_placeholder("sub").fill("anna@example.org")
+            (challenge,) = parse_qs(urlsplit(page.url).query)["code_challenge"]
+            with page.expect_request("**/oauth2/token") as asked:
+                page.get_by_role("button", name="Authorize").click()
+            (verifier,) = parse_qs(asked.value.post_data or "")["code_verifier"]
+            assert challenge == base64url(hashlib.sha256(verifier.encode()).digest())
+            expect(page.get_by_text("No maps yet")).to_be_visible()
+            assert urlsplit(page.url).query == ""
+            assert "anna@example.org" in {k["name"] for k in client.get("/keys").json()["keys"]}
+            page.reload()
+            page.get_by_role("button", name="Sign out").click()
+            expect(page.get_by_label("Your key")).to_be_visible()
+            page.get_by_role("button", name="Sign in with your organisation").click()
+            page.get_by_role("button", name="Deny").click()
+            expect(page.get_by_text("did not sign you in")).to_be_visible()
+            page.goto("/?code=x&state=made-up")  # whoever sends somebody here is not the issuer
+            expect(page.get_by_text("did not sign you in")).to_be_visible()
+            guest.close()
     assert guest.complaints == []
 
 

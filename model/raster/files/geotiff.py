@@ -15,7 +15,7 @@ from rasterio.windows import Window
 
 from mfnet.model.errors import NotGeoreferenced, WrongBands, WrongType
 from mfnet.model.raster.files import remote
-from mfnet.model.raster.files.alpha_masks import find_mask
+from mfnet.model.raster.files.alpha_masks import divided, find_mask
 from mfnet.model.raster.files.declared_metadata import Declared, HiddenTags
 from mfnet.model.raster.files.fetched_blocks import FetchedBlocks
 from mfnet.model.raster.files.gdal_access import (
@@ -67,6 +67,7 @@ class GeoTiff:
         grid: Where its pixels lie.
         bands: The bands in use, counted from 1: three of an orthophoto, else one.
         alpha: The alpha band that says which pixels are valid, counted from 1, if there is one.
+        premultiplied: Colours are stored times alpha; `read` divides them again.
         dtype: Of the bands in use.
         nodata: Declared, of each band in use.
         scale: Declared, of the first band in use: from stored values to the unit.
@@ -198,7 +199,10 @@ class GeoTiff:
             values = self._pixels.read(indexes=list(self.bands), window=window)
             valid = np.ones(values.shape[1:], bool)
             if self.alpha is not None:
-                valid &= self._pixels.read(self.alpha, window=window) > 0
+                alpha = self._pixels.read(self.alpha, window=window)
+                valid &= alpha > 0
+                if self.premultiplied:
+                    values = divided(values, alpha)
             if self._masked:
                 valid &= self._pixels.read_masks(self.bands[0], window=window) > 0
         if self._mask is not None:
@@ -231,15 +235,19 @@ class GeoTiff:
         colours = dataset.colorinterp
         alphas = self._declared.alphas()
         self.alpha: int | None
+        self.premultiplied = False
         if self.role is Role.ORTHO:
             tags = self._declared.band_tags()
             self._declared.tell_of_names()
             self.bands: tuple[int, ...]
             self.bands, remarks = choose_colour_bands(name, tags, options)
-            self.alpha = find_mask(self._pixels, alphas, self.bands)
-            self.remarks += [*remarks, *self._pictures(alphas)]
+            mask = find_mask(self._pixels, alphas, self.bands)
+            self.alpha = None if mask is None else mask.band
+            self.premultiplied = mask is not None and mask.premultiplied and options.unmultiply
+            self.remarks += [*remarks, *self._pictures(alphas), *self._multiplied()]
         else:
-            self.alpha = find_mask(self._pixels, alphas, ()) or next(iter(alphas), None)
+            mask = find_mask(self._pixels, alphas, ())
+            self.alpha = next(iter(alphas), None) if mask is None else mask.band
             self.bands = (self._only_band(options, alphas),)
         self.dtype = np.dtype(_one_dtype([dataset.dtypes[band - 1] for band in self.bands], name))
         allowed = ORTHO_DTYPES if self.role is Role.ORTHO else HEIGHT_DTYPES
@@ -286,6 +294,16 @@ class GeoTiff:
                 code="ortho.alpha",
                 message=f"{self.path.name}: band {band} is flagged as alpha and holds a picture "
                 "(near infrared?): it hides no pixel; --bands chooses the three bands to map",
+            )
+
+    def _multiplied(self) -> Iterator[Remark]:
+        """Tells of colours that are stored times their alpha."""
+        if self.premultiplied:
+            yield Remark(
+                code="ortho.premultiplied",
+                message=f"{self.path.name}: where it is partly transparent no colour is brighter "
+                f"than alpha (band {self.alpha}): colours were multiplied by it, and are divided "
+                "again; --no-unmultiply if they are as they should be",
             )
 
     def _read_grid(self) -> Grid:

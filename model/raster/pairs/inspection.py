@@ -15,8 +15,13 @@ from mfnet.model.raster.files.geotiff import GeoTiff, Role
 from mfnet.model.raster.files.screening import screen
 from mfnet.model.raster.files.sidecars import Sidecars
 from mfnet.model.raster.pairs.alignment.align import AlignedHeight
-from mfnet.model.raster.pairs.alignment.measure_shift import measure_shift, shift_remarks
+from mfnet.model.raster.pairs.alignment.measure_shift import (
+    correlations,
+    shift_of,
+    shift_remarks,
+)
 from mfnet.model.raster.pairs.alignment.measure_turn import turn_remarks
+from mfnet.model.raster.pairs.alignment.mismatch import mismatch_remarks
 from mfnet.model.raster.pairs.area_of_interest import Area
 from mfnet.model.raster.pairs.drift import drift, require_heights
 from mfnet.model.raster.pairs.interpretation import Read, read_alone
@@ -34,6 +39,7 @@ from mfnet.model.raster.pairs.report import (
     describe,
     estimate,
 )
+from mfnet.model.raster.pairs.scan_watch import ScanWatch
 from mfnet.model.raster.products.areas.zone_areas import Zones
 from mfnet.model.raster.values.reading_options import ReadingOptions
 from mfnet.model.raster.vectors.polygon_formats import is_polygons
@@ -102,10 +108,11 @@ def inspect_pair(
             report = report.model_copy(update=found)
         if quick:
             return report
-        parts: dict[str, tuple[GeoTiff, Read]] = {"ortho": (pair.ortho, pair.ortho.read)}
+        watch = ScanWatch(pair)
+        parts: dict[str, tuple[GeoTiff, Read]] = {"ortho": (pair.ortho, _colours(pair, watch))}
         for name, part in (("height", pair.height), ("dtm", pair.dtm)):
             if part is not None:
-                parts[name] = (part.source, _metres(part))
+                parts[name] = (part.source, _metres(part, name, watch))
         total = sum(source.layout.declared_bytes for source, _ in parts.values())
         done = 0
         scanned: dict[str, RasterReport] = {}
@@ -113,11 +120,12 @@ def inspect_pair(
             step = _shifted(progress, done, total)
             scanned[name] = _with_scan(getattr(report, name), source, read, step)
             done += source.layout.declared_bytes
-        shift = measure_shift(pair)
-        turned = turn_remarks(pair) if shift is None else []
+        edges = correlations(pair)
+        shift = shift_of(edges)
+        unmatched = [] if shift else turn_remarks(pair) or mismatch_remarks(pair, edges)
         told = {
             "shift_px": None if shift is None else (shift.columns, shift.rows),
-            "remarks": [*report.remarks, *shift_remarks(pair, shift), *turned],
+            "remarks": [*report.remarks, *watch.remarks(), *shift_remarks(pair, shift), *unmatched],
         }
         return report.model_copy(update={**scanned, **told, "scanned": True})
 
@@ -315,11 +323,23 @@ def _ending(progress: Progress | None, seconds: float | None) -> Progress | None
     return advance
 
 
-def _metres(part: AlignedHeight) -> Read:
+def _colours(pair: RasterPair, watch: ScanWatch) -> Read:
+    """Reads the orthophoto."""
+
+    def read(window: Window) -> tuple[np.ndarray, np.ndarray]:
+        values, valid = pair.ortho.read(window)
+        watch.see_colours(window, values, valid)
+        return values, valid
+
+    return read
+
+
+def _metres(part: AlignedHeight, name: str, watch: ScanWatch) -> Read:
     """Reads a height raster's own grid, in metres."""
 
     def read(window: Window) -> tuple[np.ndarray, np.ndarray]:
         metres = part.read_source(window)
+        watch.see_heights(name, metres)
         return metres[np.newaxis], np.isfinite(metres)
 
     return read

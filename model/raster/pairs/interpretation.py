@@ -16,6 +16,11 @@ from mfnet.model.raster.pairs.sampled_colours import SampledColours, valid_pixel
 from mfnet.model.raster.remark import Remark
 from mfnet.model.raster.values.collars import Collar
 from mfnet.model.raster.values.colour_bands import decide_white
+from mfnet.model.raster.values.damage.lines import (
+    find_copied_lines,
+    tell_of_copied_lines,
+    tell_of_zero_lines,
+)
 from mfnet.model.raster.values.fill_values import ABOVE_GROUND_M, possible
 from mfnet.model.raster.values.ground_level import (
     Source,
@@ -23,6 +28,7 @@ from mfnet.model.raster.values.ground_level import (
     decide_unit,
     percentiles,
 )
+from mfnet.model.raster.values.height_units import says_nothing, unit_name
 from mfnet.model.raster.values.height_values import (
     HeightSample,
     HeightTags,
@@ -32,6 +38,7 @@ from mfnet.model.raster.values.height_values import (
 from mfnet.model.raster.values.plateaus import check_plateau
 from mfnet.model.raster.values.reading_options import ReadingOptions
 from mfnet.model.raster.values.uneven_heights import (
+    tell_of_coarse_steps,
     tell_of_cut_heights,
     tell_of_low_heights,
     tell_of_uneven_ground,
@@ -39,6 +46,7 @@ from mfnet.model.raster.values.uneven_heights import (
 )
 
 _MISSING_TOLD = 0.005
+_SMALL_PX = 1 << 18
 Read = Callable[[Window], tuple[np.ndarray, np.ndarray]]
 """Values (bands, h, w) and validity (h, w) of a window."""
 
@@ -289,13 +297,51 @@ def _oddities(
     """What is odd about heights above ground, unless the caller knows."""
     height, sample = parts[0]
     file = height.source.path.name
+    for part, own in parts:
+        code = "dtm" if part.source.role is Role.DTM else "height"
+        stored = [
+            (each[np.newaxis], known) for each, known in zip(own.stored, own.valid, strict=True)
+        ]
+        found = find_copied_lines(stored)
+        yield from tell_of_copied_lines(part.source.path.name, code, found)
     if options.height_offset is None:
         yield from tell_of_uneven_ground(file, windows, above)
     if options.height_nodata is None and len(parts) == 1:
         yield from tell_of_zeros(file, sample, height.values)
+        yield from tell_of_zero_lines(file, [*above, *_whole_if_small(height)])
         yield from tell_of_cut_heights(file, sample, height.values)
     if options.height_unit is None:
         yield from tell_of_low_heights(file, above)
+        yield from tell_of_coarse_steps(file, [height.values.metres(*b) for b in sample.blocks])
+        yield from _tell_of_foot_coordinates(parts)
+
+
+def _tell_of_foot_coordinates(
+    parts: Sequence[tuple[AlignedHeight, HeightSample]],
+) -> Iterator[Remark]:
+    """Tells of heights in no unit that any tag names, beside coordinates in feet."""
+    height = parts[0][0]
+    tags = _tags(height.source)
+    crs = height.source.grid.crs
+    if crs is None or not crs.is_projected or height.values.scale != tags.scale:
+        return
+    named = not says_nothing(tags.unit) or tags.vertical_unit_m is not None
+    unit = unit_name(crs.linear_units_factor[1])
+    if not named and unit in ("ft", "us-ft"):
+        message = (
+            f"{tags.file}: coordinates are in {unit}, and the unit of the heights is not declared: "
+            f"they are read as metres; --height-unit {unit} if they are feet, too, --height-unit m "
+            "if not"
+        )
+        yield Remark(code="height.unit", message=message)
+
+
+def _whole_if_small(height: AlignedHeight) -> list[np.ndarray]:
+    """A small raster of heights as one window, which says as much as two of a sample; else none."""
+    rows, columns = height.source.grid.height, height.source.grid.width
+    if rows * columns > _SMALL_PX:
+        return []
+    return [height.read_source(Window(0, 0, columns, rows))] * 2
 
 
 def _check_plateaus(

@@ -23,6 +23,7 @@ from mfnet.model.raster.values.flat_colours import (
     Flat,
     Windows,
     black,
+    flat_of,
     frames,
     is_painted,
     may_be_hole,
@@ -47,6 +48,9 @@ _SOFT_EXACT, _SOFT_NEARLY, _SOFT_HOLE, _SOFT_NOISE = 0.35, 0.25, 0.1, 0.02
 """Of the picture beside it, that may be such shades around a collar that is plain to the last
 digit, one that is nearly plain, a hole, and one of noise."""
 _HOLE_EXACT, _HOLE_WIDTH_PX, _MOST_HOLES = 0.7, 8, 256
+_HOLE_FLAT, _LEAST_PLAIN_PX = 0.9, 128
+"""Of a hole that is plain to the last digit throughout, and how small it may be. A hole of another
+colour than black and white has to be so: what is near it may be ground."""
 _BORDER_PX, _BORDER_RUNS = 8, 64
 _CHUNK_PX = 4 << 20
 
@@ -118,6 +122,18 @@ def find_collars(
         if not is_painted(flat, sample):
             found += _find(read, height, width, flat, holes=False)
     return found
+
+
+def find_collars_of(
+    read: Read, height: int, width: int, colour: NDArray[Any], white: float
+) -> list[Collar]:
+    """Collars and holes of one colour, (3,), that stands out in the sample.
+
+    What is found so is plain to the last digit, whatever the colour; of near black and near white
+    its border is sharp, too.
+    """
+    flat = flat_of(colour, white)
+    return [each for each in _find(read, height, width, flat, holes=True) if each.certain]
 
 
 # ---- the rim ----------------------------------------------------------------------------------
@@ -228,10 +244,15 @@ def _holes(read: Read, runs: _Runs, kept: NDArray[np.bool_], flat: Flat) -> Coll
     exact = np.bincount(runs.piece[kept], runs.exact[kept], count)
     number = np.bincount(runs.piece[kept], minlength=count)
     broad = (number >= _HOLE_WIDTH_PX) & (pixels >= _HOLE_WIDTH_PX * number)
-    pieces = np.flatnonzero(broad & (pixels >= _LEAST_PX[flat.like]))
+    plain = exact >= _HOLE_FLAT * pixels
+    least = np.where(plain & (flat.like == "black"), _LEAST_PLAIN_PX, _LEAST_PX[flat.like])
+    pieces = np.flatnonzero(broad & (pixels >= least) & (plain | flat.shaded))
     pieces = pieces[np.argsort(-pixels[pieces], kind="stable")][:_MOST_HOLES]
     sharp = []
     for piece in pieces.tolist():
+        if not flat.shaded:
+            sharp.append(piece)
+            continue
         most = _SOFT_HOLE if exact[piece] >= _HOLE_EXACT * pixels[piece] else _SOFT_NOISE
         if (_soft_share(read, runs, runs.piece == piece, flat) or 0) <= most:
             sharp.append(piece)

@@ -1,7 +1,7 @@
 """Flat colours that may stand for no data: black, white, pure ones, and the colour of a frame."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -22,6 +22,8 @@ _PAINTED = 0.2
 """Of neighbours in the sample, that are equal in a picture which is painted, not photographed."""
 _SOFT = 24 / 255
 """Of white: what differs by less from a plain colour may be its shade."""
+_ENDS = 4 / 255
+"""Of white: colours so near to black or white are clipped ones."""
 _SEEN_PX, _SEEN_SHADES = 64, 0.25
 """Plain pixels of a window of the sample, that make it worth looking for holes, and how many shades
 of them may be beside them."""
@@ -121,6 +123,17 @@ def frames(rim: Windows, plain: Sequence[Flat], white: float) -> Iterator[Flat]:
     flat = _flat(colour, rim[0][0].dtype, "white", white)
     if all(other.apart(colour[:, None, None]).min() > other.edge for other in plain):
         yield flat
+
+
+def flat_of(colour: NDArray[Any], white: float) -> Flat:
+    """A colour (3,) that stands out in a picture; it has shades where it is nearly black or white.
+
+    White to the last digit is a roof as well, where it is small.
+    """
+    level, most = colour.astype(np.float32), largest_number(colour.dtype)
+    shaded = bool((level <= _ENDS * white).all() or (level >= min(white, most) * (1 - _ENDS)).all())
+    like = "white" if (level >= most).all() else "black"
+    return replace(_flat(level, colour.dtype, like, white), shaded=shaded)
 
 
 def _flat(colour: NDArray[np.float32], dtype: np.dtype, like: str, white: float) -> Flat:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from mfnet.model.errors import UnclearUnit
 from mfnet.model.raster.remark import Remark
+from mfnet.model.raster.values.damage.noise import HIGHER_M, NOISE_SHARE, share_of_noise
 from mfnet.model.raster.values.fill_values import (
     ABSOLUTE_M,
     Fill,
@@ -71,6 +73,16 @@ class HeightSample:
     valid: Sequence[NDArray[np.bool_]]
 
     @property
+    def blocks(self) -> Iterator[tuple[NDArray[Any], NDArray[np.bool_]]]:
+        """Windows of one shape together: stored values and validity, (n, h, w) each."""
+        for shape in sorted({window.shape for window in self.stored}):
+            alike = [i for i, window in enumerate(self.stored) if window.shape == shape]
+            yield (
+                np.stack([self.stored[i] for i in alike]),
+                np.stack([self.valid[i] for i in alike]),
+            )
+
+    @property
     def pixels(self) -> NDArray[Any]:
         """(n,) the valid ones of all windows."""
         parts = [values[valid] for values, valid in zip(self.stored, self.valid, strict=True)]
@@ -89,6 +101,7 @@ class HeightValues:
         limits_m: Metres beyond these are no heights.
         unit_known: By option or tags; else `scale` takes the unit for a metre.
         spike_px: Pixels across of the widest spike that is no height; 0: none is looked for.
+        noisy: Single pixels far above their neighbours are no heights.
     """
 
     scale: float
@@ -98,6 +111,7 @@ class HeightValues:
     limits_m: tuple[float, float] = ABSOLUTE_M
     unit_known: bool = False
     spike_px: int = 0
+    noisy: bool = False
 
     def metres(self, stored: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Metres of any shape, NaN where there is no height.
@@ -106,9 +120,11 @@ class HeightValues:
             stored: As in the file.
             valid: False where the file says so by mask, alpha or NaN.
         """
-        known = valid & ~is_value(stored, self.nodata)
-        for value in self.missing:
-            known = known & ~is_value(stored, value)
+        known = valid & True
+        for value in (self.nodata, *self.missing):
+            written = None if value is None else _as_written(float(value), stored.dtype)
+            if written is not None:
+                known &= stored != written
         with np.errstate(over="ignore", invalid="ignore"):
             plain = (self.scale, self.offset_m) == (1.0, 0.0)
             scaled = stored if plain else stored * self.scale + self.offset_m
@@ -157,6 +173,8 @@ def decide_heights(
     if options.spikes and values.unit_known:
         values = replace(values, spike_px=widest_spike_px(tags.pixel_m))
     values, told = _find_missing(values, tags, sample, above_ground)
+    remarks += told
+    values, told = _find_noise(values, tags, sample)
     return values, remarks + told
 
 
@@ -167,16 +185,22 @@ def is_value(stored: NDArray[Any], value: float | None) -> NDArray[np.bool_]:
         stored: Of any shape and real type.
         value: It may lie outside their type's range; NaN and None equal nothing.
     """
-    if value is None or np.isnan(value):
+    written = None if value is None else _as_written(float(value), stored.dtype)
+    if written is None:
         return np.zeros(stored.shape, bool)
-    if np.issubdtype(stored.dtype, np.floating):
+    return np.asarray(stored == written)
+
+
+@lru_cache(maxsize=256)
+def _as_written(value: float, dtype: np.dtype) -> Any:
+    """A value as pixels of a type hold it; None if none can."""
+    if np.isnan(value):
+        return None
+    if np.issubdtype(dtype, np.floating):
         # Writers print float32 extremes with a last digit too many; GDAL clamps them, and so do we.
-        limits = np.finfo(stored.dtype)
-        clamped = min(max(value, float(limits.min)), float(limits.max))
-        return np.asarray(stored == stored.dtype.type(clamped))
-    if not float(value).is_integer():
-        return np.zeros(stored.shape, bool)
-    return np.asarray(stored == int(value))
+        limits = np.finfo(dtype)
+        return dtype.type(min(max(value, float(limits.min)), float(limits.max)))
+    return int(value) if value.is_integer() else None
 
 
 # ---- unit -------------------------------------------------------------------------------------
@@ -287,6 +311,23 @@ def _find_missing(
     missing = (*extremes, *filled, *unseen)
     remarks = list(_fill_remarks(tags.file, fills, pixels, ~kept))
     return replace(values, missing=missing, limits_m=limits), remarks
+
+
+def _find_noise(
+    values: HeightValues, tags: HeightTags, sample: HeightSample
+) -> tuple[HeightValues, list[Remark]]:
+    """Whether single pixels stand far above their neighbours, oftener than things do."""
+    if not values.spike_px:
+        return values, []
+    share = share_of_noise([values.metres(*block) for block in sample.blocks], below=tags.is_dtm)
+    if share < NOISE_SHARE:
+        return values, []
+    message = (
+        f"{tags.file}: {100 * share:.2g} % of the sampled heights are single pixels more than "
+        f"{HIGHER_M:g} m {'off' if tags.is_dtm else 'above'} all around them, which is noise: they "
+        "count as missing; --no-spikes if they are heights"
+    )
+    return replace(values, noisy=True), [Remark(code="height.noise", message=message)]
 
 
 def _are_measured(values: NDArray[Any], pixels: int) -> bool:

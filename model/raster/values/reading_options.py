@@ -46,6 +46,10 @@ class ReadingOptions(BaseModel):
         default=True,
         description="take a flat collar at the orthophoto's rim, and flat holes in it, for no data",
     )
+    unmultiply: bool = Field(
+        default=True,
+        description="divide colours by alpha where they have been multiplied by it",
+    )
     height_band: Band | None = Field(
         default=None, description="band of the height raster, counted from 1"
     )

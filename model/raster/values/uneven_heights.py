@@ -14,11 +14,12 @@ _STRIPS = 4
 _LEAST_PX = 2048
 _GROUND_M, _OFF_GROUND_M = 0.5, 1.0
 """Up to here the lowest twentieth of a strip is ground; beyond that it is something else."""
-_ZERO_SHARE = 0.1
+_ZERO_SHARE, _ZERO_WINDOWS = 0.01, 3
 _FINE_SHARE, _FINE_M = 0.05, 0.5
 """Of the heights that are not 0, so many are below so much where the ground is measured."""
 _CUT_SHARE = 0.01
 _LOW_M = 2.5
+_STEP_M, _FEWEST_STEPS, _MOST_STEPS = 0.75, 3, 1000
 
 
 def tell_of_uneven_ground(
@@ -74,10 +75,12 @@ def tell_of_zeros(file: str, sample: HeightSample, values: HeightValues) -> Iter
     whole = [(s == 0) & v for s, v in zip(sample.stored, sample.valid, strict=True) if v.any()]
     share = float(np.mean([zero.all() for zero in whole])) if whole else 0.0
     pixels = np.abs(sample.pixels[sample.pixels != 0]) * values.scale
-    if share >= _ZERO_SHARE and pixels.size and (pixels < _FINE_M).mean() >= _FINE_SHARE:
+    enough = share >= max(_ZERO_SHARE, _ZERO_WINDOWS / max(1, len(whole)))
+    if enough and pixels.size and (pixels < _FINE_M).mean() >= _FINE_SHARE:
         message = (
-            f"{file}: {100 * share:.0f} % of the sampled windows are 0 throughout, and elsewhere "
-            "even the ground is measured; --height-nodata 0 if nothing is known there"
+            f"{file}: {100 * share:.2g} % of the sampled windows are 0 throughout, and elsewhere "
+            "even the ground is measured: right over water; --height-nodata 0 if nothing is known "
+            "there"
         )
         yield Remark(code="height.zeros", message=message)
 
@@ -120,3 +123,23 @@ def tell_of_low_heights(file: str, above: Sequence[NDArray[np.float32]]) -> Iter
             "trees stand; else they are no metres: --height-unit, or --height-unit m if they are"
         )
         yield Remark(code="height.low", message=message)
+
+
+def tell_of_coarse_steps(file: str, above: Sequence[NDArray[np.float32]]) -> Iterator[Remark]:
+    """Tells of heights that are multiples of a metre or more.
+
+    Args:
+        file: The height raster's name.
+        above: Heights above ground of windows, of any shape, on the raster's own grid.
+    """
+    heights = np.concatenate([np.empty(0, np.float32), *(values.ravel() for values in above)])
+    numbers = np.unique(heights[np.isfinite(heights)])
+    if heights.size < _LEAST_PX or not _FEWEST_STEPS <= len(numbers) <= _MOST_STEPS:
+        return
+    step = float(np.diff(numbers).min())
+    if step >= _STEP_M:
+        message = (
+            f"{file}: heights are in steps of {step:.2g} m: what is finer has been rounded off; "
+            "--height-unit if a step is less than that"
+        )
+        yield Remark(code="height.steps", message=message)

@@ -47,6 +47,7 @@ class Answer(NamedTuple):
 ANSWERS: dict[type[errors.ServiceError], Answer] = {
     errors.Unauthorized: Answer(401),
     errors.Forbidden: Answer(403),
+    errors.SignInAway: Answer(503, tells=True),
     errors.NotLocal: Answer(403),
     errors.TooLittleMemory: Answer(422),
     errors.TooLittleDisk: Answer(507, tells=True),

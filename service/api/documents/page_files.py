@@ -9,6 +9,7 @@ import hashlib
 from html import escape
 from importlib.resources import files
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 _TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -20,12 +21,17 @@ _TYPES = {
 }
 _PAGE = "index.html"
 
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
-}
-"""Of the answer that holds the page: its own scripts and styles, nothing inline, nobody else's."""
+
+def headers(issuer: str | None) -> dict[str, str]:
+    """Of the answer that holds the page: its own scripts and styles, nothing inline, nobody else's;
+    it asks the service, and the issuer that signs people in, if there is one."""
+    parts = urlsplit(issuer or "")
+    asked = f"'self' {parts.scheme}://{parts.netloc}" if issuer else "'self'"
+    return {
+        "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+        f"img-src 'self' blob: data:; connect-src {asked}; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    }
 
 
 class Asset(NamedTuple):
@@ -64,15 +70,21 @@ class PageFiles:
             for name, body in found.items()
         }
 
-    def html(self, prefix: str, *, keys: bool) -> str:
+    def html(self, prefix: str, *, keys: bool, issuer: str = "", client: str = "") -> str:
         """The page.
 
         Args:
             prefix: Of all addresses, where a proxy adds one.
             keys: Whether the service asks for a key.
+            issuer: OpenID Connect issuer that signs people in, if any.
+            client: What it calls the service.
         """
-        page = self._page.replace("{root}", escape(prefix, quote=True))
-        return page.replace("{version}", self.version).replace("{keys}", "yes" if keys else "no")
+        told = {"root": prefix, "version": self.version, "keys": "yes" if keys else "no"}
+        told |= {"issuer": issuer, "client": client}
+        page = self._page
+        for name, value in told.items():
+            page = page.replace(f"{{{name}}}", escape(value, quote=True))
+        return page
 
     def asset(self, name: str) -> Asset | None:
         """A file by its path below `service/web`, if there is one."""

@@ -9,10 +9,11 @@ from mfnet.service.api.answers.data_file import is_unchanged
 from mfnet.service.api.answers.json_answers import takes_gzip
 from mfnet.service.api.auth import CallerOf
 from mfnet.service.api.dependencies import ServicesOf
-from mfnet.service.api.documents.page_files import HEADERS, PageFiles
+from mfnet.service.api.documents.page_files import PageFiles, headers
 from mfnet.service.api.routes.upload.uploads import upload_info
 from mfnet.service.operations.uploads import sample_pair
 from mfnet.service.schemas.pictures import SamplePair
+from mfnet.service.settings import Settings
 
 router = APIRouter()
 
@@ -32,10 +33,15 @@ def wants_page(request: Request) -> bool:
 
 def page(request: Request) -> Response:
     """The page itself."""
+    settings: Settings = request.app.state.services.settings
     html = page_files().html(
-        request.scope.get("root_path", ""), keys=request.app.state.services.settings.keys
+        request.scope.get("root_path", ""),
+        keys=settings.keys,
+        issuer=settings.oidc_issuer or "",
+        client=settings.oidc_client,
     )
-    return Response(html, media_type="text/html", headers={**HEADERS, "Vary": "Accept"})
+    told = {**headers(settings.oidc_issuer), "Vary": "Accept"}
+    return Response(html, media_type="text/html", headers=told)
 
 
 @router.get("/page/{version}/{name:path}", include_in_schema=False)
@@ -46,14 +52,14 @@ async def page_asset(version: str, name: str, request: Request) -> Response:
         raise HTTPException(404, "the page has no such file")
     current = version == page_files().version
     etag = f'W/"{page_files().version}"'
-    headers = {"ETag": etag, "Vary": "Accept-Encoding"}
-    headers |= {"Cache-Control": _FOR_EVER} if current else {}
+    told = {"ETag": etag, "Vary": "Accept-Encoding"}
+    told |= {"Cache-Control": _FOR_EVER} if current else {}
     if is_unchanged(request.headers, etag):
-        return Response(status_code=304, headers=headers)
+        return Response(status_code=304, headers=told)
     body = asset.body
     if takes_gzip(request.headers.get("accept-encoding", "")):
-        body, headers["Content-Encoding"] = asset.gzipped, "gzip"
-    return Response(body, media_type=asset.media_type, headers=headers)
+        body, told["Content-Encoding"] = asset.gzipped, "gzip"
+    return Response(body, media_type=asset.media_type, headers=told)
 
 
 @router.post("/samples", status_code=201, tags=["uploads"])

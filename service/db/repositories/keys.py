@@ -9,14 +9,18 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from mfnet.service.db.session import clock
 from mfnet.service.db.tables import Job, Key
+from mfnet.service.domain.subject import Subject
 
 Role = Literal["reader", "user", "admin"]
 
 _DAY_S = 24 * 3600
+_PERSON = "oidc:"  # no digest has a colon
+_ABSENT_DAYS = 30.0
 _SHOWN = 8  # characters of a key that a list shows: "mfn_" and four more
 
 
@@ -24,16 +28,33 @@ def _alive(key: type[Key]) -> ColumnElement[bool]:
     return and_(key.revoked.is_(None), or_(key.expires.is_(None), key.expires > clock()))
 
 
-# Put together once: that takes as long as asking.
+def _is_person(key: type[Key]) -> ColumnElement[bool]:
+    """Whether it is the row of somebody whom an issuer signs in."""
+    return key.sha256.startswith(_PERSON, autoescape=True)
+
+
+def _lends(key: type[Key]) -> ColumnElement[bool]:
+    """Whether others may use it for theirs: of a person, while they sign in now and then, as the
+    issuer does not tell who has left."""
+    seen = func.coalesce(key.used, key.created) > clock() - _ABSENT_DAYS * _DAY_S
+    return and_(_alive(key), or_(~_is_person(key), seen))
+
+
 _OWNER = aliased(Key)
+# A user of another key, an admin's too, is a user; a reader sees what an admin sees, but not as a
+# person's, whose role is that of each of their tokens.
+_IS_ADMIN = or_(
+    and_(Key.role == "admin", ~_is_person(Key)),
+    and_(Key.role == "reader", _OWNER.role == "admin", ~_is_person(_OWNER)),
+)
+# Put together once: that takes as long as asking.
 _FIND = (
-    select(Key, _OWNER.role)
+    select(Key, _IS_ADMIN)
     .join(_OWNER, _OWNER.id == func.coalesce(Key.of_key, Key.id))
-    .where(Key.sha256 == bindparam("sha256"), _alive(Key), _alive(_OWNER))
+    .where(Key.sha256 == bindparam("sha256"), _alive(Key), _lends(_OWNER))
 )
 _FIND_WITH_JOB = _FIND.add_columns(Job).outerjoin(
-    Job,
-    and_(Job.id == bindparam("job_id"), or_(_OWNER.role == "admin", Job.owner == _OWNER.id)),
+    Job, and_(Job.id == bindparam("job_id"), or_(_IS_ADMIN, Job.owner == _OWNER.id))
 )
 
 
@@ -42,11 +63,11 @@ class Holder(NamedTuple):
 
     Attributes:
         key: Theirs.
-        role: Of the key whose things they see: the same, or that which a reader is of.
+        is_admin: They see everybody's things.
     """
 
     key: Key
-    role: str
+    is_admin: bool
 
     @property
     def owner(self) -> str:
@@ -73,12 +94,12 @@ class KeyRepository:
             name: Whose it is.
             role: A `reader` sees what another key sees, and changes nothing.
             days: After which it is no key any more; None for never.
-            of_key: Of a reader, id of that other key.
+            of_key: Id of that other key; of a user, that of the key whose things they share.
 
         Returns:
             Its row, and the key itself, which cannot be had again.
         """
-        assert (role == "reader") == (of_key is not None)
+        assert of_key is not None or role != "reader"
         secret = f"mfn_{secrets.token_urlsafe(32)}"
         now = self._session.execute(select(clock())).scalar_one()
         key = Key(
@@ -99,8 +120,41 @@ class KeyRepository:
         """The row of a key that exists."""
         return self._session.get_one(Key, key_id)
 
-    def find(self, secret: str) -> Holder | None:
+    def enrol(self, subject: Subject) -> tuple[Key, str | None]:
+        """There is a row for whoever an issuer knows, with their name and role; one that is revoked
+        stays so.
+
+        Returns:
+            The row, and the role that it had before; None if it is new.
+        """
+        query = select(Key).where(Key.sha256 == _digest(subject)).with_for_update()
+        key, before = self._session.scalars(query).one_or_none(), None
+        if key is not None:
+            before, key.name, key.role = key.role, subject.name, subject.role
+            return key, before
+        now = self._session.execute(select(clock())).scalar_one()
+        key = Key(
+            id=uuid.uuid4().hex,
+            name=subject.name,
+            role=subject.role,
+            sha256=_digest(subject),
+            prefix="oidc",
+            created=now,
+        )
+        try:
+            with self._session.begin_nested():
+                self._session.add(key)
+        except IntegrityError:  # their second request was faster
+            key = self._session.scalars(query).one()
+            before = key.role
+        return key, before
+
+    def find(self, secret: str | Subject) -> Holder | None:
         """Whose key this is; None where it is unknown, revoked or expired, or of such a key."""
+        if isinstance(secret, Subject):
+            query = select(Key).where(Key.sha256 == _digest(secret), _alive(Key))
+            key = self._session.scalars(query).one_or_none()
+            return None if key is None else Holder(key, secret.role == "admin")
         row = self._session.execute(_FIND, {"sha256": _digest(secret)}).one_or_none()
         if row is None or not hmac.compare_digest(row[0].sha256, _digest(secret)):
             return None
@@ -110,16 +164,16 @@ class KeyRepository:
         """The oldest admin's key that is alive, for a service that asks for none."""
         query = (
             select(Key)
-            .where(Key.role == "admin", _alive(Key))
+            .where(Key.role == "admin", _alive(Key), ~_is_person(Key))
             .order_by(Key.created, Key.id)
             .limit(1)
         )
         key = self._session.scalars(query).one_or_none()
-        return None if key is None else Holder(key, key.role)
+        return None if key is None else Holder(key, is_admin=True)
 
     def is_alive(self, key_id: str) -> bool:
-        """Whether there is this key, neither revoked nor expired."""
-        query = select(Key.id).where(Key.id == key_id, _alive(Key))
+        """Whether there is this key, neither revoked nor expired, nor of a person who is gone."""
+        query = select(Key.id).where(Key.id == key_id, _lends(Key))
         return self._session.scalars(query).one_or_none() is not None
 
     def find_with_job(self, secret: str, job_id: str) -> tuple[Holder | None, Job | None]:
@@ -142,7 +196,7 @@ class KeyRepository:
         """Keys, oldest first, the revoked ones too.
 
         Args:
-            owner: Only this one and its readers; None for all.
+            owner: Only this one and those that are of it; None for all.
         """
         query = select(Key).order_by(Key.created, Key.id)
         if owner is not None:
@@ -154,6 +208,18 @@ class KeyRepository:
         ends."""
         query = select(Key).where(_alive(Key)).order_by(Key.created, Key.id)
         return self._session.scalars(query.with_for_update()).all()
+
+    def shared(self, key_id: str, role: Role) -> Key | None:
+        """The living key that a new one of this role may be of: one that is of no other, and an
+        admin's for readers alone, since whoever shares it sees everybody's."""
+        key = next((key for key in self.living() if key.id == key_id), None)
+        allowed = {"reader": ("user", "admin"), "user": ("user",), "admin": ()}[role]
+        return key if key is not None and key.of_key is None and key.role in allowed else None
+
+    def is_last_admin(self, key_id: str) -> bool:
+        """Whether no other key is an admin's for good; a person is one by their next token."""
+        query = select(Key.id).where(Key.role == "admin", _alive(Key), ~_is_person(Key))
+        return list(self._session.scalars(query)) == [key_id]
 
     def revoke(self, key_id: str) -> Key | None:
         """End the key's life; it is dead from this commit on. None where there is none alive."""
@@ -167,5 +233,7 @@ class KeyRepository:
         return self._session.scalars(statement).one_or_none()
 
 
-def _digest(secret: str) -> str:
+def _digest(secret: str | Subject) -> str:
+    if isinstance(secret, Subject):
+        return _PERSON + hashlib.sha256(secret.id.encode(errors="surrogatepass")).hexdigest()
     return hashlib.sha256(secret.encode()).hexdigest()

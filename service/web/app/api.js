@@ -1,6 +1,7 @@
 // Requests to the service, each with the key; a key that is not valid any more ends the session.
 
 const KEY = "mfnet.key";
+const RENEWAL = "mfnet.renewal"; // of a key that an issuer renews
 export const root = document.documentElement.dataset.root;
 /** Whether the service asks for a key. */
 export const keyNeeded = document.documentElement.dataset.keys !== "no";
@@ -22,7 +23,14 @@ export const key = {
     key.forget();
     (remember ? localStorage : sessionStorage).setItem(KEY, secret);
   },
+  /** A key that ends soon, with what its successor is had by. */
+  setRenewable(secret, renewal) {
+    key.set(secret, false);
+    if (renewal) sessionStorage.setItem(RENEWAL, renewal);
+  },
+  renewal: () => sessionStorage.getItem(RENEWAL),
   forget() {
+    sessionStorage.removeItem(RENEWAL);
     sessionStorage.removeItem(KEY);
     localStorage.removeItem(KEY);
   },

@@ -7,6 +7,7 @@ import { job } from "./job.js";
 import { jobs } from "./jobs.js";
 import { models } from "./models.js";
 import { newMap } from "./new_map.js";
+import { returnFromSignIn, stayIn } from "./openid.js";
 import { service } from "./service.js";
 import { session } from "./session.js";
 import { signIn } from "./sign_in.js";
@@ -14,6 +15,7 @@ import { LANGUAGES, chooseLanguage, language, loadText, t } from "./text.js";
 
 const main = document.getElementById("main");
 let leave = () => {};
+let failed = false; // an issuer did not sign in
 
 /** Each view gets its element and a signal that ends with it. */
 const VIEWS = { new: newMap, jobs, job, files, models, service };
@@ -25,7 +27,11 @@ function show() {
   const [name, argument] = location.hash.slice(1).split("=");
   const entered = key.get() || !keyNeeded;
   header(entered ? name || "new" : "");
-  if (!entered) return main.replaceChildren(signIn(show, false));
+  if (!entered) {
+    main.replaceChildren(signIn(show, { failed }));
+    failed = false;
+    return undefined;
+  }
   const view = VIEWS[name] || newMap;
   main.replaceChildren();
   document.title = `${t(`nav.${name in VIEWS ? name : "new"}`)} · MFNet`;
@@ -123,7 +129,7 @@ window.addEventListener("signed-out", () => {
   if (!keyNeeded) return show();
   leave();
   header("");
-  main.replaceChildren(signIn(show, true));
+  main.replaceChildren(signIn(show, { wasIn: true }));
 });
 // What a click has started may end so, too.
 window.addEventListener("unhandledrejection", (event) => {
@@ -140,4 +146,6 @@ document.getElementById("skip").addEventListener("click", (event) => {
 });
 
 await loadText();
+failed = await returnFromSignIn();
+stayIn();
 show();

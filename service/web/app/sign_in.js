@@ -2,10 +2,14 @@
 
 import { call, key } from "./api.js";
 import { el, notice } from "./dom.js";
+import { hasIssuer, leaveToSignIn } from "./openid.js";
 import { t } from "./text.js";
 
-/** The view; `entered` is called once the service has taken the key. */
-export function signIn(entered, wasIn) {
+/**
+ * The view; `entered` is called once the service has taken the key.
+ * `wasIn` and `failed`: a key has ended; the issuer did not sign in.
+ */
+export function signIn(entered, { wasIn = false, failed = false } = {}) {
   const secret = el("input", {
     id: "key",
     type: "password",
@@ -22,6 +26,8 @@ export function signIn(entered, wasIn) {
     el("h1", {}, t("signin.title")),
     el("p", { class: "lead" }, t("signin.lead")),
     wasIn ? notice("warn", t("signin.expired")) : null,
+    failed ? notice("bad", t("signin.refused"), t("signin.refused.mend")) : null,
+    hasIssuer ? byIssuer() : null,
     // Password managers file the key under a name.
     el("input", {
       type: "text",
@@ -45,6 +51,19 @@ export function signIn(entered, wasIn) {
     ),
   );
   return form;
+
+  function byIssuer() {
+    const leave = el(
+      "button",
+      { class: "primary", type: "button", onclick: () => leaveToSignIn().catch(away) },
+      t("signin.issuer"),
+    );
+    return el("div", {}, leave, el("p", {}, t("signin.or")));
+  }
+
+  function away() {
+    problem.replaceChildren(notice("bad", t("signin.refused"), t("problem.network.mend")));
+  }
 
   async function submit(event) {
     event.preventDefault();

@@ -60,6 +60,33 @@ def test_a_reader_sees_what_its_key_sees_and_dies_with_it(api):
         assert reader.get(f"/jobs/{job}").status_code == 401
 
 
+def test_users_of_one_key_share_what_any_of_them_makes(api):
+    group = api.admin.post("/keys", json={"name": "Survey office"}).json()["id"]
+    made = [api.admin.post("/keys", json={"name": n, "of": group}).json() for n in ("Anna", "Ben")]
+    with holder(api, made[0]["secret"]) as anna, holder(api, made[1]["secret"]) as ben:
+        assert anna.put("/uploads/ortho.tif", content=b"x").status_code == 201
+        (upload,) = ben.get("/uploads").json()["uploads"]
+        assert api.user.get(f"/uploads/{upload['id']}").status_code == 404
+        assert ben.delete(f"/uploads/{upload['id']}").status_code == 204
+        assert ben.get("/audit").status_code == 403
+        assert ben.post("/keys", json={"of": group}).json()["code"] == "auth.forbidden"
+        assert ben.delete(f"/keys/{made[0]['id']}").json()["code"] == "key.unknown"
+        # A reader of the group's would outlive Ben's key.
+        assert ben.post("/keys", json={"role": "reader"}).json()["code"] == "auth.forbidden"
+        api.admin.delete(f"/keys/{made[0]['id']}").raise_for_status()
+        assert anna.get("/uploads").status_code == 401
+        assert ben.get("/uploads").status_code == 200
+
+
+def test_no_user_shares_an_admins_key(api):
+    admin = api.admin.get("/keys/mine").json()["id"]
+    made = api.admin.post("/keys", json={"name": "Anna"}).json()["id"]
+    member = api.admin.post("/keys", json={"of": made}).json()["id"]
+    for of, role in ((admin, "user"), (made, "admin"), (member, "user"), (member, "reader")):
+        refused = api.admin.post("/keys", json={"role": role, "of": of})
+        assert (refused.status_code, refused.json()["code"]) == (404, "key.unknown")
+
+
 def test_what_admins_do_is_kept(api):
     made = api.admin.post("/keys", json={"name": "Anna"}).json()
     job = api.submit()["id"]

@@ -62,8 +62,9 @@ def test_a_reader_ends_by_itself_and_what_was_done_is_kept(tmp_path: Path) -> No
     ("arguments", "said"),
     [
         (["create", "--role", "root"], "expected reader, user or admin"),
-        (["create", "--role", "reader"], "is of another key"),
-        (["create", "--role", "reader", "--of", "nobody"], "expected the id of a user"),
+        (["create", "--role", "reader"], "a reader is of another key"),
+        (["create", "--role", "reader", "--of", "nobody"], "that may be shared so"),
+        (["create", "--role", "admin", "--of", "nobody"], "that may be shared so"),
         (["revoke", "nobody"], "expected the id of an active key"),
     ],
 )

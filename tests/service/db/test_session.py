@@ -73,7 +73,7 @@ def test_a_key_is_found_until_it_is_revoked_and_never_stored(database: Database)
     with database.reading() as session:
         found = KeyRepository(session).find(secret)
         assert found is not None
-        assert (found.key.id, found.role) == (key.id, "admin")
+        assert (found.key.id, found.is_admin) == (key.id, True)
         assert KeyRepository(session).find(secret + "x") is None
         assert KeyRepository(session).find("") is None
     with database.writing() as session:

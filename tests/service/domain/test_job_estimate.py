@@ -1,6 +1,8 @@
 """What a job is said to take, by what the inspection found and what maps took here."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mfnet.service.domain.job_estimate import Finished, estimate
 
@@ -15,10 +17,9 @@ def told(inputs=MINE, finished=(), part_pixels=0):
     return estimate(REPORT, inputs, finished, part_pixels)
 
 
-def test_seconds_go_by_the_map_that_is_most_like_this_one():
+def test_seconds_go_by_maps_of_the_same_model_and_options():
     assert told()["seconds"] is None
     known = [
-        Finished(MINE, 30, 30.0),  # a tenth of the windows, and mostly the start
         Finished(MINE, 900, 450.0),
         Finished(MINE, 0, 9.0),  # of before windows were counted
         Finished(MINE | {"tta": "turns"}, 300, 1200.0),
@@ -26,6 +27,21 @@ def test_seconds_go_by_the_map_that_is_most_like_this_one():
     ]
     assert told(finished=known)["seconds"] == 150
     assert told(MINE | {"tta": "turns"}, known)["seconds"] == 1200
+
+
+@given(
+    start_s=st.floats(0, 20),
+    window_s=st.floats(0.001, 10),
+    sizes=st.lists(st.integers(1, 10_000), min_size=2, max_size=20, unique=True),
+)
+def test_what_each_map_takes_once_is_told_from_what_each_window_takes(start_s, window_s, sizes):
+    known = [Finished(MINE, each, start_s + each * window_s) for each in sizes]
+    assert told(finished=known)["seconds"] == pytest.approx(start_s + 300 * window_s, 1e-3, 0.1)
+
+
+def test_large_maps_that_took_less_than_small_ones_are_no_reason_to_expect_nothing():
+    known = [Finished(MINE, 100, 300.0), Finished(MINE, 1000, 200.0)]
+    assert 60 < told(finished=known)["seconds"] < 900
 
 
 @pytest.mark.parametrize(

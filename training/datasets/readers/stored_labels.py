@@ -102,7 +102,7 @@ class LabelFile:
             alphas = self._declared.alphas() if len(every) > 1 else []
             mask = find_mask(self._dataset, alphas, ())
             flags = self._dataset.mask_flag_enums[0]
-        self._alpha = mask or next(iter(alphas), None)
+        self._alpha = next(iter(alphas), None) if mask is None else mask.band
         self._masked = MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
         self.bands = tuple(band for band in every if band not in alphas)
         self.shape: tuple[int, int] = self._dataset.shape

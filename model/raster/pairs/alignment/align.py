@@ -15,6 +15,7 @@ from mfnet.model.raster.georeferencing.grid import Grid
 from mfnet.model.raster.georeferencing.vertical_axis import horizontal
 from mfnet.model.raster.pairs.alignment.warp import Warp
 from mfnet.model.raster.repair_commands import write_crs
+from mfnet.model.raster.values.damage.noise import find_noise
 from mfnet.model.raster.values.height_values import HeightValues
 from mfnet.model.raster.values.spikes import find_spikes, margin_px
 
@@ -145,8 +146,8 @@ class AlignedHeight:
         """Read a window of the raster's own grid; the rest as `read`."""
         if not self.values.spike_px:
             return self._metres(window)
-        metres, spikes = self._with_spikes(window)
-        metres[spikes] = np.nan
+        metres, spikes, noise = self._with_spikes(window)
+        metres[spikes | noise] = np.nan
         return metres
 
     def count_spikes(self, window: Window) -> int:
@@ -157,8 +158,8 @@ class AlignedHeight:
         stored, valid = self.source.read_stored(window)
         return self.values.metres(stored[0], valid)
 
-    def _with_spikes(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
-        """Metres with the spikes in them, and where those are; both (h, w)."""
+    def _with_spikes(self, window: Window) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Metres with the spikes in them, where those are, and where noise is; (h, w) each."""
         margin = margin_px(self.values.spike_px)
         top, left = max(0, window.row_off - margin), max(0, window.col_off - margin)
         bottom = min(self.source_grid.height, window.row_off + window.height + margin)
@@ -173,8 +174,11 @@ class AlignedHeight:
         padded = np.pad(around, lacks, constant_values=np.nan)
         is_dtm = self.source.role is Role.DTM
         spikes = find_spikes(padded, self.values.spike_px, below=is_dtm)
+        noise = np.zeros_like(spikes)
+        if self.values.noisy:
+            noise = find_noise(padded, below=is_dtm)
         kept = slice(margin, -margin)
-        return around[inside], spikes[kept, kept]
+        return around[inside], spikes[kept, kept], noise[kept, kept]
 
     def to_source(self, pixels: np.ndarray) -> np.ndarray:
         """Columns and rows (2, n) of the orthophoto's grid to those of the raster's own."""

@@ -9,7 +9,7 @@ place, or it is said that nobody can tell.
 Shapes: S side of a window, D = 2 · MOST_PX + 3 displacements.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,9 +80,16 @@ def measure_shift(pair: RasterPair) -> Shift | None:
         The displacement, right to half a pixel where there are buildings; None where it cannot be
         told: no heights, too small a place, too little relief, or quarters of the windows disagree.
     """
-    if pair.height is None:
-        return None
-    found = [correlation(*window) for window in _windows(pair)]
+    return shift_of(correlations(pair))
+
+
+def correlations(pair: RasterPair) -> list[Plane]:
+    """How well the edges of picture and heights agree, (D, D) each, in windows with relief."""
+    return [] if pair.height is None else [correlation(*window) for window in _windows(pair)]
+
+
+def shift_of(found: Sequence[Plane]) -> Shift | None:
+    """Where heights lie, by the correlations of their windows; as `measure_shift`."""
     if len(found) < _FEWEST_WINDOWS:
         return None
     total = np.sum(found, axis=0)

@@ -1,4 +1,4 @@
-"""`/keys`: who may use the service. For admins, but for a caller's own and its readers."""
+"""`/keys`: who may use the service. For admins, but for a caller's own and those that are of it."""
 
 import logging
 from datetime import datetime
@@ -23,14 +23,14 @@ _log = logging.getLogger(__name__)
 @router.get("")
 def list_keys(services: ServicesOf, caller: CallerOf) -> KeyList:
     """All keys for an admin, the revoked ones too, without the keys themselves; for others their
-    own and its readers."""
+    own and those that are of it."""
     with services.database.reading() as session:
         return KeyList(keys=[key_info(key) for key in KeyRepository(session).all(caller.scope)])
 
 
 @router.get("/mine")
 def get_own_key(services: ServicesOf, caller: CallerOf) -> KeyInfo:
-    """The key that this request came with, or that it is a reader of: its name and role."""
+    """The key that this request came with, or that it is of: its name and role."""
     with services.database.reading() as session:
         return key_info(KeyRepository(session).get(caller.key_id))
 
@@ -40,13 +40,15 @@ def create_key(
     body: NewKey, request: Request, response: Response, services: ServicesOf, caller: CallerOf
 ) -> MadeKey:
     """Make a key. The answer shows it, this once. Who is no admin makes readers of their own."""
-    of_key = (body.of or caller.key_id) if body.role == "reader" else None
-    if caller.scope is not None and of_key != caller.key_id:
+    of_key = body.of or (caller.key_id if body.role == "reader" else None)
+    if caller.scope is not None and (body.role != "reader" or of_key != caller.key_id):
         raise Forbidden("this takes a key with the role admin; your own key may have readers")
+    if caller.scope is not None and caller.shares:  # a reader would outlive the caller's key
+        raise Forbidden("this takes a key with the role admin: yours is one of a group's")
     with services.database.writing() as session:
         keys = KeyRepository(session)
-        if of_key is not None and _alive(keys, of_key) is None:
-            raise NoSuchKey(f"of: no key {of_key!r} that may have readers", key=of_key)
+        if of_key is not None and keys.shared(of_key, body.role) is None:
+            raise NoSuchKey(f"of: no key {of_key!r} that may be shared so", key=of_key)
         key, secret = keys.create(body.name, body.role, days=body.days, of_key=of_key)
         made = MadeKey(**key_info(key).model_dump(), secret=secret)
         AuditLog(session).note(caller.name, "key created", made.id, role=made.role, name=made.name)
@@ -57,16 +59,17 @@ def create_key(
 
 @router.delete("/{key_id}")
 def revoke_key(key_id: str, services: ServicesOf, caller: CallerOf) -> KeyInfo:
-    """End a key's life, and that of its readers, at once. What was made with it stays. Who is no
-    admin ends readers of their own."""
+    """End a key's life, and that of those that are of it, at once. What was made with it stays. Who
+    is no admin ends readers of their own."""
     with services.database.writing() as session:
         keys = KeyRepository(session)
         living = {key.id: key for key in keys.living()}
         if caller.scope is not None:
-            living = {key.id: key for key in living.values() if key.of_key == caller.scope}
+            readers = [key for key in living.values() if key.role == "reader"]
+            living = {key.id: key for key in readers if key.of_key == caller.scope}
         if key_id not in living:
             raise NoSuchKey(f"no key {key_id!r} that is not revoked", key=key_id)
-        if [key.id for key in living.values() if key.role == "admin"] == [key_id]:
+        if keys.is_last_admin(key_id):
             raise LastAdmin("this is the last admin's key; make another one first", key=key_id)
         revoked = keys.revoke(key_id)
         if revoked is None:  # another request was faster
@@ -90,11 +93,6 @@ def key_info(key: Key) -> KeyInfo:
         used=_moment(key.used),
         of=key.of_key,
     )
-
-
-def _alive(keys: KeyRepository, key_id: str) -> Key | None:
-    """A key that may have readers."""
-    return next((k for k in keys.living() if k.id == key_id and k.role != "reader"), None)
 
 
 def _moment(seconds: float | None) -> datetime | None:

@@ -18,6 +18,7 @@ from mfnet.service.db.repositories.jobs import JobRepository
 from mfnet.service.db.repositories.keys import Holder
 from mfnet.service.db.tables import Job
 from mfnet.service.domain.job import FINAL
+from mfnet.service.domain.subject import Subject
 from mfnet.service.errors import Busy, NoCallback
 from mfnet.service.operations.context import Services
 from mfnet.service.schemas.jobs import CallbackInfo, moment
@@ -70,13 +71,15 @@ def job_callback(job_id: str, services: ServicesOf, caller: CallerOf) -> Callbac
     )
 
 
-def _look(services: Services, secret: str, job_id: str) -> tuple[Holder | None, Job | None]:
+def _look(
+    services: Services, secret: str | Subject, job_id: str
+) -> tuple[Holder | None, Job | None]:
     with services.database.reading() as session:
         return find_holder_and_job(services, session, secret, job_id)
 
 
 async def _stream(
-    job_id: str, request: Request, services: Services, secret: str
+    job_id: str, request: Request, services: Services, secret: str | Subject
 ) -> AsyncIterator[str]:
     this = object()
     _open.add(this)

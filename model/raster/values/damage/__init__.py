@@ -1,0 +1,1 @@
+"""Parts of a raster that hold no measurement though they look like one: told."""
