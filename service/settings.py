@@ -274,6 +274,15 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _key_of_the_store_is_whole(self) -> Self:
+        if (self.storage_key_id is None) != (self.storage_secret is None):
+            raise ValueError(
+                "MFNET_STORAGE_KEY_ID, MFNET_STORAGE_SECRET: got one of them, expected both, or "
+                "neither where the machine itself may use the store"
+            )
+        return self
+
     @property
     def database(self) -> str:
         """The SQLAlchemy URL of the database, with the driver that this project depends on."""

@@ -53,8 +53,10 @@ def storage_of(settings: Settings, data_dir: Path | None = None) -> "Storage":
     root = data_dir or settings.data_dir
     if settings.storage is None:
         return Storage(root)
-    from mfnet.service.files.s3_store import s3_store  # which not every installation has
-
+    try:
+        from mfnet.service.files.s3_store import s3_store
+    except ImportError as error:
+        raise ImportError("MFNET_STORAGE needs obstore: pip install 'mfnet[s3]'") from error
     return Storage(root, s3_store(settings, root.resolve()))
 
 

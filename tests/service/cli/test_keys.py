@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from databases import copy_migrated
+from pydantic import ValidationError
 from typer.testing import CliRunner, Result
 
 from mfnet.service.cli.main import app
@@ -146,3 +147,21 @@ def test_secrets_come_from_files_and_the_environment_wins(
     assert Settings().broker == "redis://:own@h:6379/1"
     assert Settings().database == "postgresql+psycopg://mfnet:x@h:5432/d"
     assert "MFNET_DATABASE_PASSWORD" not in environment_without_secrets()
+
+
+def test_the_key_of_a_store_comes_from_files_and_reaches_no_engine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MFNET_SECRETS_DIR", str(tmp_path))
+    (tmp_path / "mfnet_storage_key_id").write_text("id")
+    with pytest.raises(ValidationError, match="expected both"):
+        Settings()
+    (tmp_path / "mfnet_storage_secret").write_text("hidden")
+    settings = Settings(storage="s3://bucket/prefix")
+    assert (settings.storage_key_id, settings.storage_secret) == ("id", "hidden")
+    assert "hidden" not in repr(settings)
+    with pytest.raises(ValidationError, match="should match pattern"):
+        Settings(storage="/a/folder")
+    for name in ("AWS_SECRET_ACCESS_KEY", "MFNET_STORAGE_SECRET"):
+        monkeypatch.setenv(name, "hidden")
+    assert "hidden" not in environment_without_secrets().values()
