@@ -106,7 +106,7 @@ class Storage:
         if not self.is_remote:
             return
         before = time.time() - idle_s
-        for name in ("uploads", "jobs", "tiles", "pictures"):
+        for name in ("uploads", "jobs", "tiles", "pictures", "fetching"):
             for path in (self.root / name).rglob("*"):
                 first = path.relative_to(self.root / name).parts[0]
                 with suppress(FileNotFoundError):

@@ -200,13 +200,16 @@ def test_copies_that_nobody_asks_for_are_removed(api: Api, elsewhere: Storage) -
     upload = api.upload()["id"]
     path = api.services.storage.upload(upload)
     arriving = api.services.storage.uploads / "b.tfw"
-    for each in (arriving, api.services.storage.uploads / "b.unsettled"):
+    left = api.services.storage.root / "fetching" / "left"  # by a process that was killed
+    left.parent.mkdir(exist_ok=True)
+    for each in (arriving, api.services.storage.uploads / "b.unsettled", left):
         each.touch()
     tidy = TidyCopies(api.services.settings, api.services.storage)
     tidy.tidy()
     assert path.exists()
     tidy.tidy(idle_s=-1)
     assert not path.exists()
+    assert not left.exists()
     assert arriving.exists()
     assert api.services.storage.upload_here(upload).read_bytes() == b"pixels"
 
