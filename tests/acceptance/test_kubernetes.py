@@ -16,7 +16,7 @@ from mfnet.service.app import create_app
 from mfnet.service.cli.main import app as command_line
 from mfnet.service.settings import Settings
 
-OVERLAYS = ("cpu", "gpu")
+OVERLAYS = ("cpu", "gpu", "s3")
 KUBERNETES = "1.31"  # the oldest that is still cared for somewhere
 NOT_OURS = {"DATABASE_URL", "REDIS_URL", "FORWARDED_ALLOW_IPS", "MFNET_SECRETS_DIR"}
 
@@ -144,10 +144,12 @@ def test_selectors_find_pods_and_claims_volumes(resources: list[Resource]) -> No
     assert chosen(policies["mfnet-state"]["spec"]["podSelector"]) == set(labels)
     claims = of_kind(resources, "PersistentVolumeClaim")
     for pod in pods(resources).values():
-        (claim,) = (
-            v["persistentVolumeClaim"] for v in pod["spec"]["volumes"] if v["name"] == "data"
-        )
-        assert claims[claim["claimName"]]["spec"]["accessModes"] == ["ReadWriteMany"]
+        (volume,) = (each for each in pod["spec"]["volumes"] if each["name"] == "data")
+        if not claims:  # a store keeps the files
+            assert volume["emptyDir"] == {}
+            continue
+        claim = volume["persistentVolumeClaim"]["claimName"]
+        assert claims[claim]["spec"]["accessModes"] == ["ReadWriteMany"]
     (scaled,) = of_kind(resources, "ScaledObject").values()
     assert scaled["spec"]["scaleTargetRef"]["name"] in of_kind(resources, "Deployment")
 

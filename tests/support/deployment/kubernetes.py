@@ -40,25 +40,37 @@ def _built(folder: Path) -> Iterator[Resource]:
             each = copy.deepcopy(resource)
             if "namespace" in plan and each["kind"] != "Namespace":
                 each["metadata"]["namespace"] = plan["namespace"]
+            if _is_deleted(each, plan.get("patches", ())):
+                continue
             _patch(each, plan.get("patches", ()))
             _name_images(each, {image["name"]: image for image in plan.get("images", ())})
             yield each
 
 
+def _is_meant(resource: Resource, patch: Any) -> bool:
+    target = patch["target"]
+    named = re.fullmatch(target["name"], resource["metadata"]["name"])
+    return resource["kind"] == target["kind"] and named is not None
+
+
+def _is_deleted(resource: Resource, patches: Any) -> bool:
+    return any(
+        _is_meant(resource, patch) and "$patch: delete" in patch["patch"] for patch in patches
+    )
+
+
 def _patch(resource: Resource, patches: Any) -> None:
     for patch in patches:
-        target = patch["target"]
-        is_meant = resource["kind"] == target["kind"] and re.fullmatch(
-            target["name"], resource["metadata"]["name"]
-        )
-        for change in yaml.safe_load(patch["patch"]) if is_meant else ():
+        for change in yaml.safe_load(patch["patch"]) if _is_meant(resource, patch) else ():
             *way, last = (step.replace("~1", "/") for step in change["path"].split("/")[1:])
             node: Any = resource
             for step in way:
                 node = node[int(step) if isinstance(node, list) else step]
             assert change["op"] in ("add", "replace"), change
-            assert change["op"] == "add" or last in node, f"{change['path']} is not there"
-            node[last] = change["value"]
+            place = int(last) if isinstance(node, list) else last
+            there = place < len(node) if isinstance(node, list) else place in node
+            assert change["op"] == "add" or there, f"{change['path']} is not there"
+            node[place] = change["value"]
 
 
 def _name_images(resource: Resource, images: dict[str, Any]) -> None:
