@@ -19,6 +19,7 @@ from mfnet.model.raster.values.colour_bands import decide_white
 from mfnet.model.raster.values.damage.lines import (
     find_copied_lines,
     tell_of_copied_lines,
+    tell_of_copied_parts,
     tell_of_zero_lines,
 )
 from mfnet.model.raster.values.fill_values import ABOVE_GROUND_M, possible
@@ -304,6 +305,8 @@ def _oddities(
         ]
         found = find_copied_lines(stored)
         yield from tell_of_copied_lines(part.source.path.name, code, found)
+    seen = [(metres[np.newaxis], np.isfinite(metres)) for metres in above]
+    yield from tell_of_copied_parts(file, "height", seen)
     if options.height_offset is None:
         yield from tell_of_uneven_ground(file, windows, above)
     if options.height_nodata is None and len(parts) == 1:

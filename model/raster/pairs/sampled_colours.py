@@ -14,6 +14,7 @@ from mfnet.model.raster.values.colour_bands import decide_white, tell_of_no_colo
 from mfnet.model.raster.values.damage.lines import (
     find_copied_lines,
     tell_of_copied_lines,
+    tell_of_copied_parts,
     tell_of_lost_bands,
 )
 from mfnet.model.raster.values.damage.one_colour import find_one_colour, tell_of_one_colour
@@ -60,7 +61,10 @@ class SampledColours:
         self.pixels = valid_pixels(read)
         if not any(each.code == "ortho.collar_maybe" for each in self.remarks):
             self.remarks += tell_of_one_colour(file, find_one_colour(read, self.white))
-        self.remarks += tell_of_copied_lines(file, "ortho", find_copied_lines(read))
+        copied = find_copied_lines(read)
+        self.remarks += tell_of_copied_lines(file, "ortho", copied)
+        if copied is None:
+            self.remarks += tell_of_copied_parts(file, "ortho", read)
         self.remarks += tell_of_lost_bands(file, read, ortho.bands, self.white)
         self.remarks += tell_of_drawing(file, read)
         self.remarks += tell_of_dull_colours(file, self.pixels, ortho.bands, self.white)

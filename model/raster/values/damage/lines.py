@@ -3,6 +3,7 @@
 A file that was cut short, a scanner or a download that lost lines leave such stripes behind.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -79,6 +80,29 @@ def tell_of_copied_lines(file: str, code: str, found: CopiedLines | None) -> Ite
             "(--aoi)"
         )
         yield Remark(code=f"{code}.copied_lines", message=message)
+
+
+def tell_of_copied_parts(file: str, code: str, windows: Windows) -> Iterator[Remark]:
+    """Tells of windows that are copies of each other: a tile that stands in place of another.
+
+    Args:
+        file: The raster's name.
+        code: ortho, height or dtm.
+        windows: Of its sample.
+    """
+    seen: Counter[bytes] = Counter(
+        np.ascontiguousarray(values).tobytes()
+        for values, valid in windows
+        if valid.all() and (values[..., 1:] != values[..., :-1]).mean() >= _STEPS
+    )
+    again = sum(count - 1 for count in seen.values())
+    if again >= _LEAST_WINDOWS:
+        message = (
+            f"{file}: {again} of {len(windows)} sampled windows are copies of others to the last "
+            "digit: tiles stand in place of others; write the raster anew from its source, or "
+            "leave that part out (--aoi)"
+        )
+        yield Remark(code=f"{code}.copied_parts", message=message)
 
 
 def tell_of_zero_lines(

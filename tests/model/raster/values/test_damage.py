@@ -143,6 +143,14 @@ def test_a_patch_of_zeros_is_told_where_the_ground_is_measured(opened: Any) -> N
         assert codes(pair) == ["height.zeros"]
 
 
+def test_tiles_that_stand_in_place_of_others_are_told(opened: Any) -> None:
+    values, heights = picture(), metres()
+    values[:, 128:, :64] = values[:, :64, 128:]
+    heights[128:, :64] = heights[:64, 128:]
+    with opened(values, heights) as pair:
+        assert codes(pair) == ["ortho.copied_parts", "height.copied_parts"]
+
+
 def test_lines_that_one_band_has_lost_are_told(opened: Any) -> None:
     values = picture()
     values[1, 70:100] = 0
