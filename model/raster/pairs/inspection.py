@@ -12,10 +12,12 @@ from rasterio.windows import Window
 from mfnet.model.config import ModelConfig
 from mfnet.model.errors import InputError, NoData, WrongBands, WrongType
 from mfnet.model.raster.files.geotiff import GeoTiff, Role
-from mfnet.model.raster.files.screening import screen
+from mfnet.model.raster.files.screening import Layout, screen
 from mfnet.model.raster.files.sidecars import Sidecars
 from mfnet.model.raster.pairs.alignment.align import AlignedHeight
 from mfnet.model.raster.pairs.alignment.measure_shift import (
+    A_SIDE,
+    WINDOW_PX,
     correlations,
     shift_of,
     shift_remarks,
@@ -45,6 +47,8 @@ from mfnet.model.raster.values.reading_options import ReadingOptions
 from mfnet.model.raster.vectors.polygon_formats import is_polygons
 
 CHUNK_BYTES = 8 << 20
+_QUICK_BYTES = 400 << 20
+"""What a quick inspection decodes at most to compare heights with their picture."""
 
 Progress = Callable[[int, int], None]
 """Called with bytes decoded and bytes in all."""
@@ -89,7 +93,8 @@ def inspect_pair(
         surface: `height` is a surface model whose terrain is derived later; see `RasterPair.open`.
         area: The part of the map that is wanted.
         zones: Polygons that areas are to be summed in.
-        quick: Judge by tags and a sample; do not decode every block.
+        quick: Judge by tags and a sample; do not decode every block. Whether heights and picture
+            match is then told where that takes a second or two.
         progress: Called while blocks are decoded.
 
     Raises:
@@ -107,7 +112,7 @@ def inspect_pair(
             found = {"drift": drift(pair, model), "estimate": pair.estimate_for(model)}
             report = report.model_copy(update=found)
         if quick:
-            return report
+            return report if _is_long(pair) else _compared(report, pair)
         watch = ScanWatch(pair)
         parts: dict[str, tuple[GeoTiff, Read]] = {"ortho": (pair.ortho, _colours(pair, watch))}
         for name, part in (("height", pair.height), ("dtm", pair.dtm)):
@@ -120,14 +125,8 @@ def inspect_pair(
             step = _shifted(progress, done, total)
             scanned[name] = _with_scan(getattr(report, name), source, read, step)
             done += source.layout.declared_bytes
-        edges = correlations(pair)
-        shift = shift_of(edges)
-        unmatched = [] if shift else turn_remarks(pair) or mismatch_remarks(pair, edges)
-        told = {
-            "shift_px": None if shift is None else (shift.columns, shift.rows),
-            "remarks": [*report.remarks, *watch.remarks(), *shift_remarks(pair, shift), *unmatched],
-        }
-        return report.model_copy(update={**scanned, **told, "scanned": True})
+        told = {**scanned, "remarks": [*report.remarks, *watch.remarks()], "scanned": True}
+        return _compared(report.model_copy(update=told), pair)
 
 
 def inspect_alone(
@@ -321,6 +320,34 @@ def _ending(progress: Progress | None, seconds: float | None) -> Progress | None
             raise _ScanIsLate(done, total)
 
     return advance
+
+
+def _compared(report: PairReport, pair: RasterPair) -> PairReport:
+    """The report, with how the heights lie to the picture: in windows all over the pair."""
+    edges = correlations(pair)
+    shift = shift_of(edges)
+    unmatched = [] if shift else turn_remarks(pair) or mismatch_remarks(pair, edges)
+    return report.model_copy(
+        update={
+            "shift_px": None if shift is None else (shift.columns, shift.rows),
+            "remarks": [*report.remarks, *shift_remarks(pair, shift), *unmatched],
+        }
+    )
+
+
+def _is_long(pair: RasterPair) -> bool:
+    """Whether those windows cross so many blocks, of wide strips, that it takes long."""
+    parts = [part.source for part in (pair.height, pair.dtm) if part is not None]
+    crossed = sum(_crossed_bytes(source.layout) for source in (pair.ortho, *parts))
+    return A_SIDE**2 * crossed > _QUICK_BYTES
+
+
+def _crossed_bytes(layout: Layout) -> int:
+    """Decoded, of the blocks that one window crosses at most."""
+    rows = (-(-WINDOW_PX // layout.block_height) + 1) * layout.block_height
+    columns = (-(-WINDOW_PX // layout.block_width) + 1) * layout.block_width
+    pixels = min(rows, layout.height) * min(columns, layout.width)
+    return pixels * layout.bits * layout.bands // 8
 
 
 def _colours(pair: RasterPair, watch: ScanWatch) -> Read:

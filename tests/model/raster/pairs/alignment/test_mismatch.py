@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mfnet.model.raster.pairs import inspection
 from mfnet.model.raster.pairs.alignment.measure_shift import correlations
 from mfnet.model.raster.pairs.alignment.mismatch import mismatch_remarks
+from mfnet.model.raster.pairs.inspection import inspect_pair
 from mfnet.model.raster.pairs.pair import RasterPair
 from mfnet.training.synthetic.town import Town, draw_town, write_town
 
@@ -44,3 +46,19 @@ def test_moved_heights_are_told_with_what_moves_them(tmp_path: Path, drawn: Town
 def test_heights_of_another_place_are_told(tmp_path: Path, drawn: Town) -> None:
     other = draw_town(510_003, SIDE + 60).ndsm
     assert list(told(tmp_path, drawn, 0, 0, other)) == ["pair.unlike"]
+
+
+def test_a_quick_inspection_tells_as_much(tmp_path: Path, drawn: Town) -> None:
+    told(tmp_path, drawn, 12, -7, drawn.ndsm)
+    quick = inspect_pair(tmp_path / "ortho.tif", tmp_path / "ndsm.tif", quick=True)
+    assert "pair.shifted" in [remark.code for remark in quick.remarks]
+    assert not quick.scanned
+
+
+def test_a_quick_inspection_does_not_decode_wide_strips_by_the_hundred(
+    tmp_path: Path, drawn: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told(tmp_path, drawn, 12, -7, drawn.ndsm)
+    monkeypatch.setattr(inspection, "_QUICK_BYTES", 1 << 20)
+    quick = inspect_pair(tmp_path / "ortho.tif", tmp_path / "ndsm.tif", quick=True)
+    assert "pair.shifted" not in [remark.code for remark in quick.remarks]
