@@ -93,7 +93,7 @@ def tell_of_copied_parts(file: str, code: str, windows: Windows) -> Iterator[Rem
     seen: Counter[bytes] = Counter(
         np.ascontiguousarray(values).tobytes()
         for values, valid in windows
-        if valid.all() and (values[..., 1:] != values[..., :-1]).mean() >= _STEPS
+        if valid.all() and _changes(values) >= _STEPS
     )
     again = sum(count - 1 for count in seen.values())
     if again >= _LEAST_WINDOWS:
@@ -103,6 +103,12 @@ def tell_of_copied_parts(file: str, code: str, windows: Windows) -> Iterator[Rem
             "leave that part out (--aoi)"
         )
         yield Remark(code=f"{code}.copied_parts", message=message)
+
+
+def _changes(values: NDArray[Any]) -> float:
+    """Share of pixels that differ from the one before in their row; 0 of a single column."""
+    changed = values[..., 1:] != values[..., :-1]
+    return float(changed.mean()) if changed.size else 0.0
 
 
 def tell_of_zero_lines(
