@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Tests that run at once. Each is one thread wide: see OMP_NUM_THREADS below.
 WORKERS ?= 2
 # With tests that wait for processes of their own most of the time.
-WAITING_WORKERS ?= 4
+WAITING_WORKERS ?= 6
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 # The user's pair for `make demo`; read from the environment, so that names may hold spaces.
