@@ -12,10 +12,12 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 from databases import copy_migrated, emptied, migrated_template
+from faulty_relay import FaultyRelay
 from s3_server import make_bucket, moto_server
 
 from mfnet.service.db.repositories.keys import KeyRepository
@@ -60,6 +62,16 @@ def s3() -> Iterator[str]:
     with moto_server() as address:
         make_bucket(address, "bucket")
         yield address
+
+
+@pytest.fixture
+def relay(s3: str) -> Iterator[FaultyRelay]:
+    """A way to that store on which a test may have things go wrong."""
+    port = urlsplit(s3).port
+    assert port is not None
+    relay = FaultyRelay(port)
+    yield relay
+    relay.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -4,10 +4,8 @@ import io
 import shutil
 import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -32,15 +30,6 @@ class Api(Protocol):
 
     def upload(self, name: str = "a.tif") -> dict[str, Any]: ...
     def submit(self, **inputs: Any) -> dict[str, Any]: ...
-
-
-@pytest.fixture
-def relay(s3: str) -> Iterator[FaultyRelay]:
-    port = urlsplit(s3).port
-    assert port is not None
-    relay = FaultyRelay(port)
-    yield relay
-    relay.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -118,15 +117,6 @@ def test_a_store_of_objects_gives_links(s3: str, tmp_path: Path) -> None:
     assert (answer.status_code, answer.content) == (206, b"ap")
     assert answer.headers["content-type"] == "image/tiff"
     assert FolderStore(tmp_path).link(tmp_path / "classes.tif", 60) is None
-
-
-@pytest.fixture
-def relay(s3: str) -> Iterator[FaultyRelay]:
-    port = urlsplit(s3).port
-    assert port is not None
-    relay = FaultyRelay(port)
-    yield relay
-    relay.close()
 
 
 @pytest.mark.parametrize("fault", FAULTS)

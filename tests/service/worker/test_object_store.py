@@ -5,7 +5,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import engine_stub
 import pytest
@@ -112,15 +111,6 @@ class Workers:
         for engine in self.engines:
             engine.stop()
         self.database.close()
-
-
-@pytest.fixture
-def relay(s3: str) -> Iterator[FaultyRelay]:
-    port = urlsplit(s3).port
-    assert port is not None
-    relay = FaultyRelay(port)
-    yield relay
-    relay.close()
 
 
 @pytest.fixture
