@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -54,11 +55,12 @@ class Service:
 
     def workers(self) -> list[psutil.Process]:
         """Its workers; what forks the children that inspect files is none."""
-        return [
-            child
-            for child in self.process.children()
-            if any("worker" in word for word in child.cmdline())
-        ]
+        found = []
+        for child in self.process.children():
+            with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+                if any("worker" in word for word in child.cmdline()):
+                    found.append(child)
+        return found
 
     def worker(self) -> psutil.Process | None:
         """The worker, once it is ready."""
@@ -128,7 +130,7 @@ def test_a_second_one_on_the_same_port_touches_nothing(service: Service, tmp_pat
 def test_a_worker_that_dies_is_started_again(service: Service) -> None:
     worker = until(service.worker)
     worker.kill()
-    until(lambda: service.process.children() and service.process.children()[0].pid != worker.pid)
+    until(lambda: [each for each in service.workers() if each.pid != worker.pid])
     assert until(service.live)
 
 
